@@ -1,0 +1,52 @@
+# Every target makes its own environment on first use; a second call installs nothing.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+RESULTS := results/local
+
+# numerical libraries share two threads unless the caller says otherwise: contention costs more than it gives
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: run test test-long lint types format bench clean help
+
+help:
+	@echo "make run | test | test-long | lint | types | format | bench | clean"
+
+$(VENV)/run.stamp: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "limitbench needs Python 3.11 or newer; found %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) -e '.[all]'
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/run.stamp
+	$(PIP) -e '.[all,dev]'
+	@touch $@
+
+run: $(VENV)/run.stamp
+	$(BIN)/limitbench run embedded --results $(RESULTS)
+	$(BIN)/limitbench compare --results $(RESULTS)
+
+test: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -m long --timeout 7200
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/dev.stamp
+	$(BIN)/python tests/bench.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

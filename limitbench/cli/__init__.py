@@ -1,0 +1,88 @@
+"""The command line: a thin skin that parses options, calls the library and prints.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 done, 2 bad input in one line, 130 Ctrl-C.
+Commands import what they need when they run, so `--help` is quick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from limitbench import __version__
+from limitbench.cli import bench, catalogue, doctor
+from limitbench.errors import LimitbenchError
+
+# typer carries a click of its own since 0.26 and used the installed one before; this finds the right class in either
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+app = typer.Typer(
+    name="limitbench",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Measure, bound and check what a retriever can carry.",
+)
+for module in (bench, catalogue, doctor):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"limitbench {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version_option: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("limitbench: %(message)s"))
+    logger = logging.getLogger("limitbench")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(invoke(arguments))
+
+
+def invoke(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    try:
+        code: Any = app(arguments, standalone_mode=False)
+        sys.stdout.flush()
+        return int(code or 0)
+    except LimitbenchError as error:
+        return _fail(str(error))
+    except _UsageError as error:
+        message = error.format_message()
+        if "Usage:" in message:  # no arguments at all: the whole help
+            typer.echo(message, err=True)
+            return 2
+        name = error.ctx.command_path if error.ctx else "limitbench"
+        return _fail(f"{message.rstrip('.')}; see: {name} --help")
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo("limitbench: stopped; what was finished is kept, and the same command goes on from there", err=True)
+        return 130
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        if sys.stdout.closed or error.filename is not None:
+            raise
+        return _fail(f"the output cannot be written ({error.strerror}); free some room or redirect it elsewhere")
+
+
+def _fail(message: str) -> int:
+    typer.echo(f"limitbench: {' '.join(message.split())}", err=True)
+    return 2

@@ -1,0 +1,184 @@
+"""`limitbench run` and `limitbench compare`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limitbench.cli.output import echo_json, print_table, progress_bars, say
+from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.collection import Dataset
+    from limitbench.results import Result
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(run)
+    app.command()(compare)
+
+
+def run(
+    suite: Annotated[str | None, typer.Argument(help="A suite: a TOML file, or embedded, or paper.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Name or folder; repeats.")] = None,
+    retriever: Annotated[list[str] | None, typer.Option("-r", "--retriever", help="Name or spec; repeats.")] = None,
+    measures: Annotated[str | None, typer.Option(help="For example Recall@2,10,nDCG@10.")] = None,
+    results: ResultsFolder = Path("results"),
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
+    save_runs: Annotated[Path | None, typer.Option(help="Also write each run there as TREC.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Evaluate retrievers on datasets; finished cells are recorded and reused.
+
+    A retriever is a name of `limitbench list`, or a spec such as bm25,stemmer=none or dense:./my-model,dim=128.
+    """
+    from limitbench.measures import DEFAULT_MEASURES, parse_measures
+    from limitbench.rankings import Run, write_trec_run
+    from limitbench.results import Store
+    from limitbench.runner import read_suite, run_all
+
+    if suite is None and not (dataset and retriever):
+        raise InputError(
+            "nothing to run; expected a suite, or -d DATASET and -r RETRIEVER; try: limitbench run embedded"
+        )
+    if suite is not None and (dataset or retriever):
+        raise InputError(f"found suite '{suite}' together with -d or -r; give the one or the others")
+    plan = read_suite(suite) if suite else None
+    datasets, retrievers = (plan.datasets, plan.retrievers) if plan else (dataset or [], retriever or [])
+    listed = measures or (plan.measures if plan else None)
+    chosen = parse_measures(listed) if listed else DEFAULT_MEASURES
+    store = Store(results)
+
+    def keep(ranking: Run, where: str, name: str) -> None:
+        if save_runs is not None:
+            path = (save_runs / store.path(where, name, "run").relative_to(store.root).parent).with_suffix(".trec")
+            write_trec_run(ranking, path, tag=name)
+
+    done: list[Result] = []
+    errors = []
+    reused = 0
+    with progress_bars() as bars:
+        for outcome in run_all(
+            datasets,
+            retrievers,
+            measures=chosen,
+            store=store,
+            fresh=fresh,
+            split=split,
+            progress=lambda data, name: bars(f"{data} {name}"),
+            loaded=_say_notes,
+            keep=keep if save_runs else None,
+        ):
+            if outcome.error is not None:
+                where = f"{outcome.dataset} x {outcome.retriever}"
+                say(f"{where}: {outcome.error}")
+                errors.append({"dataset": outcome.dataset, "retriever": outcome.retriever, "error": str(outcome.error)})
+            if outcome.result is not None:
+                done.append(outcome.result)
+                reused += outcome.reused
+    if reused:
+        say(f"{reused} of {len(done)} results were already in {results}; --fresh measures them again")
+    if json:
+        payload = {"schema_version": 1, "results": [r.summary() for r in done]}
+        echo_json({**payload, "errors": errors} if errors else payload)
+    elif done:
+        _print_results(done)
+    if errors:
+        raise typer.Exit(2)
+
+
+def _say_notes(data: Dataset) -> None:
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+
+
+def _print_results(results: list[Result]) -> None:
+    from limitbench.report import duration, percent, size
+
+    for name in dict.fromkeys(r.dataset.name for r in results):
+        part = [r for r in results if r.dataset.name == name]
+        titles = list(dict.fromkeys(title for r in part for title in r.measures))
+        first = [t for t in ("Recall@2", "Recall@10", "Recall@20", "ExactSet@2") if t in titles]
+        titles = [*first, *(t for t in titles if t not in first)]
+        facts = part[0].dataset
+        print_table(
+            ["retriever", *titles, "index", "p50 query"],
+            [
+                [
+                    r.retriever.name,
+                    *(percent(r.measures.get(t)) for t in titles),
+                    size(r.cost.index_bytes),
+                    duration(r.cost.query_latency_p50_seconds),
+                ]
+                for r in part
+            ],
+            title=f"{name}: {facts.documents} documents, {facts.queries} queries (percent; [worst, best] over ties)",
+        )
+
+
+def compare(
+    results: ResultsFolder = Path("results"),
+    dataset: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")] = None,
+    all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Put recorded results beside the paper's published figures."""
+    from limitbench.report import compare as comparisons
+    from limitbench.report import markdown as as_markdown
+    from limitbench.report import percent
+    from limitbench.results import Store
+
+    found = [c for c in comparisons(Store(results), all_dims=all_dims) if not dataset or c.dataset in dataset]
+    if not found:
+        wanted = f" for {', '.join(dataset)}" if dataset else ""
+        raise InputError(f"there are no records{wanted} in {results}; run: limitbench run embedded --results {results}")
+    if json:
+        echo_json(
+            {
+                "schema_version": 1,
+                "comparisons": [
+                    {
+                        "dataset": c.dataset,
+                        "published_as": c.published_as,
+                        "rows": [
+                            {
+                                "system": row.system,
+                                "source": row.source,
+                                "dim": row.dim,
+                                "measures": {title: means.model_dump() for title, means in row.means.items()},
+                                "command": row.record.provenance.get("command") if row.record else None,
+                            }
+                            for row in c.rows
+                        ],
+                    }
+                    for c in found
+                ],
+            }
+        )
+        return
+    for c in found:
+        theirs = {title for row in c.rows if row.source == "published" for title in row.means}
+        titles = sorted(c.measures, key=lambda title: title not in theirs)
+        head = ["system", "source", *titles[:4], "dim", *titles[4:]]
+        rows = [
+            [
+                row.system,
+                row.source,
+                *(percent(row.means.get(t)) for t in titles[:4]),
+                str(row.dim or ""),
+                *(percent(row.means.get(t)) for t in titles[4:]),
+            ]
+            for row in c.rows
+        ]
+        if markdown:
+            typer.echo(f"### {c.dataset}\n\n{c.caption}\n\n{as_markdown(head, rows)}\n")
+        else:
+            print_table(head, rows, title=f"{c.dataset} (percent)", caption=c.caption)

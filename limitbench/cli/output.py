@@ -1,0 +1,86 @@
+"""Printing: tables that fit the terminal, JSON for machines, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+Report = Callable[[str, int, int], None]
+
+
+def echo_json(value: Any) -> None:
+    """One JSON object on stdout, exact."""
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def say(message: str) -> None:
+    """One line on stderr."""
+    typer.echo(f"limitbench: {message}", err=True)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; wide where the output is not a terminal, so that nothing is cut in a file or a pipe."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 400, soft_wrap=False, highlight=False)
+
+
+def print_table(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "", caption: str = "", keep: int = 2
+) -> None:
+    """A table whose later columns are dropped where the terminal is too narrow; the first `keep` always stay."""
+    from rich.table import Table
+    from rich.text import Text
+
+    out = console()
+    widths = [max(map(len, (name, *(row[i] for row in rows)))) for i, name in enumerate(head)]
+    shown = len(head)
+    while shown > keep and sum(widths[:shown]) + 3 * shown + 1 > out.width:
+        shown -= 1
+    if title:
+        out.print(Text(title, style="bold"), soft_wrap=True)
+    table = Table()
+    for i, name in enumerate(head[:shown]):
+        numeric = i > 0 and all(not row[i] or row[i][0].isdigit() or row[i][0] == "-" for row in rows)
+        table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row[:shown]))
+    out.print(table)
+    if caption:
+        out.print(Text(caption), soft_wrap=True)
+    if shown < len(head):
+        out.print(Text(f"(not shown at this width: {', '.join(head[shown:])}; --json has all)"), soft_wrap=True)
+
+
+@contextmanager
+def progress_bars() -> Iterator[Callable[[str], Report]]:
+    """A function from a label to a progress callback `(stage, done, of)`; silent when stderr is not a terminal."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda _label: lambda _stage, _done, _of: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=out, transient=True) as bars:
+
+        def start(label: str) -> Report:
+            tasks: dict[str, Any] = {}
+
+            def report(stage: str, done: int, of: int) -> None:
+                if stage not in tasks:
+                    tasks[stage] = bars.add_task(f"{label}: {stage}", total=of)
+                bars.update(tasks[stage], completed=done, total=of)
+
+            return report
+
+        yield start

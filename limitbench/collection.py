@@ -1,0 +1,120 @@
+"""Texts and their ids: a corpus, queries, and the dataset that ties both to a relevance matrix."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from limitbench.errors import InputError
+from limitbench.relevance import Qrels
+
+
+def _unique(kind: str, ids: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for identifier in ids:
+        if identifier in seen:
+            raise InputError(f"the {kind} id '{identifier}' occurs twice; expected distinct ids: rename or drop one")
+        seen.add(identifier)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """n documents. `titles` may be empty strings; what retrievers read is `contents`."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    titles: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.titles:
+            object.__setattr__(self, "titles", ("",) * len(self.ids))
+        if not len(self.ids) == len(self.texts) == len(self.titles):
+            raise InputError(f"found {len(self.ids)} ids, {len(self.texts)} texts, {len(self.titles)} titles")
+        _unique("document", self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def contents(self) -> tuple[str, ...]:
+        """Title and text joined by a space, or the text alone where there is no title, as BEIR and mteb do."""
+        return tuple(f"{title} {text}" if title else text for title, text in zip(self.titles, self.texts, strict=True))
+
+
+@dataclass(frozen=True)
+class Queries:
+    """m queries."""
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.texts):
+            raise InputError(f"found {len(self.ids)} query ids and {len(self.texts)} texts; expected one text each")
+        _unique("query", self.ids)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A retrieval task: row q of `qrels` is `queries`' q-th, column d is `corpus`' d-th.
+
+    `spec` is how the dataset came about (empty for a folder); `notes` are sentences about what was left out on loading.
+    Two datasets are equal when their bytes in BEIR's layout are.
+    """
+
+    name: str
+    corpus: Corpus
+    queries: Queries
+    qrels: Qrels
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.qrels.shape != (len(self.queries), len(self.corpus)):
+            raise InputError(
+                f"dataset '{self.name}': found qrels of {self.qrels.n_queries} x {self.qrels.n_documents}, "
+                f"expected {len(self.queries)} queries x {len(self.corpus)} documents"
+            )
+
+    def corpus_lines(self) -> Iterator[bytes]:
+        """`corpus.jsonl`, line by line."""
+        for name, title, text in zip(self.corpus.ids, self.corpus.titles, self.corpus.texts, strict=True):
+            yield _json_line({"_id": name, "title": title, "text": text})
+
+    def query_lines(self) -> Iterator[bytes]:
+        """`queries.jsonl`, line by line."""
+        for name, text in zip(self.queries.ids, self.queries.texts, strict=True):
+            yield _json_line({"_id": name, "text": text})
+
+    def qrels_lines(self) -> Iterator[bytes]:
+        """`qrels/test.tsv` with its header, line by line; queries in order, documents in corpus order."""
+        yield b"query-id\tcorpus-id\tscore\n"
+        qrels = self.qrels
+        for row, column, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True):
+            yield f"{self.queries.ids[row]}\t{self.corpus.ids[column]}\t{grade}\n".encode()
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256, in hex, of corpus.jsonl, queries.jsonl and qrels/test.tsv as `write_folder` writes them, joined."""
+        state = hashlib.sha256()
+        for lines in (self.corpus_lines(), self.query_lines(), self.qrels_lines()):
+            for line in lines:
+                state.update(line)
+        return state.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Dataset) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+
+def _json_line(row: dict[str, Any]) -> bytes:
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")

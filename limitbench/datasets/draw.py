@@ -1,0 +1,55 @@
+"""Random choices that are the same bytes on every platform and library version.
+
+NumPy promises the raw 64-bit words of PCG64 for a seed, but not what its `Generator` methods make of them. So the words
+are mapped to choices here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+
+T = TypeVar("T")
+_BLOCK = 4096
+
+
+class Draw:
+    """A stream of choices from one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._source = np.random.PCG64(seed)
+        self._words: list[int] = []
+
+    def below(self, n: int) -> int:
+        """A uniform integer in [0, n): the high half of word * n, biased words drawn again (Lemire 2019)."""
+        threshold = (1 << 64) % n
+        while True:
+            if not self._words:
+                self._words = self._source.random_raw(_BLOCK).tolist()[::-1]
+            product = self._words.pop() * n
+            if product & 0xFFFF_FFFF_FFFF_FFFF >= threshold:
+                return product >> 64
+
+    def shuffled(self, items: Sequence[T]) -> list[T]:
+        """The items in uniformly random order (Fisher and Yates)."""
+        return self.sample(items, len(items))
+
+    def sample(self, items: Sequence[T], k: int) -> list[T]:
+        """k of the items without replacement, in random order; k at most their number."""
+        pool = list(items)
+        for i in range(k):
+            j = i + self.below(len(pool) - i)
+            pool[i], pool[j] = pool[j], pool[i]
+        return pool[:k]
+
+    def distinct(self, n: int, k: int) -> list[int]:
+        """k distinct integers in [0, n), in random order, without a list of n."""
+        moved: dict[int, int] = {}
+        out = []
+        for i in range(k):
+            j = i + self.below(n - i)
+            out.append(moved.get(j, j))
+            moved[j] = moved.get(i, i)
+        return out

@@ -1,0 +1,165 @@
+"""BEIR folders, as BEIR and MTEB/LIMIT write them: read both layouts, gzipped or not; write BEIR's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from limitbench.collection import Corpus, Dataset, Queries
+from limitbench.errors import DataError
+from limitbench.files import atomic_write, read_jsonl, with_gz
+from limitbench.relevance import Judgements, Qrels, read_qrels
+
+
+def read_folder(path: Path | str, *, split: str = "test", name: str | None = None) -> Dataset:
+    """The dataset in a folder with corpus.jsonl, queries.jsonl and qrels/<split>.tsv or qrels.jsonl.
+
+    Queries that the split does not judge are left out, and the dataset's `notes` say how many. Raises `DataError`
+    with path and line for anything that an evaluation could not trust: broken lines, repeated ids, judgements of
+    documents or queries that are not there, judged queries without a relevant document, an empty corpus.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        found = "a file" if path.exists() else "nothing"
+        raise DataError(path, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it")
+    corpus_path, queries_path, qrels_path = (
+        _file(path, "corpus.jsonl"),
+        _file(path, "queries.jsonl"),
+        _qrels(path, split),
+    )
+    corpus = _corpus(corpus_path)
+    texts = _queries(queries_path)
+    judgements = read_qrels(qrels_path)
+    _check(judgements, texts, set(corpus.ids), queries_path, corpus_path, qrels_path)
+    judged = [identifier for identifier in texts if identifier in judgements]
+    left_out = len(texts) - len(judged)
+    notes = (f"{left_out} of {len(texts)} queries have no judgement in {qrels_path.name} and are left out",)
+    return Dataset(
+        name or path.resolve().name,
+        corpus,
+        Queries(tuple(judged), tuple(texts[identifier] for identifier in judged)),
+        Qrels.from_judgements(judgements, judged, corpus.ids),
+        notes=notes if left_out else (),
+    )
+
+
+def _file(folder: Path, name: str) -> Path:
+    found = with_gz(folder / name)
+    if found is None:
+        raise DataError(folder, f"{name} is missing (plain or .gz); expected a BEIR folder")
+    return found
+
+
+def _qrels(folder: Path, split: str) -> Path:
+    for candidate in (folder / "qrels" / f"{split}.tsv", folder / "qrels" / f"{split}.jsonl", folder / "qrels.jsonl"):
+        if found := with_gz(candidate):
+            return found
+    splits = (
+        sorted({p.name.split(".")[0] for p in (folder / "qrels").glob("*.*")}) if (folder / "qrels").is_dir() else []
+    )
+    hint = f"splits found: {', '.join(splits)}; choose one with --split" if splits else "add the judgements"
+    raise DataError(folder, f"neither qrels/{split}.tsv nor qrels.jsonl is there; {hint}")
+
+
+def _text(path: Path, line: int, row: dict[str, Any], key: str, default: str | None = None) -> str:
+    value = row.get(key, default)
+    if value is None and default is not None:
+        return default
+    if key == "_id" and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        found = "nothing" if value is None else repr(value)[:40]
+        raise DataError(path, f"found {found} for '{key}', expected a string; mend the line", line=line)
+    return value
+
+
+def _records(path: Path, kind: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+    seen: dict[str, int] = {}
+    for line, row in read_jsonl(path):
+        identifier = _text(path, line, row, "_id")
+        if identifier in seen:
+            first = seen[identifier]
+            raise DataError(
+                path, f"the {kind} id '{identifier}' stands already in line {first}; rename or drop one", line=line
+            )
+        seen[identifier] = line
+        yield line, identifier, row
+
+
+def _corpus(path: Path) -> Corpus:
+    ids, texts, titles = [], [], []
+    for line, identifier, row in _records(path, "document"):
+        ids.append(identifier)
+        texts.append(_text(path, line, row, "text"))
+        titles.append(_text(path, line, row, "title", ""))
+    if not ids:
+        raise DataError(path, "the corpus is empty; expected at least one document")
+    return Corpus(tuple(ids), tuple(texts), tuple(titles))
+
+
+def _queries(path: Path) -> dict[str, str]:
+    out = {identifier: _text(path, line, row, "text") for line, identifier, row in _records(path, "query")}
+    if not out:
+        raise DataError(path, "there is no query; expected at least one")
+    return out
+
+
+def _check(
+    judgements: Judgements,
+    queries: dict[str, str],
+    documents: set[str],
+    queries_path: Path,
+    corpus_path: Path,
+    path: Path,
+) -> None:
+    if not judgements:
+        raise DataError(path, "there is no judgement; expected at least one")
+    unknown = [query for query in judgements if query not in queries]
+    if unknown:
+        raise DataError(
+            path,
+            f"{len(unknown)} judged queries, the first '{unknown[0]}', are not in {queries_path.name}; "
+            "add them or drop their judgements",
+        )
+    dangling = [(q, d) for q, row in judgements.items() for d in row if d not in documents]
+    if dangling:
+        query, document = dangling[0]
+        raise DataError(
+            path,
+            f"{len(dangling)} judgements name documents that are not in {corpus_path.name}, the first '{document}' for "
+            f"query '{query}'; add the documents or drop the judgements",
+        )
+    barren = [query for query, row in judgements.items() if max(row.values()) <= 0]
+    if barren:
+        raise DataError(
+            path,
+            f"{len(barren)} judged queries have no relevant document, the first '{barren[0]}'; "
+            "add one or drop the query's judgements",
+        )
+
+
+def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False) -> Path:
+    """Write corpus.jsonl, queries.jsonl and qrels/test.tsv into a folder; each file appears whole or not at all.
+
+    The qrels come last, so a folder that holds them is complete; when one cannot be written, those before it are
+    removed again. No byte depends on time, path, host or versions.
+    """
+    path = Path(path)
+    suffix = ".gz" if gz else ""
+    written: list[Path] = []
+    for name, lines in (
+        ("corpus.jsonl", dataset.corpus_lines()),
+        ("queries.jsonl", dataset.query_lines()),
+        ("qrels/test.tsv", dataset.qrels_lines()),
+    ):
+        target = path / f"{name}{suffix}"
+        try:
+            with atomic_write(target, gz=gz) as out:
+                out.writelines(lines)
+        except BaseException:
+            for earlier in written:
+                earlier.unlink(missing_ok=True)
+            raise
+        written.append(target)
+    return path

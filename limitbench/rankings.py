@@ -1,0 +1,217 @@
+"""What a retriever returns: for each query, documents and scores, best first. The tie rule is stated here, once.
+
+**Ties.** A row holds the `depth` best documents *and every other document whose score equals the last of them*, so that
+a measure can tell what breaking ties at random would give. Equal scores stand in document order; that order means
+nothing. A document that was not retrieved (score minus infinity) is in no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.errors import DataError, InputError, RetrievalError
+from limitbench.files import atomic_write, escape_id, read_lines, unescape_id
+
+_MOST_ENTRIES = 200_000_000  # 3.2 GB of documents and scores; only scores that are nearly all equal come near it
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Run:
+    """The rankings of m queries over one corpus.
+
+    Row q ranks the documents `indices[indptr[q]:indptr[q + 1]]`, numbers into `document_ids`, with falling `scores`.
+    """
+
+    query_ids: tuple[str, ...]
+    document_ids: tuple[str, ...]
+    indptr: npt.NDArray[np.int64]  # (m + 1,)
+    indices: npt.NDArray[np.int64]  # (entries,)
+    scores: npt.NDArray[np.float64]  # (entries,)
+
+    def __post_init__(self) -> None:
+        for name, dtype in (("indptr", np.int64), ("indices", np.int64), ("scores", np.float64)):
+            array = np.ascontiguousarray(getattr(self, name), dtype=dtype).view()
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        if len(self.indptr) != len(self.query_ids) + 1 or not len(self.indices) == len(self.scores) == self.indptr[-1]:
+            raise InputError(f"found {len(self.indptr) - 1} rows for {len(self.query_ids)} queries; expected one each")
+
+    @classmethod
+    def from_entries(
+        cls,
+        rows: npt.NDArray[np.int64],
+        columns: npt.NDArray[np.int64],
+        scores: npt.NDArray[Any],
+        *,
+        query_ids: Sequence[str],
+        document_ids: Sequence[str],
+        depth: int,
+    ) -> Run:
+        """The run of the entries (query number, document number, score), in any order, cut at `depth` and its ties."""
+        if np.isnan(scores).any():
+            raise RetrievalError(f"found {int(np.isnan(scores).sum())} scores that are not numbers; check the model")
+        kept = scores > -np.inf
+        rows, columns, scores = rows[kept], columns[kept], scores[kept].astype(np.float64)
+        order = np.lexsort((columns, -scores, rows))
+        rows, columns, scores = rows[order], columns[order], scores[order]
+        start = np.searchsorted(rows, np.arange(len(query_ids)))
+        position = np.arange(len(rows)) - start[rows]
+        last = np.full(len(query_ids), -np.inf)
+        at_cut = position == depth - 1
+        last[rows[at_cut]] = scores[at_cut]
+        within = scores >= last[rows]
+        counts = np.bincount(rows[within], minlength=len(query_ids))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return cls(tuple(query_ids), tuple(document_ids), indptr, columns[within], scores[within])
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Run]) -> Run:
+        """One run from parts over the same corpus, their queries in turn."""
+        if not parts:
+            raise InputError("there is no run to join; expected at least one")
+        if sum(len(part.indices) for part in parts) > _MOST_ENTRIES:
+            raise RetrievalError(
+                "nearly all scores are equal, so the ties across the cut do not fit in memory; "
+                "check the model, or ask for a smaller depth"
+            )
+        offsets = np.cumsum([0, *(len(part.indices) for part in parts)])
+        return cls(
+            sum((part.query_ids for part in parts), ()),
+            parts[0].document_ids,
+            np.concatenate([[0], *(part.indptr[1:] + offset for part, offset in zip(parts, offsets, strict=False))]),
+            np.concatenate([part.indices for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+    @classmethod
+    def from_scores(
+        cls, scores: npt.NDArray[Any], *, query_ids: Sequence[str], document_ids: Sequence[str], depth: int
+    ) -> Run:
+        """The run of a full score matrix (m, n); minus infinity marks what was not retrieved."""
+        m, n = scores.shape
+        if (m, n) != (len(query_ids), len(document_ids)):
+            raise RetrievalError(f"found scores of shape {m} x {n}, expected {len(query_ids)} x {len(document_ids)}")
+        if np.isnan(scores).any():
+            raise RetrievalError(f"found {int(np.isnan(scores).sum())} scores that are not numbers; check the model")
+        if depth < n:
+            cut = np.partition(scores, n - depth, axis=1)[:, n - depth, None]  # the depth-th best of each row
+            rows, columns = np.nonzero((scores >= cut) & (scores > -np.inf))
+        else:
+            rows, columns = np.nonzero(scores > -np.inf)
+        return cls.from_entries(
+            rows, columns, scores[rows, columns], query_ids=query_ids, document_ids=document_ids, depth=depth
+        )
+
+    @classmethod
+    def from_mapping(
+        cls,
+        mapping: Mapping[str, Mapping[str, float]],
+        *,
+        query_ids: Sequence[str] | None = None,
+        document_ids: Sequence[str] | None = None,
+        depth: int | None = None,
+    ) -> Run:
+        """The run of {query id: {document id: score}}; without ids given, those that occur, in order of appearance.
+
+        Queries of `query_ids` that the mapping lacks get an empty row; queries that it has beyond them are left out.
+        """
+        queries = tuple(mapping) if query_ids is None else tuple(query_ids)
+        if document_ids is None:
+            document_ids = tuple(dict.fromkeys(document for row in mapping.values() for document in row))
+        column = {name: number for number, name in enumerate(document_ids)}
+        rows, columns, scores = [], [], []
+        for number, query in enumerate(queries):
+            for document, score in mapping.get(query, {}).items():
+                if document not in column:
+                    raise InputError(
+                        f"the run ranks document '{document}' for query '{query}', which the corpus does not hold; "
+                        "use the run with the corpus that it was made on"
+                    )
+                rows.append(number)
+                columns.append(column[document])
+                scores.append(score)
+        return cls.from_entries(
+            np.array(rows, np.int64),
+            np.array(columns, np.int64),
+            np.array(scores, np.float64),
+            query_ids=queries,
+            document_ids=document_ids,
+            depth=depth or max(1, len(document_ids)),
+        )
+
+    def __len__(self) -> int:
+        return len(self.query_ids)
+
+    def __repr__(self) -> str:
+        return f"Run({len(self)} queries over {len(self.document_ids)} documents, {len(self.indices)} entries)"
+
+    @cached_property
+    def rows(self) -> npt.NDArray[np.int64]:
+        """The query number of every entry, (entries,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def row(self, number: int) -> list[tuple[str, float]]:
+        """The (document id, score) pairs of one query, best first."""
+        part = slice(self.indptr[number], self.indptr[number + 1])
+        names = [self.document_ids[i] for i in self.indices[part]]
+        return list(zip(names, self.scores[part].tolist(), strict=True))
+
+    def mapping(self) -> dict[str, dict[str, float]]:
+        """{query id: {document id: score}}, the form that pytrec_eval and ranx take."""
+        return {query: dict(self.row(number)) for number, query in enumerate(self.query_ids)}
+
+
+def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
+    """{query id: {document id: score}} from 'query Q0 document rank score tag' lines; the rank column is not used."""
+    path = Path(path)
+    out: dict[str, dict[str, float]] = {}
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        fields = line.split()
+        if len(fields) != 6:
+            raise DataError(
+                path,
+                f"found {len(fields)} columns, expected TREC's 'query Q0 document rank score tag'; "
+                "mend the line, or write ids without spaces",
+                line=number,
+            )
+        query, document = unescape_id(fields[0]), unescape_id(fields[2])
+        try:
+            score = float(fields[4])
+        except ValueError:
+            raise DataError(path, f"found the score '{fields[4]}', expected a number; mend it", line=number) from None
+        if score != score:
+            raise DataError(path, "found the score NaN, expected a number; mend it", line=number)
+        row = out.setdefault(query, {})
+        if document in row:
+            raise DataError(
+                path, f"document '{document}' is ranked twice for query '{query}'; keep one line", line=number
+            )
+        row[document] = score
+    return out
+
+
+def write_trec_run(run: Run, path: Path | str, *, tag: str = "limitbench", keep_ties: bool = False) -> None:
+    """Write a run as TREC lines with real ranks and ids escaped.
+
+    trec_eval ignores the ranks, sorts by score (as 32-bit floats) and puts ties in falling order of document id.
+    So scores are written strictly falling: a tie becomes the next smaller 32-bit float. `keep_ties` writes them as
+    they are.
+    """
+    with atomic_write(Path(path)) as out:
+        for number, query in enumerate(run.query_ids):
+            before = np.float32(np.inf)
+            for rank, (document, exact) in enumerate(run.row(number), 1):
+                score: float = exact
+                if not keep_ties:
+                    before = min(np.float32(exact), np.nextafter(before, np.float32(-np.inf)))
+                    score = float(before)
+                out.write(f"{escape_id(query)} Q0 {escape_id(document)} {rank} {score!r} {escape_id(tag)}\n".encode())

@@ -1,0 +1,55 @@
+"""What exists by name: tables that one can read, with the heavy imports behind them.
+
+A new retriever is one file and one line here; third parties use the entry-point group `limitbench.retrievers`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any
+
+from limitbench.errors import MissingExtra, UnknownName
+
+ADAPTERS: dict[str, tuple[str, str | None]] = {
+    # name          class                                              pip extra
+    "bm25": ("limitbench.retrievers.bm25:BM25", None),
+    "rank-bm25": ("limitbench.retrievers.rank_bm25:RankBM25", None),
+    "tfidf-items": ("limitbench.retrievers.tfidf_items:TfidfItems", None),
+    "random": ("limitbench.retrievers.random:Random", None),
+    "dense": ("limitbench.retrievers.dense:Dense", "models"),
+}
+
+PATTERNS: dict[str, tuple[str, str | None]] = {
+    # name      function -> Qrels
+    "all-k": ("limitbench.datasets.patterns:all_k", None),
+    "dense": ("limitbench.datasets.patterns:dense", None),
+}
+
+WORLDS: dict[str, tuple[str, str | None]] = {
+    # name      how texts are phrased and parsed
+    "people": ("limitbench.datasets.language:People", None),
+}
+
+
+def adapters() -> dict[str, tuple[str, str | None]]:
+    """The adapters of limitbench and of every installed package that offers some; ours win a clash of names."""
+    foreign: dict[str, tuple[str, str | None]] = {
+        point.name: (point.value, None) for point in entry_points(group="limitbench.retrievers")
+    }
+    return {**foreign, **ADAPTERS}
+
+
+def resolve(kind: str, table: Mapping[str, tuple[str, str | None]], name: str) -> Any:
+    """What stands behind a name. Raises `UnknownName` or, where a library is not installed, `MissingExtra`."""
+    if name not in table:
+        raise UnknownName(kind, name, table)
+    target, extra = table[name]
+    module, _, attribute = target.partition(":")
+    try:
+        return getattr(importlib.import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if extra is None or (error.name or "").startswith("limitbench"):
+            raise
+        raise MissingExtra(f"{kind} '{name}'", error.name or "?", extra) from None

@@ -1,0 +1,271 @@
+"""The relevance matrix: which documents each query asks for. Everything else in limitbench starts from it.
+
+`Qrels` knows nothing of names or texts, only of row and column numbers, so theory, capacity and evaluation
+share it. Names enter through `Judgements`, the field's common currency: {query id: {document id: grade}}.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from limitbench.errors import DataError, InputError
+from limitbench.files import atomic_write, escape_id, read_jsonl, read_lines, unescape_id
+
+Judgements: TypeAlias = dict[str, dict[str, int]]
+IntArray: TypeAlias = npt.NDArray[np.int64]
+
+
+def _readonly(array: npt.ArrayLike, dtype: Any) -> Any:
+    out = np.array(array, dtype=dtype, order="C", copy=True)
+    out.flags.writeable = False
+    return out
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Qrels:
+    """A relevance matrix of m queries by n documents, by rows.
+
+    Row q judges the documents `indices[indptr[q]:indptr[q + 1]]`, ascending, with `grades` beside them; a grade above 0
+    means relevant. Documents that are not listed are unjudged, which evaluation treats as not relevant. Arrays are
+    read-only and equality is by content. Raises `InputError` where the arrays do not describe such a matrix.
+    """
+
+    indptr: IntArray  # (m + 1,)
+    indices: IntArray  # (judgements,)
+    grades: IntArray  # (judgements,)
+    n_documents: int
+
+    def __post_init__(self) -> None:
+        for name in ("indptr", "indices", "grades"):
+            object.__setattr__(self, name, _readonly(getattr(self, name), np.int64))
+        indptr, indices = self.indptr, self.indices
+        if indptr.ndim != 1 or len(indptr) < 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
+            raise InputError("indptr must start at 0 and never fall; expected the row pointers of a CSR matrix")
+        if indptr[-1] != len(indices) or len(indices) != len(self.grades):
+            raise InputError(f"found {len(indices)} indices and {len(self.grades)} grades for {indptr[-1]} judgements")
+        if len(indices) and (indices.min() < 0 or indices.max() >= self.n_documents):
+            raise InputError(
+                f"found document number {indices.min() if indices.min() < 0 else indices.max()}, "
+                f"expected 0 to {self.n_documents - 1}"
+            )
+        falls = np.diff(indices) <= 0
+        falls[indptr[1:-1][(indptr[1:-1] > 0) & (indptr[1:-1] < len(indices))] - 1] = False
+        if falls.any():
+            raise InputError("the documents of a query must be distinct and ascending; sort them and drop repetitions")
+
+    @classmethod
+    def from_sets(cls, sets: Iterable[Iterable[int]], n_documents: int) -> Qrels:
+        """The binary matrix whose row q is relevant to the document numbers in the q-th set."""
+        rows = [np.unique(np.fromiter(row, dtype=np.int64)) for row in sets]
+        indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
+        indptr = np.cumsum([0, *map(len, rows)])
+        return cls(indptr, indices, np.ones(len(indices), np.int64), n_documents)
+
+    @classmethod
+    def from_matrix(cls, matrix: npt.ArrayLike | sparse.sparray | sparse.spmatrix) -> Qrels:
+        """The matrix (m, n) of grades, dense or scipy sparse; 0 means unjudged."""
+        csr: Any = sparse.csr_array(matrix)  # type: ignore[arg-type]  # the stubs know no ArrayLike here
+        csr.sum_duplicates()
+        csr.eliminate_zeros()
+        csr.sort_indices()
+        if len(csr.data) and (csr.data != np.floor(csr.data)).any():
+            raise InputError(
+                "found a grade that is not a whole number; choose a threshold and pass matrix >= threshold"
+            )
+        return cls(csr.indptr, csr.indices, csr.data, int(csr.shape[1]))
+
+    @classmethod
+    def from_judgements(
+        cls, judgements: Mapping[str, Mapping[str, int]], query_ids: Sequence[str], document_ids: Sequence[str]
+    ) -> Qrels:
+        """The matrix with one row a query id and one column a document id, in the order given."""
+        column = {name: number for number, name in enumerate(document_ids)}
+        indices: list[int] = []
+        grades: list[int] = []
+        indptr = [0]
+        for query in query_ids:
+            for document, grade in judgements.get(query, {}).items():
+                if document not in column:
+                    raise InputError(
+                        f"qrels name the document '{document}' for query '{query}', which the corpus does not hold; "
+                        "add it to the corpus or drop the judgement"
+                    )
+                indices.append(column[document])
+                grades.append(grade)
+            order = np.argsort(indices[indptr[-1] :], kind="stable")
+            indices[indptr[-1] :] = np.array(indices[indptr[-1] :], np.int64)[order].tolist()
+            grades[indptr[-1] :] = np.array(grades[indptr[-1] :], np.int64)[order].tolist()
+            indptr.append(len(indices))
+        return cls(np.array(indptr), np.array(indices, np.int64), np.array(grades, np.int64), len(document_ids))
+
+    @property
+    def n_queries(self) -> int:
+        """m, the number of rows."""
+        return len(self.indptr) - 1
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(m queries, n documents)."""
+        return self.n_queries, self.n_documents
+
+    def __len__(self) -> int:
+        return self.n_queries
+
+    @cached_property
+    def rows(self) -> IntArray:
+        """The query number of every judgement, (judgements,)."""
+        return _readonly(np.repeat(np.arange(self.n_queries), np.diff(self.indptr)), np.int64)  # type: ignore[no-any-return]
+
+    @cached_property
+    def relevant(self) -> Qrels:
+        """The binary matrix of what is relevant: grades above 0 become 1, the rest is dropped."""
+        if (self.grades == 1).all():
+            return self
+        keep = self.grades > 0
+        counts = np.bincount(self.rows[keep], minlength=self.n_queries)
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return Qrels(indptr, self.indices[keep], np.ones(int(keep.sum()), np.int64), self.n_documents)
+
+    @cached_property
+    def sizes(self) -> IntArray:
+        """The number of relevant documents of each query, (m,)."""
+        return _readonly(np.bincount(self.rows[self.grades > 0], minlength=self.n_queries), np.int64)  # type: ignore[no-any-return]
+
+    @property
+    def is_graded(self) -> bool:
+        """True where a grade other than 1 occurs."""
+        return bool((self.grades != 1).any())
+
+    def degree(self) -> int:
+        """K, the largest number of relevant documents of any query; 0 without queries."""
+        return int(self.sizes.max(initial=0))
+
+    def sets(self) -> Iterator[tuple[int, ...]]:
+        """The relevant document numbers of each query, ascending."""
+        relevant = self.relevant
+        for start, stop in zip(relevant.indptr[:-1], relevant.indptr[1:], strict=True):
+            yield tuple(relevant.indices[start:stop].tolist())
+
+    def csr(self) -> sparse.csr_array:
+        """The binary relevance matrix (m, n) as a scipy sparse array of int64."""
+        relevant = self.relevant
+        return sparse.csr_array((relevant.grades, relevant.indices, relevant.indptr), shape=self.shape)
+
+    def dense(self) -> npt.NDArray[np.int8]:
+        """The binary relevance matrix A, (m, n), entries 0 and 1."""
+        out = np.zeros(self.shape, np.int8)
+        out[self.relevant.rows, self.relevant.indices] = 1
+        return out
+
+    def signs(self) -> npt.NDArray[np.int8]:
+        """The sign matrix 2A - 1, (m, n), entries -1 and +1."""
+        return (2 * self.dense() - 1).astype(np.int8)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of shape and judgements, in hex: equal matrices have equal digests on every platform."""
+        state = hashlib.sha256(f"limitbench.qrels.v1 {self.n_queries} {self.n_documents}\n".encode())
+        for array in (self.indptr, self.indices, self.grades):
+            state.update(array.astype("<i8").tobytes())
+        return state.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Qrels) and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return f"Qrels({self.n_queries} queries x {self.n_documents} documents, {int(self.sizes.sum())} relevant)"
+
+
+# ---------------------------------------------------------------------------------------------------------- files
+
+
+def iter_judgements(path: Path) -> Iterator[tuple[int, str, str, int]]:
+    """(line, query id, document id, grade) from a qrels file: BEIR tsv with header, jsonl, or TREC; gz too.
+
+    The layout is told by the suffix and the first line. Repeated pairs come as often as they stand.
+    """
+    name = path.name.removesuffix(".gz")
+    if name.endswith((".jsonl", ".json", ".ndjson")):
+        yield from _from_jsonl(path)
+        return
+    header = None
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        fields = line.split("\t")
+        if header is None:
+            header = len(fields) >= 3 and fields[0].strip().lower() in {"query-id", "query_id", "qid"}
+            if header:
+                continue
+        if header:
+            if len(fields) != 3:
+                wanted = "query-id, corpus-id and score with tabs between"
+                raise DataError(path, f"found {len(fields)} columns, expected {wanted}; mend the line", line=number)
+            yield number, fields[0], fields[1], _grade(path, number, fields[2])
+            continue
+        parts = line.split()
+        if len(parts) != 4:
+            raise DataError(
+                path,
+                f"found {len(parts)} columns, expected TREC's 'query iter document grade', or a first line "
+                "'query-id<TAB>corpus-id<TAB>score'; mend the line, or write ids without spaces",
+                line=number,
+            )
+        yield number, unescape_id(parts[0]), unescape_id(parts[2]), _grade(path, number, parts[3])
+
+
+def _from_jsonl(path: Path) -> Iterator[tuple[int, str, str, int]]:
+    for number, row in read_jsonl(path):
+        query, document = row.get("query-id", row.get("query_id")), row.get("corpus-id", row.get("corpus_id"))
+        if query is None or document is None:
+            wanted = '{"query-id", "corpus-id", "score"}'
+            raise DataError(path, f"found keys {sorted(row)}, expected {wanted}; mend the line", line=number)
+        yield number, str(query), str(document), _grade(path, number, row.get("score", 1))
+
+
+def _grade(path: Path, line: int, value: Any) -> int:
+    try:
+        grade = float(value)
+        if grade != int(grade):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(path, f"found the grade {value!r}, expected a whole number; mend it", line=line) from None
+    return int(grade)
+
+
+def read_qrels(path: Path | str) -> Judgements:
+    """The judgements of a qrels file in any layout that `iter_judgements` reads.
+
+    Raises `DataError` where a pair is judged twice with different grades.
+    """
+    path = Path(path)
+    out: Judgements = {}
+    for line, query, document, grade in iter_judgements(path):
+        row = out.setdefault(query, {})
+        if row.setdefault(document, grade) != grade:
+            raise DataError(
+                path,
+                f"query '{query}' and document '{document}' are judged {row[document]} and {grade}; keep one of them",
+                line=line,
+            )
+    return out
+
+
+def write_trec_qrels(judgements: Mapping[str, Mapping[str, int]], path: Path | str, *, gz: bool = False) -> None:
+    """Write 'query 0 document grade' lines, ids escaped so that `read_qrels` gives the same ids back."""
+    with atomic_write(Path(path), gz=gz) as out:
+        for query, row in judgements.items():
+            for document, grade in row.items():
+                out.write(f"{escape_id(query)} 0 {escape_id(document)} {grade}\n".encode())

@@ -1,0 +1,39 @@
+"""Numbers as people read them: percent with one decimal, ties as a range, bytes and seconds with units."""
+
+from __future__ import annotations
+
+from limitbench.results import Means
+
+
+def percent(means: Means | None) -> str:
+    """ "97.8", or "12.0 [10.8, 12.8]" where ties move the figure by a tenth of a point or more; "" without one."""
+    if means is None:
+        return ""
+    low, mid, high = (f"{100 * x:.1f}" for x in (means.worst, means.mean, means.best))
+    return mid if low == high else f"{mid} [{low}, {high}]"
+
+
+def size(count: float) -> str:
+    """Bytes with a decimal unit: "1.5 MB"."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def duration(seconds: float) -> str:
+    """Seconds with a unit: "3.2 ms"."""
+    for factor, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= factor:
+            return f"{seconds / factor:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A GitHub-flavoured Markdown table, numbers to the right."""
+
+    def line(cells: list[str]) -> str:
+        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+    return "\n".join([line(head), line(["---", *["---:"] * (len(head) - 1)]), *map(line, rows)])

@@ -1,0 +1,91 @@
+"""Where results lie: `<results>/<dataset>/<retriever>/<first 12 hex digits of the configuration digest>.json`.
+
+Records are written once and whole. Reading one that limitbench did not write, or not this version, is a clear error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import ValidationError
+
+from limitbench.errors import DataError, StorageError
+from limitbench.files import atomic_write, storing
+from limitbench.results.record import SCHEMA_VERSION, Result
+
+_RECORD = re.compile(r"[0-9a-f]{12}\.json")
+
+
+class Store:
+    """The records below one folder."""
+
+    def __init__(self, root: Path | str) -> None:
+        self.root = Path(root)
+
+    def require_writable(self) -> None:
+        """Raise `StorageError` now rather than after hours of work."""
+        with storing(self.root):
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+
+    def path(self, dataset: str, retriever: str, digest: str) -> Path:
+        """Where a record lies; names are made safe for a file system."""
+        return self.root / _safe(dataset) / _safe(retriever) / f"{digest[:12]}.json"
+
+    def find(self, dataset: str, retriever: str, digest: str) -> Result | None:
+        """The record with this digest, or None."""
+        path = self.path(dataset, retriever, digest)
+        if not path.exists():
+            return None
+        found = read(path)
+        return found if found.configuration_digest == digest else None
+
+    def write(self, result: Result, *, replace: bool = False) -> Path:
+        """Store a record and return its path. One that is already there stays, unless `replace`."""
+        path = self.path(result.dataset.name, result.retriever.name, result.configuration_digest)
+        with (
+            contextlib.suppress(FileExistsError),
+            atomic_write(path, exclusive=not replace) as out,
+        ):
+            out.write(result.to_json())
+        return path
+
+    def __iter__(self) -> Iterator[Result]:
+        """Every record, by path. Raises `DataError` for a file that should be one and is not."""
+        if not self.root.is_dir():
+            raise StorageError(f"there is no results folder {self.root}; run: limitbench run --results {self.root}")
+        for path in sorted(self.root.glob("*/*/*.json")):
+            if _RECORD.fullmatch(path.name):
+                yield read(path)
+
+
+def read(path: Path) -> Result:
+    """The record in a file. Raises `DataError` where it is broken, foreign or of a newer version."""
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError:
+        raise DataError(path, "is not whole JSON; delete it and run its command again") from None
+    version = raw.get("schema_version") if isinstance(raw, dict) else None
+    if isinstance(version, int) and version > SCHEMA_VERSION:
+        raise DataError(path, f"has schema version {version}, expected at most {SCHEMA_VERSION}; update limitbench")
+    try:
+        return Result.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the whole"
+        raise DataError(path, f"is not a limitbench record ({where}: {first['msg']}); move it elsewhere") from None
+
+
+def _safe(name: str) -> str:
+    out = quote(name, safe=" ,=@+-._")
+    return f"%2E{out[1:]}" if out.startswith(".") else out

@@ -1,0 +1,66 @@
+"""Retrievers by name: a catalogue entry, or a spec `adapter[:argument][,key=value]...` that a shell leaves alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from limitbench import catalog, registry
+from limitbench.errors import SpecError, UnknownName
+from limitbench.retrievers.base import Adapter, Index, Progress, Retriever, latencies, no_progress
+
+__all__ = ["Adapter", "Index", "NamedRetriever", "Progress", "Retriever", "latencies", "no_progress", "retriever"]
+
+
+@dataclass(frozen=True)
+class NamedRetriever:
+    """A retriever and the name it was asked for by."""
+
+    name: str
+    retriever: Retriever
+
+
+def retriever(spec: str) -> NamedRetriever:
+    """The retriever of a catalogue name or a spec; options after either override it.
+
+    `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`. Raises `UnknownName` with
+    the nearest name, `SpecError` naming a wrong option, `MissingExtra` with the pip line.
+    """
+    head, *settings = spec.strip().split(",")
+    name, colon, argument = head.partition(":")
+    options: dict[str, Any] = {}
+    if not colon and name in catalog.names("retrievers"):
+        entry = catalog.entry("retrievers", name)
+        adapter = entry["adapter"]
+        options |= entry.get("options", {})
+    elif name in registry.adapters():
+        adapter = name
+    else:
+        known = {*catalog.names("retrievers"), *registry.adapters()}
+        raise UnknownName("retriever", name, known, where="the catalogue")
+    made = registry.resolve("retriever", registry.adapters(), adapter)
+    if colon:
+        if getattr(made, "argument", None) is None:
+            raise SpecError(f"retriever '{spec}': '{adapter}' takes no argument after a colon; drop ':{argument}'")
+        options[made.argument] = argument
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise SpecError(f"retriever '{spec}': found '{setting}', expected KEY=VALUE after the comma")
+        options[key.strip().replace("-", "_")] = value.strip()
+    try:
+        return NamedRetriever(spec.strip(), made(**options))
+    except ValidationError as error:
+        raise SpecError(f"retriever '{spec}': {_first(error, made)}") from None
+
+
+def _first(error: ValidationError, made: Any) -> str:
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"there is no option '{key}'; it has: {', '.join(made.model_fields) or 'none'}"
+    if first["type"] == "missing" and key == made.argument:
+        return f"expected {made.adapter}:{key.upper()}"
+    return f"option '{key}': found {first['input']!r}: {first['msg'].lower()}"

@@ -1,0 +1,117 @@
+"""The contract of every retriever: `index(corpus)` gives an index, `search(queries, depth)` on it gives a run.
+
+An adapter is a frozen pydantic model: its fields are its options, checked when it is built, and its `configuration` is
+what a result records. Search before index cannot be written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from limitbench.collection import Corpus, Queries
+from limitbench.rankings import Run
+
+Progress = Callable[[str, int, int], None]  # (stage, done, of)
+
+
+def no_progress(_stage: str, _done: int, _of: int) -> None:
+    """Report nothing."""
+
+
+@runtime_checkable
+class Index(Protocol):
+    """A corpus made searchable."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the index itself holds, texts and models aside."""
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+        """The run of these queries: `depth` documents each, and every tie across the cut."""
+
+
+@runtime_checkable
+class Retriever(Protocol):
+    """Something that can index a corpus."""
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option with its value, JSON-ready: equal configurations give equal runs."""
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What to know of it beyond its options: model, licence, labels such as "not trained for this"."""
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """The corpus made searchable."""
+
+
+class Adapter(BaseModel):
+    """Base of our adapters: options are fields, unknown ones are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    argument: ClassVar[str | None] = None  # the field that `adapter:ARGUMENT` sets
+    adapter: ClassVar[str]
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The adapter's name and every option with its value."""
+        return {"adapter": self.adapter, **self.model_dump(mode="json")}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What to know beyond the options; nothing by default."""
+        return {}
+
+
+@dataclass(frozen=True)
+class ScoredIndex:
+    """An index that is a function from query texts to a score matrix (queries, n), in chunks that bound memory."""
+
+    document_ids: tuple[str, ...]
+    scores: Callable[[Sequence[str], Sequence[str]], npt.NDArray[Any]]  # (query ids, query texts) -> (queries, n)
+    nbytes: int
+    chunk: int = 64
+
+    @classmethod
+    def bounded(
+        cls,
+        document_ids: tuple[str, ...],
+        scores: Callable[[Sequence[str], Sequence[str]], npt.NDArray[Any]],
+        nbytes: int,
+        *,
+        entries: int = 1 << 23,
+    ) -> ScoredIndex:
+        """Chunks of so many queries that a score matrix has about 2^23 entries (64 MB)."""
+        return cls(document_ids, scores, nbytes, chunk=max(1, min(1024, entries // max(1, len(document_ids)))))
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+        """The run of these queries, exact."""
+        parts = []
+        for start in range(0, len(queries), self.chunk):
+            part = slice(start, start + self.chunk)
+            ids = queries.ids[part]
+            matrix = self.scores(ids, queries.texts[part])
+            parts.append(Run.from_scores(matrix, query_ids=ids, document_ids=self.document_ids, depth=depth))
+            progress("search", min(start + self.chunk, len(queries)), len(queries))
+        return Run.concatenate(parts)
+
+
+def latencies(index: Index, queries: Queries, depth: int, *, most: int = 50) -> npt.NDArray[np.float64]:
+    """Seconds for each of up to `most` evenly spaced queries, searched one at a time after one warm-up."""
+    chosen = np.unique(np.linspace(0, len(queries) - 1, min(most, len(queries))).astype(int))
+    single = [Queries((queries.ids[i],), (queries.texts[i],)) for i in chosen]
+    index.search(single[0], depth)
+    out = []
+    for query in single:
+        start = time.perf_counter()
+        index.search(query, depth)
+        out.append(time.perf_counter() - start)
+    return np.array(out)

@@ -1,0 +1,181 @@
+"""Dataset x retriever x measures -> results, one record each; what is already recorded is not computed again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limitbench import catalog
+from limitbench.collection import Dataset
+from limitbench.datasets import load
+from limitbench.errors import InputError, LimitbenchError, SpecError
+from limitbench.measures import DEFAULT_MEASURES, Measure, parse_measures, score
+from limitbench.provenance import PeakMemory, provenance
+from limitbench.rankings import Run
+from limitbench.results import Cost, DatasetFacts, Means, Result, RetrieverFacts, Store, configuration_digest
+from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
+
+
+def evaluate(
+    dataset: Dataset | str | Path,
+    by: NamedRetriever | str,
+    *,
+    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    progress: Progress = no_progress,
+    keep: Callable[[Run], None] | None = None,
+) -> Result:
+    """The result of one retriever on one dataset, measured now; nothing is stored.
+
+    Names are resolved as on the command line. `keep` is called with the run. Raises `LimitbenchError` and nothing else
+    for bad input.
+    """
+    data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    named = retriever(by) if isinstance(by, str) else by
+    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
+    if not len(data.queries):
+        raise InputError(f"dataset '{data.name}' has no query; expected at least one")
+    depth = max(measure.cutoff for measure in chosen)
+    memory = PeakMemory()
+    start = time.perf_counter()
+    index = named.retriever.index(data.corpus, progress)
+    indexed = time.perf_counter()
+    run = index.search(data.queries, depth, progress)
+    searched = time.perf_counter()
+    if keep is not None:
+        keep(run)
+    scores = score(run, data.qrels, chosen)
+    waits = latencies(index, data.queries, depth)
+    return Result(
+        configuration_digest=_digest(data, named, chosen),
+        dataset=DatasetFacts(
+            name=data.name,
+            sha256=data.digest,
+            documents=len(data.corpus),
+            queries=len(data.queries),
+            relevant=int(data.qrels.sizes.sum()),
+            published_as=_published_as(data),
+        ),
+        retriever=RetrieverFacts(
+            name=named.name,
+            configuration=named.retriever.configuration,
+            card=named.retriever.card,
+            facts=getattr(index, "facts", {}),
+        ),
+        depth=depth,
+        measures={title: Means(**values.means()) for title, values in scores.items()},
+        per_query={title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
+        cost=Cost(
+            index_bytes=index.nbytes,
+            index_seconds=indexed - start,
+            documents_per_second=len(data.corpus) / max(indexed - start, 1e-9),
+            search_seconds=searched - indexed,
+            query_latency_p50_seconds=float(np.quantile(waits, 0.5)),
+            query_latency_p95_seconds=float(np.quantile(waits, 0.95)),
+            peak_memory_bytes=memory.bytes(),
+            peak_memory_scope=memory.scope,
+        ),
+        provenance={**provenance(), "seeds": _seeds(data, named)},
+    )
+
+
+def _digest(data: Dataset, named: NamedRetriever, measures: Sequence[Measure]) -> str:
+    return configuration_digest(data.digest, named.retriever.configuration, [repr(m) for m in measures])
+
+
+def _published_as(data: Dataset) -> str | None:
+    """The paper's dataset that this one stands beside: by its spec, or because a folder bears its name."""
+    if "published_as" in data.spec:
+        return str(data.spec["published_as"])
+    return data.name if data.name in ("limit", "limit-small") else None
+
+
+def _seeds(data: Dataset, named: NamedRetriever) -> dict[str, int]:
+    seeds = {"dataset": data.spec.get("seed"), "retriever": named.retriever.configuration.get("seed")}
+    return {name: int(seed) for name, seed in seeds.items() if seed is not None}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell of a suite: its result and whether it was reused, or the error that it met."""
+
+    dataset: str
+    retriever: str
+    result: Result | None
+    reused: bool = False
+    error: LimitbenchError | None = None
+
+
+class Suite(BaseModel):
+    """Datasets x retrievers x measures, as a TOML in `results/suites/` or a file of the user's says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: str = ""
+    datasets: list[str] = Field(min_length=1)
+    retrievers: list[str] = Field(min_length=1)
+    measures: str | None = None
+
+
+def read_suite(name: str) -> Suite:
+    """The suite of a TOML file, or of the catalogue (`embedded`, `paper`)."""
+    table = catalog.read_toml(Path(name)) if name.endswith(".toml") else catalog.entry("suites", name)
+    try:
+        return Suite.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise SpecError(f"suite '{name}': {where}: {first['msg']}; mend it") from None
+
+
+def run_all(
+    datasets: Iterable[str],
+    retrievers: Iterable[str],
+    *,
+    measures: Sequence[Measure],
+    store: Store,
+    fresh: bool = False,
+    split: str = "test",
+    progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
+    loaded: Callable[[Dataset], None] = lambda _dataset: None,
+    keep: Callable[[Run, str, str], None] | None = None,
+) -> Iterator[Outcome]:
+    """The outcome of every cell, each stored before the next begins.
+
+    Names are checked before any work. A cell whose configuration is already recorded is reused unless `fresh`. An error
+    in one cell does not stop the others; it comes back in the outcome.
+    """
+    named = [retriever(spec) for spec in dict.fromkeys(retrievers)]
+    sources = list(dict.fromkeys(datasets))
+    store.require_writable()
+    for source in sources:
+        try:
+            data = load(source, split=split)
+        except LimitbenchError as error:
+            yield from (Outcome(source, one.name, None, error=error) for one in named)
+            continue
+        loaded(data)
+        for one in named:
+            try:
+                kept = None if fresh or keep else store.find(data.name, one.name, _digest(data, one, measures))
+                if kept is None:
+                    result = evaluate(
+                        data,
+                        one,
+                        measures=measures,
+                        progress=progress(data.name, one.name),
+                        keep=(lambda run, where=data.name, name=one.name: keep(run, where, name)) if keep else None,  # type: ignore[misc]
+                    )
+                    try:
+                        store.write(result, replace=fresh)
+                    except LimitbenchError as error:  # measured all the same: the caller still gets the numbers
+                        yield Outcome(data.name, one.name, result, error=error)
+                    else:
+                        yield Outcome(data.name, one.name, result)
+                else:
+                    yield Outcome(data.name, one.name, kept, reused=True)
+            except LimitbenchError as error:
+                yield Outcome(data.name, one.name, None, error=error)

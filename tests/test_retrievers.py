@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from limitbench import catalog, load, registry
+from limitbench.collection import Corpus, Queries
+from limitbench.datasets import read_folder
+from limitbench.errors import MissingExtra, SpecError, UnknownName
+from limitbench.measures import parse_measures, score
+from limitbench.retrievers import Retriever, retriever
+
+LIGHT = ["bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "random"]
+NEURAL = ["minilm", "minilm,dim=32", "wordllama"]
+
+CORPUS = Corpus(
+    ("d 1", "ü", "d3", "d4"),
+    (
+        "Ada likes tea, chess and oak trees.",
+        "Bo likes tea and Käse.",
+        "Cy likes chess and oak trees.",
+        "Di likes 茶 and go.",
+    ),
+)
+QUERIES = Queries(
+    ("q1", "q2", "q3", "q4"), ("Who likes tea?", "Who likes oak trees?", "Who likes Käse?", "Who likes tea?")
+)
+
+
+@pytest.fixture(params=[*LIGHT, *NEURAL])
+def made(request: pytest.FixtureRequest) -> Retriever:
+    """Every embedded retriever."""
+    if request.param in NEURAL:
+        pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    return retriever(request.param).retriever
+
+
+def rows(made: Retriever, corpus: Corpus, queries: Queries, depth: int = 10) -> list[dict[str, float]]:
+    run = made.index(corpus).search(queries, depth)
+    assert (run.query_ids, run.document_ids) == (queries.ids, corpus.ids)
+    for number in range(len(run)):
+        scores = [value for _, value in run.row(number)]
+        assert scores == sorted(scores, reverse=True)
+        assert len(dict(run.row(number))) == len(scores)
+    return [dict(run.row(number)) for number in range(len(run))]
+
+
+def test_contract_protocol(made: Retriever) -> None:
+    """Every adapter is a `Retriever`, with a configuration that JSON can hold and an index that knows its size."""
+    import json
+
+    assert isinstance(made, Retriever)
+    assert json.loads(json.dumps(made.configuration)) == made.configuration
+    assert made.index(CORPUS).nbytes >= 0
+
+
+def test_contract_deterministic(made: Retriever) -> None:
+    """Indexing and searching twice gives the same run, and equal queries the same scores."""
+    first, second = rows(made, CORPUS, QUERIES), rows(made, CORPUS, QUERIES)
+    assert first == second
+    if made.configuration["adapter"] != "random":  # whose scores belong to the query's id
+        assert first[0] == first[3]
+
+
+def test_contract_permuted_documents(made: Retriever) -> None:
+    """The order of the corpus changes nothing but the order of ties."""
+    order = [2, 0, 3, 1]
+    other = Corpus(tuple(CORPUS.ids[i] for i in order), tuple(CORPUS.texts[i] for i in order))
+    for ours, theirs in zip(rows(made, CORPUS, QUERIES), rows(made, other, QUERIES), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("texts", [("",), ("   ",), ("?",), ("the of and",), ("\u200b",), ("zzzz" * 2000,)])
+def test_contract_odd_queries(made: Retriever, texts: tuple[str, ...]) -> None:
+    """Empty, blank, stop-word and enormous queries give a run, not an error."""
+    rows(made, CORPUS, Queries(("q",), texts))
+
+
+def test_contract_odd_corpora(made: Retriever) -> None:
+    """One document, an empty document, a corpus of nothing but empty ones, and repeated texts all index."""
+    for texts in (("Ada likes tea.",), ("", "Ada likes tea."), ("", ""), ("Ada likes tea.",) * 3):
+        corpus = Corpus(tuple(f"d{i}" for i in range(len(texts))), texts)
+        rows(made, corpus, QUERIES)
+
+
+def test_contract_depth(made: Retriever) -> None:
+    """Depth 1 gives the first of the full ranking and its ties; a depth beyond the corpus gives no more than it."""
+    for ours, full in zip(rows(made, CORPUS, QUERIES, 1), rows(made, CORPUS, QUERIES, 99), strict=True):
+        best = max(full.values(), default=None)
+        assert set(ours) == {name for name, value in full.items() if value == best}
+
+
+def test_contract_repeated_texts_tie(made: Retriever) -> None:
+    """Documents with the same text get the same score, whatever stands around them."""
+    if made.configuration["adapter"] == "random":
+        return
+    corpus = Corpus(
+        ("a", "b", "c", "d"), ("Ada likes tea.", "Bo likes chess and go.", "Ada likes tea.", "Cy likes go.")
+    )
+    (row,) = rows(made, corpus, Queries(("q",), ("Who likes tea?",)))
+    assert row["a"] == row["c"]
+
+
+def recall(made: Retriever, folder: Path, measures: str) -> list[float]:
+    data = read_folder(folder)
+    run = made.index(data.corpus).search(data.queries, 20)
+    return [100 * value.mean for value in score(run, data.qrels, parse_measures(measures)).values()]
+
+
+@pytest.mark.parametrize(
+    ("spec", "published", "within"),
+    [("bm25", (97.8, 100, 100), 0.1), ("bm25,stemmer=none", (99.1, 100, 100), 0.1), ("tfidf-items", (100, 100, 100), 0),
+     ("rank-bm25", (99.15, 100, 100), 0.1), ("rank-bm25,tokens=split", (40.35, 56.65, 69.95), 0.1)],
+)  # fmt: skip
+def test_lexical_figures_on_limit_small(
+    limit_small: Path, spec: str, published: tuple[float, ...], within: float
+) -> None:
+    """The lexical retrievers have the known recall@2, 10 and 20 on the real LIMIT-small; BM25's is the paper's."""
+    found = recall(retriever(spec).retriever, limit_small, "Recall@2,10,20")
+    assert found == pytest.approx(published, abs=within)
+
+
+@pytest.mark.parametrize(
+    ("spec", "published"),
+    [("minilm", (16.2, 48.0, 69.5)), ("minilm,dim=256", (12.6, 43.0, 66.5)), ("minilm,dim=32", (8.95, 32.3, 55.1))],
+)
+def test_minilm_figures_on_limit_small(limit_small: Path, spec: str, published: tuple[float, ...]) -> None:
+    """MiniLM's recall on the real LIMIT-small is mteb's 0.162 at 2, and its truncations' as measured."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    assert recall(retriever(spec).retriever, limit_small, "Recall@2,10,20") == pytest.approx(published, abs=0.3)
+
+
+def test_same_shape_on_the_twin() -> None:
+    """On the synthetic twin exact items are perfect, BM25 stumbles a little, and the floor is the floor."""
+    data = load("limit-small-synthetic")
+    found = {
+        spec: score(retriever(spec).retriever.index(data.corpus).search(data.queries, 20), data.qrels)["Recall@2"].mean
+        for spec in ("tfidf-items", "bm25", "bm25,stemmer=none", "rank-bm25,tokens=split")
+    }
+    assert found["tfidf-items"] == 1
+    assert 0.94 < found["bm25"] < found["bm25,stemmer=none"] < 1
+    assert found["rank-bm25,tokens=split"] < 0.6
+
+
+def test_random_is_the_floor() -> None:
+    """Over seeds, random recall@2 is 2/46 within sampling error."""
+    data = load("limit-small-synthetic")
+    found = [
+        score(retriever(f"random,seed={seed}").retriever.index(data.corpus).search(data.queries, 2), data.qrels)
+        ["Recall@2"].mean for seed in range(30)
+    ]  # fmt: skip
+    error = math.sqrt(2 / 46 * (44 / 46) / 2 / 1000 / 30)
+    assert np.mean(found) == pytest.approx(2 / 46, abs=4 * error)
+
+
+def test_bm25_scores_are_those_of_bm25s() -> None:
+    """The adapter's ranking is what calling bm25s directly gives."""
+    import bm25s
+    import Stemmer
+
+    data = load("limit-small-synthetic")
+    engine = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+    stemmer = Stemmer.Stemmer("english")
+    tokens = bm25s.tokenize(list(data.corpus.contents), stopwords="en", stemmer=stemmer, show_progress=False)
+    engine.index(tokens, show_progress=False)
+    asked = bm25s.tokenize(list(data.queries.texts), stopwords="en", stemmer=stemmer, show_progress=False)
+    _, theirs = engine.retrieve(asked, k=10, show_progress=False)
+    run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 10)
+    for number in range(len(run)):
+        ours = [value for _, value in run.row(number)][:10]
+        assert ours == pytest.approx(theirs[number][: len(ours)], rel=1e-5)
+
+
+def test_dense_agrees_with_the_models_own_evaluator() -> None:
+    """sentence-transformers' InformationRetrievalEvaluator reports the same recall."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
+
+    from limitbench.retrievers.dense import Dense, _load
+
+    data = load("limit-small-synthetic")
+    keep = range(0, 1000, 10)
+    queries = {data.queries.ids[i]: data.queries.texts[i] for i in keep}
+    sets = list(data.qrels.sets())
+    relevant = {data.queries.ids[i]: {data.corpus.ids[d] for d in sets[i]} for i in keep}
+    evaluator = InformationRetrievalEvaluator(
+        queries, dict(zip(data.corpus.ids, data.corpus.contents, strict=True)), relevant,
+        precision_recall_at_k=[2, 10], show_progress_bar=False,
+    )  # fmt: skip
+    made = Dense(model="wordllama")
+    theirs = evaluator(_load(made))
+    run = made.index(data.corpus).search(Queries(tuple(queries), tuple(queries.values())), 10)
+    qrels = type(data.qrels).from_sets([sets[i] for i in keep], len(data.corpus))
+    ours = score(run, qrels, parse_measures("Recall@2,10"))
+    assert ours["Recall@2"].mean == pytest.approx(theirs["cosine_recall@2"], abs=1e-6)
+    assert ours["Recall@10"].mean == pytest.approx(theirs["cosine_recall@10"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [("bm52", UnknownName, "did you mean 'bm25'"), ("bm25,k3=1", SpecError, "there is no option 'k3'; it has: variant, k1"),
+     ("bm25,stemmer=klingon", SpecError, "option 'stemmer': found 'klingon'"), ("bm25,k1", SpecError, "KEY=VALUE"),
+     ("bm25:x", SpecError, "takes no argument"), ("bm25,b=2", SpecError, "option 'b'"), ("", UnknownName, "known:")],
+)  # fmt: skip
+def test_wrong_specs_are_named(spec: str, error: type[Exception], says: str) -> None:
+    """A retriever spec that does not parse names the culprit and what is allowed."""
+    with pytest.raises(error, match=says):
+        retriever(spec)
+
+
+def test_wrong_dense_specs_are_named(tmp_path: Path) -> None:
+    """dense without a model, with too many dimensions, with pickled weights or an unknown id is answered clearly."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    with pytest.raises(SpecError, match="expected dense:MODEL"):
+        retriever("dense")
+    with pytest.raises(SpecError, match="found dim=999, expected at most the model's 256"):
+        retriever("wordllama,dim=999").retriever.index(CORPUS)
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(SpecError, match="pickled weights"):
+        retriever(f"dense:{tmp_path}").retriever.index(CORPUS)
+    from limitbench.errors import OfflineError
+
+    with pytest.raises(OfflineError, match="give a folder"):
+        retriever("dense:nobody/nothing").retriever.index(CORPUS)
+
+
+def test_missing_extra_has_the_pip_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A retriever whose libraries are absent says what to type."""
+    monkeypatch.setitem(registry.ADAPTERS, "dense", ("no_such_library.module:X", "models"))
+    with pytest.raises(MissingExtra, match=r"pip install 'limitbench\[models\]'"):
+        retriever("minilm")
+
+
+@pytest.mark.parametrize("name", catalog.names("retrievers"))
+def test_every_catalogue_retriever_resolves(name: str) -> None:
+    """Each TOML in retrievers/ names an adapter, a licence and options that the adapter takes."""
+    entry = catalog.entry("retrievers", name)
+    assert {"title", "licence", "adapter"} <= set(entry)
+    if registry.adapters()[entry["adapter"]][1]:
+        pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    assert retriever(name).name == name
