@@ -8,6 +8,7 @@ LimitbenchError
 ├── MissingExtra          an optional dependency is not installed; the message holds the pip line
 ├── OfflineError          a hub is needed and cannot be reached
 ├── StorageError          a file or folder cannot be written: permissions, disk full
+├── CertificateError      a certificate does not prove its claim; the message says where it fails
 └── RetrievalError        a retriever returned something that cannot be ranked (NaN, wrong shape)
 """
 
@@ -62,6 +63,10 @@ class OfflineError(LimitbenchError):
 
 class StorageError(LimitbenchError):
     """A file or folder cannot be written."""
+
+
+class CertificateError(LimitbenchError):
+    """A certificate does not prove its claim."""
 
 
 class RetrievalError(LimitbenchError):

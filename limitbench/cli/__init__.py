@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from limitbench import __version__
-from limitbench.cli import bench, catalogue, doctor
+from limitbench.cli import bench, catalogue, doctor, theory
 from limitbench.errors import LimitbenchError
 
 # typer carries a click of its own since 0.26 and used the installed one before; this finds the right class in either
@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure, bound and check what a retriever can carry.",
 )
-for module in (bench, catalogue, doctor):
+for module in (bench, catalogue, theory, doctor):
     module.register(app)
 
 

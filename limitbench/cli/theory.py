@@ -1,0 +1,212 @@
+"""`limitbench bounds`, `design` and `verify`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limitbench.cli.bench import JsonFlag
+from limitbench.cli.output import echo_json, print_table, say
+from limitbench.errors import CertificateError, DataError, InputError
+
+if TYPE_CHECKING:
+    from limitbench.certificates import AllSubsets
+    from limitbench.relevance import Qrels
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(bounds)
+    app.command()(design)
+    app.command()(verify)
+
+
+def bounds(
+    n: Annotated[str | None, typer.Option("--n", help="Documents, such as 46 or 1e6.")] = None,
+    k: Annotated[str | None, typer.Option("--k", help="Relevant documents per query: all k-subsets.")] = None,
+    at_most: Annotated[bool, typer.Option("--at-most", help="All subsets of at most k.")] = False,
+    qrels: Annotated[str | None, typer.Option("--qrels", help="A dataset name, a folder or a qrels file.")] = None,
+    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    notion: Annotated[
+        list[str] | None, typer.Option("--notion", help="Only these; repeats. Default: all four.")
+    ] = None,
+    budget: Annotated[float, typer.Option("--budget", help="Seconds of search per notion.")] = 5.0,
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    certificate: Annotated[Path | None, typer.Option("--certificate", help="Write the certificates there.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Show every bound that was tried.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Bracket the embedding dimension that a relevance matrix needs, with certificates.
+
+    Notions: order_preserving (what ranking needs), sign_rank, global_threshold, cosine.
+    """
+    from limitbench import certificates
+    from limitbench.theory import bracket
+
+    matrix = _matrix(n, k, at_most, qrels, split, min_grade)
+    found = [bracket(matrix, name, budget_s=budget) for name in dict.fromkeys(notion or certificates.NOTIONS)]  # type: ignore[arg-type]
+    if certificate is not None:
+        made = [c for b in found for c in b.certificates]
+        certificates.write(made, certificate)
+        say(f"wrote {len(made)} certificates to {certificate}; check them with: limitbench verify {certificate}")
+    if json:
+        echo_json({"schema_version": 1, "brackets": [b.to_json() for b in found]})
+        return
+    head = ["notion", "dimension", "side", "evidence", "method", "because", "source"]
+    rows = []
+    for b in found:
+        value = str(b.exact) if b.exact is not None else f"{b.lower.value} to {b.upper.value}"
+        shown = b.bounds if every else (b.lower, b.upper)
+        for number, one in enumerate(shown):
+            first = [b.notion, value] if number == 0 else ["", ""]
+            sign = ">=" if one.side == "lower" else "<="
+            how = f"{one.evidence} ({one.established})"
+            rows.append([*first, f"{sign} {one.value}", how, one.method, one.detail, one.citation])
+    print_table(head, rows, title=found[0].matrix, caption=f"Assumes: {found[0].lower.assumptions[0]}.", keep=4)
+    for note in dict.fromkeys(note for b in found for note in b.notes):
+        say(note)
+
+
+def _matrix(
+    n: str | None, k: str | None, at_most: bool, qrels: str | None, split: str, min_grade: int | None
+) -> Qrels | AllSubsets:
+    from limitbench.certificates import AllSubsets
+    from limitbench.theory.exact import as_count
+
+    if qrels is not None and (n is not None or k is not None):
+        raise InputError("found --qrels together with --n or --k; give the one or the others")
+    if qrels is not None:
+        return read_relevance(qrels, split, min_grade)
+    if n is None or k is None:
+        raise InputError("expected --n and --k, or --qrels FOLDER|FILE")
+    return AllSubsets(as_count(n, "--n"), as_count(k, "--k"), at_most)
+
+
+def read_relevance(source: str, split: str = "test", min_grade: int | None = None) -> Qrels:
+    """The relevance matrix of a dataset name, a folder, or a qrels file (whose judged documents are then the corpus)."""
+    from limitbench.datasets import load
+    from limitbench.relevance import Qrels, read_qrels
+
+    path = Path(source).expanduser()
+    if path.is_file():
+        judgements = read_qrels(path)
+        if not judgements:
+            raise DataError(path, "there is no judgement; expected at least one")
+        documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
+        found = Qrels.from_judgements(judgements, list(judgements), documents)
+    else:
+        found = load(source, split=split).qrels
+    if min_grade is not None:
+        keep = [[d for d, grade in zip(*_row(found, q), strict=True) if grade >= min_grade] for q in range(len(found))]
+        found = Qrels.from_sets(keep, found.n_documents)
+    return found
+
+
+def _row(qrels: Qrels, q: int) -> tuple[list[int], list[int]]:
+    part = slice(qrels.indptr[q], qrels.indptr[q + 1])
+    return qrels.indices[part].tolist(), qrels.grades[part].tolist()
+
+
+def design(
+    n: Annotated[
+        str | None, typer.Option("--n", help="Documents, such as 46 or 1e6; leave out to ask how many.")
+    ] = None,
+    k: Annotated[str, typer.Option("--k", help="Relevant documents per query.")] = "2",
+    dim: Annotated[str | None, typer.Option("--dim", help="Dimensions; leave out to ask how many.")] = None,
+    dtype: Annotated[str, typer.Option(help="real, fp64, fp32, bf16, fp16, int8 or binary.")] = "real",
+    margin: Annotated[str | None, typer.Option(help="Half-gap of the scores of unit vectors.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Say whether a design can carry all k-subsets: impossible, possible or open, and why.
+
+    Without --dim: which dimension is enough. Without --n: how many documents are possible.
+    """
+    from limitbench.theory import design as ask
+
+    verdict = ask(n, k, dim, dtype, margin)
+    if json:
+        echo_json({"schema_version": 1, **verdict.to_json()})
+        return
+    print_table(["question", "answer"], [[q, a] for q, a in _answers(verdict)], keep=2)
+    if verdict.reasons:
+        print_table(
+            ["because", "evidence", "inequality", "source"],
+            [[r.method, r.evidence, r.inequality, r.citation] for r in verdict.reasons],
+            keep=3,
+        )
+    for assumption in dict.fromkeys([*verdict.assumptions, *(a for r in verdict.reasons for a in r.assumptions)]):
+        typer.echo(f"Assumes: {assumption}.")
+    if verdict.extrapolation:
+        typer.echo(f"{verdict.extrapolation['label']}: n = {verdict.extrapolation['critical_n']}")
+
+
+def _answers(verdict: Any) -> list[tuple[str, str]]:
+    gap = f", half-gap {float(verdict.margin):g}" if verdict.margin is not None else ""
+    if verdict.verdict is not None:
+        return [
+            (
+                f"{verdict.d} dimensions of {verdict.dtype} for all {verdict.k}-subsets of {verdict.n}{gap}",
+                verdict.verdict,
+            )
+        ]
+    if verdict.d is None:
+        what = f"of {verdict.dtype} for all {verdict.k}-subsets of {verdict.n} documents{gap}"
+        return [
+            (f"least dimension {what} proved sufficient", _number(verdict.least_sufficient_dim)),
+            (f"greatest dimension {what} proved insufficient", _number(verdict.greatest_insufficient_dim)),
+        ]
+    what = f"with all {verdict.k}-subsets in {verdict.d} dimensions of {verdict.dtype}{gap}"
+    return [
+        (f"largest corpus {what} proved possible", _number(verdict.largest_possible_n)),
+        (f"smallest corpus {what} proved impossible", _number(verdict.smallest_impossible_n)),
+    ]
+
+
+def _number(value: int | None) -> str:
+    if value is None:
+        return "none is proved"
+    return str(value) if value.bit_length() < 60 else f"about 10^{value.bit_length() * 0.30103:.0f}"
+
+
+def verify(
+    file: Annotated[Path, typer.Argument(help="A file of certificates.")],
+    qrels: Annotated[str | None, typer.Option("--qrels", help="The dataset, folder or qrels file it is about.")] = None,
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Check certificates with integers alone: exit 0 accepted, 1 refused, 2 unreadable or qrels missing."""
+    from limitbench import certificates
+
+    found = certificates.read(file)
+    matrix = read_relevance(qrels, split, min_grade) if qrels is not None else None
+    lines = []
+    for one in found:
+        try:
+            certificates.check(one, matrix if "sha256" in one.matrix else None)
+            refusal = ""
+        except CertificateError as error:
+            refusal = str(error)
+        lines.append((one, refusal))
+    refused = sum(bool(refusal) for _, refusal in lines)
+    if json:
+        rows = [
+            {
+                "claim": {"notion": c.notion, "side": c.side, "value": c.value},
+                "kind": c.kind,
+                "accepted": not why,
+                "why": why,
+            }
+            for c, why in lines
+        ]
+        echo_json({"schema_version": 1, "accepted": refused == 0, "certificates": rows})
+    else:
+        for c, why in lines:
+            sign = ">=" if c.side == "lower" else "<="
+            typer.echo(
+                f"{'refused ' if why else 'accepted'} {c.notion} {sign} {c.value} ({c.kind}){': ' + why if why else ''}"
+            )
+    if refused:
+        raise typer.Exit(1)

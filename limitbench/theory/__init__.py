@@ -1,0 +1,10 @@
+"""Bounds on the embedding dimension of a relevance matrix, each with its evidence; margin, precision, design."""
+
+from __future__ import annotations
+
+from limitbench.certificates import AllSubsets
+from limitbench.theory.bounds import Bound, Bracket
+from limitbench.theory.bracket import bracket, exact_all_k
+from limitbench.theory.design import Verdict, design
+
+__all__ = ["AllSubsets", "Bound", "Bracket", "Verdict", "bracket", "design", "exact_all_k"]

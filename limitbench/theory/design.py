@@ -1,0 +1,335 @@
+"""Design questions: can d dimensions of this dtype carry all k-subsets of n documents, and with what margin?
+
+`impossible` comes from proved bounds alone, `possible` from a witness or a theorem whose assumptions are named; all
+else is `open`. The paper's cubic stands beside the verdict as what it is, an extrapolation, and decides nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Literal, TypeAlias
+
+from limitbench.certificates import AllSubsets, closed_form
+from limitbench.errors import InputError, SpecError, UnknownName
+from limitbench.theory import constructions as build
+from limitbench.theory import margin as margins
+from limitbench.theory.bounds import STRICT, Evidence
+from limitbench.theory.exact import as_count, as_fraction, log2_ceiling
+
+BITS: dict[str, int | None] = {
+    "real": None, "fp64": 64, "fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1,
+}  # fmt: skip
+DTYPES = tuple(BITS)
+Answer: TypeAlias = Literal["impossible", "possible", "open"]
+_CUBIC = (-10.53, 4.031, 0.0520, 0.00368)  # critical-n against d, k = 2, arXiv 2508.21038v2
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One inequality with its numbers, what it says, and whose it is."""
+
+    verdict: Answer
+    method: str
+    inequality: str
+    citation: str
+    evidence: Evidence
+    assumptions: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {**self.__dict__, "assumptions": list(self.assumptions)}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer, the inequalities that give it, what it assumes, and the answers to the inverse questions.
+
+    `verdict` is None where n or d was left open. `least_sufficient_dim` is the least dimension proved enough and
+    `greatest_insufficient_dim` the greatest proved too small, for n documents; `largest_possible_n` and
+    `smallest_impossible_n` likewise for d dimensions. None: nothing is proved, or the bound does not exist.
+    """
+
+    verdict: Answer | None
+    n: int | None
+    k: int
+    d: int | None
+    dtype: str
+    margin: Fraction | None
+    reasons: tuple[Reason, ...]
+    assumptions: tuple[str, ...]
+    least_sufficient_dim: int | None = None
+    greatest_insufficient_dim: int | None = None
+    largest_possible_n: int | None = None
+    smallest_impossible_n: int | None = None
+    extrapolation: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values; the margin as a decimal number, integers exact."""
+        return {
+            **self.__dict__,
+            "margin": None if self.margin is None else float(self.margin),
+            "reasons": [reason.to_json() for reason in self.reasons],
+            "assumptions": list(self.assumptions),
+        }
+
+
+def design(
+    n: int | str | None = None,
+    k: int | str = 2,
+    d: int | str | None = None,
+    dtype: str = "real",
+    margin: float | str | Fraction | None = None,
+) -> Verdict:
+    """The verdict on carrying all k-subsets of n documents in d dimensions of `dtype`, with half-gap `margin`.
+
+    Without d: the least dimension proved sufficient and the greatest proved insufficient. Without n: the largest corpus
+    proved possible and the smallest proved impossible. `margin` is half the gap between the lowest relevant and the
+    highest other score of unit vectors. Raises `InputError` for k outside 0..n, d < 1 or a margin outside (0, 1].
+
+    >>> design(46, 2, 3).verdict, design(46, 2, 4).verdict, design("1e10", 1000, 8192, margin=0.1).verdict
+    ('impossible', 'possible', 'impossible')
+    """
+    k = as_count(k, "k")
+    n = None if n is None else as_count(n, "n")
+    d = None if d is None else as_count(d, "d")
+    if dtype not in BITS:
+        raise UnknownName("dtype", str(dtype), DTYPES)
+    gamma = None if margin is None else as_fraction(margin, "margin")
+    if gamma is not None and not 0 < gamma <= 1:
+        raise InputError(f"found margin = {margin}, expected a half-gap on unit vectors, above 0 and at most 1")
+    if n is None and d is None:
+        raise SpecError("found neither n nor d, expected at least one of them")
+    if d is not None and d < 1:
+        raise InputError(f"found d = {d}, expected at least 1")
+    if k < 0:
+        raise InputError(f"found k = {k}, expected at least 0")
+    if n is not None:
+        AllSubsets(n, k)
+    assumptions = [f"dtype {dtype} is that of the stored vectors, queries and documents alike", STRICT]
+    if dtype == "real":
+        assumptions[0] = "coordinates are exact real numbers, which no machine stores"
+    if gamma is not None:
+        assumptions.append("vectors are unit, and the margin is half the gap between relevant and other scores")
+    case = _Case(k, dtype, gamma)
+    reasons: tuple[Reason, ...] = ()
+    answer: Answer | None = None
+    inverse: dict[str, int | None] = {}
+    if n is not None and d is not None:
+        against = case.impossible(n, d)
+        reasons = tuple(against or case.possible(n, d))
+        answer = "impossible" if against else "possible" if reasons else "open"
+    elif n is not None:
+        inverse = case.dimensions(n)
+    elif d is not None:
+        inverse = case.corpora(d)
+    return Verdict(
+        answer, n, k, d, dtype, gamma, reasons, tuple(assumptions), extrapolation=_extrapolation(k, d), **inverse
+    )
+
+
+def _extrapolation(k: int, d: int | None) -> dict[str, Any]:
+    if k != 2 or d is None:
+        return {}
+    value = sum(c * d**power for power, c in enumerate(_CUBIC))
+    return {
+        "label": "EMPIRICAL: the paper's cubic fit to free embeddings at k = 2, d = 4..45; an extrapolation, not a bound",
+        "evidence": "empirical",
+        "critical_n": round(value, 1),
+        "beyond_its_data": d > 45,
+    }
+
+
+@dataclass(frozen=True)
+class _Case:
+    k: int
+    dtype: str
+    gamma: Fraction | None
+
+    def impossible(self, n: int, d: int) -> list[Reason]:
+        """Every proved reason why d dimensions do not suffice."""
+        k, gamma, bits = self.k, self.gamma, BITS[self.dtype]
+        out = []
+        least = closed_form(n, k, "order_preserving")
+        if least is not None and d < least:
+            out.append(
+                Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving rank of all {k}-subsets "
+                       f"of {n}", "theory/all-subsets.md", "proved", (STRICT,))
+            )  # fmt: skip
+        subsets = math.comb(n, k)
+        if bits is not None and 0 < k < n:
+            if log2_ceiling(subsets) > bits * d:
+                out.append(
+                    Reason("impossible", "code space", f"{bits} x {d} bits make at most 2^{bits * d} queries, fewer than the "
+                           f"{_big(subsets)} sets asked for", "theory/counting.md", "proved",
+                           ("queries are stored in the same dtype",))
+                )  # fmt: skip
+            if log2_ceiling(n) > bits * d:
+                out.append(
+                    Reason("impossible", "code space of documents", f"{bits} x {d} bits hold at most 2^{bits * d} distinct "
+                           f"documents, fewer than {n}", "theory/counting.md", "proved", (STRICT,))
+                )  # fmt: skip
+        if gamma is not None and 0 < k < n:
+            if margins.exceeds_ceiling(n, k, gamma):
+                out.append(
+                    Reason("impossible", "margin ceiling", f"margin {float(gamma):g} > {margins.ceiling_rounded(n, k)} >= "
+                           f"eps*({n}, {k})/2, which no dimension can beat", "arXiv 2601.20844; theory/margin-ceiling.md",
+                           "proved")
+                )  # fmt: skip
+            elif margins.caps_forbid(subsets, gamma, d):
+                out.append(
+                    Reason("impossible", "spherical caps", f"{_big(subsets)} queries {2 * float(gamma):g} apart do not fit on "
+                           f"the unit sphere of {d} dimensions (least left open: {margins.spherical_caps(subsets, gamma)}; "
+                           f"the paper's Theorem 1: {margins.theorem_1(subsets, gamma)})", "theory/spherical-caps.md",
+                           "proved")
+                )  # fmt: skip
+        return out
+
+    def possible(self, n: int, d: int) -> list[Reason]:
+        """Constructions that do it; the first is enough, all that apply are named."""
+        k, gamma = self.k, self.gamma or Fraction(0)
+        g2, dtype = gamma * gamma, self.dtype
+        out: list[Reason] = []
+        if k in (0, n):
+            return [
+                Reason("possible", "constant rows", "every document is relevant, or none: any vectors do", "", "proved")
+            ]
+
+        def add(method: str, inequality: str, citation: str, evidence: Evidence, *assumptions: str) -> None:
+            out.append(Reason("possible", method, inequality, citation, evidence, assumptions))
+
+        order = closed_form(n, k, "order_preserving") or n
+        if not gamma and dtype == "real" and d >= order:
+            add("order-preserving rank", f"d = {d} >= {order} = order-preserving rank of all {k}-subsets of {n}",
+                "theory/all-subsets.md", "proved", "exact real numbers; no finite precision is promised")  # fmt: skip
+        if not gamma and dtype != "real" and d >= 2 * k and build.moment_curve_witness(n, k, dtype):
+            add("integer moment curve", f"d = {d} >= 2k = {2 * k}, and every coordinate is an integer that {dtype} holds",
+                "theory/moment-curve.md", "constructed", "scores are computed exactly")  # fmt: skip
+        zero_one = dtype != "binary" or not gamma
+        if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
+            add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
+                "one-hot documents, indicator queries", "constructed")  # fmt: skip
+        if dtype == "real" and d >= n - 1 and margins.ceiling_squared(n, k) >= g2:
+            add("regular simplex", f"d = {d} >= n - 1 = {n - 1}; half-gap eps*/2 = {margins.ceiling_rounded(n, k)} (rounded up)",
+                "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
+        code = build.best_polynomial_code(d, k, n=n, gamma=gamma) if d <= 1 << 20 and zero_one else None
+        if code is not None:
+            add("polynomial code", f"q = {code.q}, degree {code.r}, {code.points} points: {code.q}^{code.r + 1} >= {n} documents "
+                f"in {code.dimension} dimensions with half-gap {math.sqrt(code.gap_squared):.4g}; k r = {k * code.r} < "
+                f"{code.points}", "DeVore 2007; theory/polynomial-code.md", "constructed",
+                "0/1 coordinates of equal weight: exact in every dtype, and one bit a coordinate keeps their order")  # fmt: skip
+        if dtype not in ("binary",) and k <= 12:
+            holds = self._random_signs(n, d, gamma)
+            if holds is not None:
+                add("random signs", holds, "theory/random-signs.md", "proved",
+                    "the vectors exist by the union bound; documents of +-1, queries of -1, 0 and 1")  # fmt: skip
+        if dtype in ("real", "fp64", "fp32") and d <= 1 << 20:
+            gap2 = build.random_coherence(n, k, d)
+            if gap2 > 0 and gap2 >= g2:
+                add("random coherence", f"{n} random +-1 documents in {d} dimensions have half-gap at least "
+                    f"{math.sqrt(gap2):.4g} with centroid queries", "theory/random-signs.md", "proved",
+                    "the vectors exist by Hoeffding's inequality and the union bound; entries are integers up to k")  # fmt: skip
+        return out
+
+    def _random_signs(self, n: int, d: int, gamma: Fraction) -> str | None:
+        k = self.k
+        if d > 1 << 13:
+            return None
+        for used in (d, *(() if not gamma else range(d - 1, max(0, d - 64), -1))):
+            if build.random_signs_cover(n, k, used, gamma):
+                share = f" * P(fewer than {max(1, math.ceil(gamma * used))} separating coordinates)"
+                return f"C({n}, {k}) ({n} - {k}){share} < 1 at d = {used}"
+        return None
+
+    def dimensions(self, n: int) -> dict[str, int | None]:
+        """For n documents: the least dimension proved sufficient, the greatest proved insufficient."""
+        k, gamma = self.k, self.gamma
+        if k in (0, n):
+            return {"least_sufficient_dim": 1, "greatest_insufficient_dim": None}
+        if gamma is not None and margins.exceeds_ceiling(n, k, gamma):
+            return {"least_sufficient_dim": None, "greatest_insufficient_dim": None}
+        low = 0
+        high = 1
+        while high < 1 << 40 and self.impossible(n, high):
+            low, high = high, high * 2
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.impossible(n, middle) else (low, middle)
+        return {"least_sufficient_dim": self._least_sufficient(n, low), "greatest_insufficient_dim": low or None}
+
+    def _least_sufficient(self, n: int, low: int) -> int | None:
+        """The least dimension that any construction covers; upward by doubling, then by bisection of what covers.
+
+        Constructions embed in more dimensions, so "covered in at most d" is monotone, and bisection is sound.
+        """
+        k, gamma = self.k, self.gamma or Fraction(0)
+        candidates: list[int] = []
+        signs = build.random_signs(n, k, gamma) if self.dtype != "binary" else None
+        if signs is not None:
+            candidates.append(signs)
+        high = max(low + 1, 1)
+        while high <= 1 << 20 and not self._covered_without_signs(n, high):
+            high *= 2
+        if high <= 1 << 20:
+            bottom = max(low, high // 2)
+            while high - bottom > 1:
+                middle = (bottom + high) // 2
+                bottom, high = (bottom, middle) if self._covered_without_signs(n, middle) else (middle, high)
+            candidates.append(high)
+        return min((c for c in candidates if c > low), default=None)
+
+    def _covered_without_signs(self, n: int, d: int) -> bool:
+        return any(reason.method != "random signs" for reason in self.possible(n, d))
+
+    def corpora(self, d: int) -> dict[str, int | None]:
+        """For d dimensions: the largest corpus proved possible, the smallest proved impossible."""
+        start = max(1, self.k + 1)
+        return {
+            "largest_possible_n": self._largest(d, start),
+            "smallest_impossible_n": self._smallest_impossible(d, start),
+        }
+
+    def _smallest_impossible(self, d: int, start: int) -> int | None:
+        """By doubling and bisection: a sub-collection of a possible corpus is possible, so impossibility is monotone."""
+        if self.impossible(start, d):
+            return start
+        low, high = start, 2 * start
+        while not self.impossible(high, d):
+            low, high = high, high * 4
+            if high.bit_length() > 1400:
+                return None
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self.impossible(middle, d) else (middle, high)
+        return high
+
+    def _largest(self, d: int, start: int) -> int | None:
+        k, gamma = self.k, self.gamma or Fraction(0)
+        found: list[int] = []
+        if not self.impossible(start, d) and self.possible(start, d):
+            found.append(start)
+        code = (
+            build.best_polynomial_code(d, k, gamma=gamma)
+            if d <= 1 << 20 and (self.dtype != "binary" or not gamma)
+            else None
+        )
+        if code is not None:
+            found.append(code.n)
+        low, high = start, 2 * start
+        while high.bit_length() < 200 and self.possible(high, d):
+            low, high = high, high * 2
+        if self.possible(low, d) and high.bit_length() < 200:
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if self.possible(middle, d) else (low, middle)
+            found.append(low)
+        return max((n for n in found if n > k), default=None)
+
+
+def _big(value: int) -> str:
+    text = str(value) if value.bit_length() < 400 else ""
+    if text and len(text) <= 12:
+        return text
+    digits = value.bit_length() * 0.30103
+    return f"about 10^{digits:.0f}"

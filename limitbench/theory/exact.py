@@ -1,0 +1,93 @@
+"""Exact or outward-rounded numbers: what proved claims about margins and counts are decided with.
+
+Margins are read as decimals (0.1 is one tenth), so that squares, powers and binomials stay rational.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from limitbench.errors import InputError
+
+PI_ABOVE = Fraction(3_141_592_653_589_793_239, 10**18)  # rounded up
+
+
+def as_fraction(value: Any, what: str) -> Fraction:
+    """The exact value of an int, Fraction, decimal string or float (as it prints). Raises `InputError`."""
+    try:
+        if isinstance(value, bool):
+            raise ValueError
+        return value if isinstance(value, Fraction) else Fraction(str(value))
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"found {what} = {value!r}, expected a number such as 0.1") from None
+
+
+def as_count(value: Any, what: str) -> int:
+    """An exact whole number from an int, or from text such as "1e6". Raises `InputError` for anything not whole."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        try:
+            exact = Fraction(Decimal(value.replace("_", "")))
+            if exact.denominator == 1 and abs(exact) < 10**400:
+                return exact.numerator
+        except (ArithmeticError, ValueError, OverflowError):
+            pass
+    raise InputError(f"found {what} = {value!r}, expected a whole number such as 46 or 1e6")
+
+
+def log2_ceiling(count: int) -> int:
+    """The least b with 2^b >= count, for count >= 1."""
+    return (count - 1).bit_length()
+
+
+@lru_cache(maxsize=4096)
+def double_cap(gamma: Fraction, d: int) -> Fraction:
+    """A lower bound, tight to about 1e-9 relative, of I_{gamma^2}((d - 1)/2, 1/2): twice the share of the unit sphere of
+    R^d in a cap of angular radius asin(gamma), for d >= 2 and 0 < gamma <= 1.
+
+    The incomplete beta function is a series of positive terms, so a partial sum is below it; gamma^(d - 1) is rational,
+    and the beta function is rational for odd d and rational times pi, rounded up, for even d.
+    """
+    a2 = d - 1  # 2a, with a = (d - 1) / 2
+    x = gamma * gamma
+    if x >= 1:
+        return Fraction(1)
+    scale = 1 << 160  # fixed point with 160 bits, every step rounded down
+    term, total, j = scale, 0, 0  # term = (1/2)_j / j! x^j
+    while term:
+        part = term * 2 // (a2 + 2 * j)
+        total += part
+        if part * 10**12 < total * (1 - x):
+            break
+        term = term * (2 * j + 1) * x.numerator // (2 * (j + 1) * x.denominator)
+        j += 1
+    power = gamma**a2
+    return power * Fraction(total, scale) / _beta_half_above(a2)
+
+
+def _beta_half_above(a2: int) -> Fraction:
+    """An upper bound of B(a2 / 2, 1/2), exact where a2 is even."""
+    if a2 % 2 == 0:  # a whole: B = (a - 1)! a! 4^a / (2a)!
+        a = a2 // 2
+        return Fraction(4**a, a * math.comb(2 * a, a))
+    b = (a2 - 1) // 2  # a = b + 1/2: B = pi C(2b, b) / 4^b
+    return PI_ABOVE * Fraction(math.comb(2 * b, b), 4**b)
+
+
+def exp_minus_above(x: Fraction) -> Fraction:
+    """An upper bound of exp(-x) for x >= 0: the inverse of a lower bound of exp(x), from 2^x <= e^(x ln 2)."""
+    # exp(x) >= (1 + x/k)^k for every k >= 1; k is chosen so that the loss is small
+    k = 1 << max(10, min(20, (x.numerator // max(1, x.denominator)).bit_length() * 2 + 4))
+    base = 1 + x / k
+    scale = 1 << 200
+    value = scale
+    fixed = scale * base.numerator // base.denominator
+    for _ in range(k.bit_length() - 1):
+        fixed = fixed * fixed // scale
+    value = fixed
+    return Fraction(scale, value) if value else Fraction(1)

@@ -1,0 +1,51 @@
+"""Singletons plus the edges of a graph: the order-preserving rank is 2, 3 or 4 by a cycle and by planarity (networkx)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from limitbench.theory.matrix import Reduced
+
+
+def graph_of(reduced: Reduced) -> list[tuple[int, int]] | None:
+    """The edges, where the rows are all singletons and otherwise pairs, of at least 4 documents; else None."""
+    m, n = reduced.shape
+    sizes = np.diff(reduced.matrix.indptr)
+    if n < 4 or m == 0 or n != reduced.original.n_documents or not set(sizes.tolist()) <= {1, 2}:
+        return None
+    starts = reduced.matrix.indptr[:-1]
+    singles = reduced.matrix.indices[starts[sizes == 1]]
+    if len(set(singles.tolist())) != n:
+        return None
+    at = starts[sizes == 2]
+    return list(zip(reduced.matrix.indices[at].tolist(), reduced.matrix.indices[at + 1].tolist(), strict=True))
+
+
+def decide(edges: list[tuple[int, int]], n: int) -> list[tuple[str, str, dict[str, Any]]]:
+    """(side, kind, certificate data) of what planarity says; the values are 3 or 4, as the kind's checker finds."""
+    import networkx as nx
+
+    graph: Any = nx.Graph()
+    graph.add_nodes_from(range(n))
+    graph.add_edges_from(edges)
+    out: list[tuple[str, str, dict[str, Any]]] = []
+    found: Any
+    planar, found = nx.check_planarity(graph, counterexample=True)
+    if planar:
+        rotation = [[int(w) for w in found.neighbors_cw_order(v)] for v in range(n)]
+        out.append(("upper", "planar-embedding", {"rotation": rotation}))
+    else:
+        out.append(("lower", "kuratowski", {"edges": [sorted(map(int, edge)) for edge in found.edges]}))
+    busy = next((v for v, degree in graph.degree if degree >= 3), None)
+    if busy is not None:
+        near = sorted(graph[busy])[:3]
+        out.append(("lower", "not-in-cycle", {"edges": [sorted((int(busy), int(w))) for w in near]}))
+    else:
+        for component in nx.connected_components(graph):
+            part = graph.subgraph(component)
+            if len(component) < n and part.number_of_edges() == len(component):
+                out.append(("lower", "not-in-cycle", {"edges": [sorted(map(int, e)) for e in part.edges]}))
+                break
+    return out

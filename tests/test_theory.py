@@ -1,0 +1,608 @@
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy import sparse
+from scipy.linalg import hadamard
+
+from limitbench import certificates, load
+from limitbench.certificates import NOTIONS, AllSubsets, Certificate, check, closed_form, verify
+from limitbench.datasets import read_folder
+from limitbench.errors import CertificateError, InputError, UnknownName
+from limitbench.relevance import Qrels
+from limitbench.report import paper
+from limitbench.theory import bracket, design, exact_all_k, solver
+from limitbench.theory.matrix import as_matrix
+
+TWO = ("sign_rank", "order_preserving")
+
+
+def subsets(n: int, k: int) -> Qrels:
+    return Qrels.from_sets(itertools.combinations(range(n), k), n)
+
+
+def cycle(n: int) -> Qrels:
+    return Qrels.from_sets([[i, (i + 1) % n] for i in range(n)], n)
+
+
+def disjoint(blocks: int, size: int = 3) -> Qrels:
+    return Qrels.from_sets([range(size * i, size * i + size) for i in range(blocks)], size * blocks)
+
+
+def graph(g: nx.Graph) -> Qrels:
+    g = nx.convert_node_labels_to_integers(g)
+    return Qrels.from_sets([*([v] for v in g), *g.edges], len(g))
+
+
+def signs(n: int) -> Qrels:
+    return Qrels.from_matrix((hadamard(n) > 0).astype(int))
+
+
+def pair_of_cliques() -> Qrels:
+    edges = list(itertools.combinations(range(5), 2))
+    return Qrels.from_sets([*edges, *[(a + 5, b + 5) for a, b in edges]], 10)
+
+
+SUITE = {  # name: (matrix, sign rank interval, order-preserving rank interval): no wider than these
+    **{f"identity {n}": (lambda n=n: Qrels.from_matrix(np.eye(n, dtype=int)), pm, rop) for n, pm, rop in
+       [(2, (1, 1), (1, 1)), (3, (2, 2), (2, 2)), (4, (3, 3), (2, 2)), (20, (3, 3), (2, 2)), (100, (3, 3), (2, 2))]},
+    **{f"cycle {n}": (lambda n=n: cycle(n), (2, 2) if n < 6 else (3, 3), (2, 2)) for n in (3, 4, 5, 6, 7, 12, 30)},
+    **{f"disjoint {b}": (lambda b=b: disjoint(b), (min(b - 1, 3),) * 2, (min(b - 1, 2),) * 2) for b in (2, 3, 4, 6)},
+    **{f"pairs of {n}": (lambda n=n: subsets(n, 2), pm, rop) for n, pm, rop in
+       [(4, (3, 3), (2, 2)), (5, (4, 4), (3, 3)), (6, (5, 5), (4, 4)), (12, (5, 5), (4, 4))]},
+    "triples of 6": (lambda: subsets(6, 3), (5, 5), (4, 4)),
+    "triples of 7": (lambda: subsets(7, 3), (6, 6), (5, 5)),
+    "triples of 9": (lambda: subsets(9, 3), (7, 7), (6, 6)),
+    "Hadamard 2": (lambda: signs(2), (2, 2), (1, 1)),
+    "Hadamard 4": (lambda: signs(4), (3, 3), (2, 2)),
+    "Hadamard 8": (lambda: signs(8), (4, 5), (3, 4)),
+    "Hadamard 16": (lambda: signs(16), (5, 7), (4, 6)),
+    "Hadamard 32": (lambda: signs(32), (6, 32), (5, 31)),
+    "Hadamard 64": (lambda: signs(64), (8, 64), (7, 63)),
+    "K3,3 with singletons": (lambda: graph(nx.complete_bipartite_graph(3, 3)), (4, 5), (4, 4)),
+    "Petersen with singletons": (lambda: graph(nx.petersen_graph()), (4, 5), (4, 4)),
+    "K5 with singletons": (lambda: graph(nx.complete_graph(5)), (4, 4), (4, 4)),
+    "cube with singletons": (lambda: graph(nx.hypercube_graph(3)), (4, 4), (3, 3)),
+    "octahedron with singletons": (lambda: graph(nx.octahedral_graph()), (4, 4), (3, 3)),
+    "grid with singletons": (lambda: graph(nx.grid_2d_graph(4, 4)), (4, 4), (3, 3)),
+    "cycle with singletons": (lambda: graph(nx.cycle_graph(8)), (3, 3), (2, 2)),
+    "triangle and points": (lambda: graph(nx.disjoint_union(nx.cycle_graph(3), nx.empty_graph(3))), (3, 4), (3, 3)),
+    "two cliques": (pair_of_cliques, (4, 5), (3, 4)),
+}  # fmt: skip
+
+
+def all_certificates_hold(found, matrix) -> None:
+    for bound in found.bounds:
+        if bound.certificate is not None:
+            check(bound.certificate, matrix)
+        assert bound.evidence != "proved" or bound.established in ("theorem", "certificate")
+
+
+@pytest.mark.parametrize("name", SUITE)
+def test_intervals_of_the_suite(name: str) -> None:
+    """On known matrices the interval is no wider than what the theory says, tight where it is, and every certificate checks."""
+    make, *wanted = SUITE[name]
+    qrels = make()
+    for notion, (low, high) in zip(TWO, wanted, strict=True):
+        found = bracket(qrels, notion, budget_s=12 if name == "Hadamard 16" else 4)
+        all_certificates_hold(found, qrels)
+        assert low <= found.lower.value <= found.upper.value <= high, notion
+
+
+def closed_forms_agree(n: int) -> None:
+    for k in range(n + 1):
+        for notion in NOTIONS:
+            closed = bracket((n, k), notion)
+            all_certificates_hold(closed, AllSubsets(n, k))
+            if notion in TWO and 0 < k < n:
+                searched = bracket(subsets(n, k), notion, budget_s=20)
+                all_certificates_hold(searched, subsets(n, k))
+                exact = exact_all_k(n, k, notion)
+                assert (searched.lower.value, searched.upper.value) == (exact, exact), (n, k, notion)
+                assert (closed.lower.value, closed.upper.value) == (exact, exact)
+
+
+@pytest.mark.parametrize("n", range(1, 8))
+def test_closed_forms_agree_with_certified_brackets(n: int) -> None:
+    """For all k, what search certifies on the explicit matrix is the closed form (n = 8 and 9 in make test-long)."""
+    closed_forms_agree(n)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n", [8, 9])
+def test_closed_forms_agree_with_certified_brackets_long(n: int) -> None:
+    """The same for n = 8 and 9."""
+    closed_forms_agree(n)
+
+
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_at_most_k(k: int) -> None:
+    """All subsets of at most k documents: the closed form lies in the bracket of the explicit matrix."""
+    for n in range(k + 1, 7):
+        rows = [row for size in range(k + 1) for row in itertools.combinations(range(n), size)]
+        for notion in TWO:
+            exact = exact_all_k(n, k, notion, at_most=True)
+            found = bracket(Qrels.from_sets(rows, n), notion, budget_s=6)
+            assert (found.lower.value, found.upper.value) == (exact, exact), (n, notion)
+
+
+def test_limit_small_is_exact() -> None:
+    """On LIMIT-small's matrix the sign rank is exactly 5 and the order-preserving rank exactly 4, certified on both sides."""
+    qrels = load("limit-small-synthetic").qrels
+    for notion, value in (("sign_rank", 5), ("order_preserving", 4), ("cosine", 4), ("global_threshold", 4)):
+        for matrix in (qrels, (46, 2)):
+            found = bracket(matrix, notion)
+            assert (found.lower.value, found.upper.value) == (value, value)
+            assert found.lower.certificate is not None
+            assert found.upper.certificate is not None
+            all_certificates_hold(found, as_matrix(matrix))
+            assert found.seconds < 5
+
+
+def test_real_limit_small_is_exact(limit_small: Path) -> None:
+    """So on the real LIMIT-small, whose shipped certificates hold positions and a digest only."""
+    qrels = read_folder(limit_small).qrels
+    assert bracket(qrels, "sign_rank").exact == 5
+    assert bracket(qrels, "order_preserving").exact == 4
+
+
+tiny = st.integers(1, 5).flatmap(
+    lambda m: st.integers(1, 6).flatmap(lambda n: hnp.arrays(np.int8, (m, n), elements=st.integers(0, 1)))
+)
+
+
+def random_matrix_holds(a: np.ndarray) -> None:
+    qrels = Qrels.from_matrix(a)
+    for notion in NOTIONS:
+        found = bracket(a, notion, budget_s=0.05)
+        assert found.lower.value <= found.upper.value
+        all_certificates_hold(found, qrels)
+        other = a.copy()
+        other[0, 0] = 1 - other[0, 0]
+        assert not any(verify(c, Qrels.from_matrix(other)) for c in found.certificates)
+        for c in found.certificates:
+            step = 1 if c.side == "lower" else -1
+            raised = Certificate(c.notion, c.side, c.value + 2 * step, c.kind, c.matrix, c.data)
+            if c.kind not in ("trivial",):
+                assert not (verify(raised, qrels) and c.side == "lower" and raised.value > found.upper.value)
+
+
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tiny)
+def test_random_matrices(a: np.ndarray) -> None:
+    """The lower bound is never above the upper, certificates check, and fail for an altered matrix (10,000 in test-long)."""
+    random_matrix_holds(a)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(tiny)
+def test_random_matrices_long(a: np.ndarray) -> None:
+    """The same on ten thousand matrices."""
+    random_matrix_holds(a)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@given(hnp.arrays(np.int8, (4, 5), elements=st.integers(0, 1)))
+def test_brackets_hold_what_z3_finds(a: np.ndarray) -> None:
+    """On tiny matrices the sign rank that z3 decides, and the order-preserving rank through [M; 1], lie in the bracket."""
+    if not solver.available():
+        pytest.skip("needs z3: pip install 'limitbench[solver]'")
+    m = (2 * a.astype(int) - 1).tolist()
+    for notion, rows, shift in (("sign_rank", m, 0), ("order_preserving", [[1] * 5, *m], 1)):
+        found = bracket(a, notion, budget_s=0.3)
+        for r in range(1, 6):
+            answer = solver.sign_rank_at_most(rows, r, timeout_s=5)
+            if answer is None:
+                break
+            if answer:
+                assert found.lower.value <= max(r - shift, 0) <= found.upper.value, (notion, r)
+                break
+
+
+def test_sign_patterns_by_enumeration() -> None:
+    """All sign rows that points on a line allow: bracket says order-preserving rank 1, and one more row makes it 2."""
+    rows = [range(i) for i in range(1, 6)]
+    assert bracket((rows, 6)).exact == 1
+    assert bracket(([*rows, [1]], 6)).exact == 2
+
+
+@settings(max_examples=40, deadline=None)
+@given(hnp.arrays(np.int8, (5, 6), elements=st.integers(0, 1)), st.permutations(range(5)), st.permutations(range(6)))
+def test_permutations_and_repetitions(a: np.ndarray, rows: list[int], columns: list[int]) -> None:
+    """Permuting leaves brackets overlapping; repeating rows and columns changes nothing where the bracket is exact."""
+    for notion in NOTIONS:
+        ours = bracket(a, notion, budget_s=0.1)
+        for other in (a[rows][:, columns], np.vstack([a, a[:2]]), np.hstack([a, a[:, :3]])):
+            theirs = bracket(other, notion, budget_s=0.1)
+            assert max(ours.lower.value, theirs.lower.value) <= min(ours.upper.value, theirs.upper.value)
+            if ours.exact is not None and theirs.exact is not None:
+                assert ours.exact == theirs.exact
+
+
+def test_every_form_of_input_is_the_same() -> None:
+    """Qrels, array, sparse matrix, sets and (n, k) describe one matrix."""
+    a = subsets(6, 2).dense()
+    forms = [Qrels.from_matrix(a), a, a.tolist(), a.astype(bool), sparse.csr_array(a), sparse.coo_matrix(a),
+             (list(itertools.combinations(range(6), 2)), 6), (6, 2)]  # fmt: skip
+    assert {bracket(form, "sign_rank").exact for form in forms} == {5}
+
+
+@pytest.mark.parametrize(
+    ("bad", "says"),
+    [(np.array([[0, 2]]), "choose a threshold"), (np.array([[0.5, 1]]), "choose a threshold"),
+     (np.array([[np.nan, 1]]), "unjudged is not irrelevant"), (np.array([1, 0]), "an array of 1 dimensions"),
+     ((5, 6), "0 <= k <= n"), ((0, 0), "n >= 1"), ((5.5, 2), "whole numbers"), (np.empty((0, 3)), "0 x 3"),
+     (Qrels.from_matrix([[2, 1]]), "graded"), ([["a"]], "not numbers"), (([[7]], 3), "document number 7")],
+)  # fmt: skip
+def test_bad_matrices_are_refused(bad, says: str) -> None:
+    """What is not a 0/1 matrix is refused with what to do."""
+    with pytest.raises(InputError, match=says):
+        bracket(bad)
+
+
+def test_bad_notions_are_refused() -> None:
+    """An unknown notion is named with a suggestion; a closed form that nobody knows is said to be unknown."""
+    with pytest.raises(UnknownName, match="did you mean 'sign_rank'"):
+        bracket((5, 2), "signrank")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="no closed form is known"):
+        exact_all_k(4, 2, "global_threshold")
+
+
+def test_a_failed_search_is_no_bound() -> None:
+    """With no time at all the bracket is wide, and nothing in it is a lower bound by failure."""
+    found = bracket(signs(16), budget_s=0)
+    assert found.lower.value <= 4
+    assert all(b.established in ("theorem", "certificate") for b in found.bounds if b.side == "lower")
+
+
+# ------------------------------------------------------------------------------------------------------- certificates
+
+
+def test_tampered_certificates_are_refused() -> None:
+    """A higher claim, other columns, missing rows, another kind or broken data are refused with a reason."""
+    qrels = load("limit-small-synthetic").qrels
+    good = bracket(qrels, "sign_rank").lower.certificate
+    assert good is not None
+    assert verify(good, qrels)
+    for change in (
+        {"value": 6}, {"side": "upper"}, {"kind": "vc-dimension"}, {"data": {}}, {"data": {"columns": [0, 0, 1]}},
+        {"data": {**good.data, "rows": good.data["rows"][:3]}}, {"data": {"columns": [0, 1, 2, 3, 99]}},
+        {"data": {"columns": [True, 1, 2]}}, {"kind": "moment-curve"}, {"data": {"columns": "abc"}},
+    ):  # fmt: skip
+        bad = Certificate(**{**good.__dict__, **change})
+        assert not verify(bad, qrels), change
+        with pytest.raises(CertificateError):
+            check(bad, qrels)
+
+
+def test_certificates_round_trip(tmp_path: Path) -> None:
+    """Written and read back they are equal; a file of another shape is refused."""
+    found = bracket(subsets(7, 3), budget_s=3)
+    certificates.write(found.certificates, tmp_path / "c.json")
+    assert certificates.read(tmp_path / "c.json") == list(found.certificates)
+    for text in ("{", "[]", '{"schema": "other"}', '{"certificates": []}', "5"):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(InputError):
+            certificates.read(tmp_path / "c.json")
+
+
+def test_the_checker_uses_integers_alone() -> None:
+    """The checker's module imports no numpy and no scipy, and writes no float."""
+    import ast
+    import inspect
+
+    tree = ast.parse(inspect.getsource(certificates))
+    imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
+    assert not {name for name in imported if name.split(".")[0] in ("numpy", "scipy", "math", "torch")} - {"math"}
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)]
+
+
+def _shipped() -> list[Path]:
+    from limitbench import catalog
+
+    return sorted((catalog.folder("theory") / "certificates").glob("*.json"))
+
+
+@pytest.mark.parametrize("path", _shipped(), ids=lambda path: path.stem)
+def test_shipped_certificates_check(path: Path) -> None:
+    """Every certificate in theory/certificates is accepted for the matrix that it names, where that is at hand."""
+    place = Path(os.environ.get("LIMITBENCH_LIMIT_SMALL") or Path(__file__).parents[2] / "shared" / "limit-small")
+    if path.stem == "limit-small":
+        if not (place / "corpus.jsonl").exists():
+            pytest.skip("needs the real LIMIT-small: set LIMITBENCH_LIMIT_SMALL to a folder that holds it")
+        matrix: Qrels = read_folder(place).qrels
+    else:
+        matrix = {
+            "limit-small-synthetic": lambda: load("limit-small-synthetic").qrels,
+            "petersen-singletons": lambda: graph(nx.petersen_graph()),
+            "cube-singletons": lambda: graph(nx.hypercube_graph(3)),
+            "hadamard-64": lambda: signs(64),
+            "pairs-of-46": lambda: None,
+        }[path.stem]()  # type: ignore[assignment]
+    found = certificates.read(path)
+    assert found
+    for one in found:
+        check(one, matrix if "sha256" in one.matrix else None)
+
+
+def test_positive_definiteness_is_exact() -> None:
+    """Bareiss elimination decides definiteness where floating point cannot: a Hilbert-like matrix and one entry less."""
+    n = 12
+    lcm = math.lcm(*range(1, 2 * n))
+    hilbert = [[lcm // (i + j + 1) for j in range(n)] for i in range(n)]
+    assert certificates.is_positive_definite(hilbert)
+    hilbert[n - 1][n - 1] -= 1 + lcm // 10**12
+    assert not certificates.is_positive_definite(hilbert)
+
+
+def test_closed_form_edges() -> None:
+    """k = 0 and k = n need no dimension; k and n - k need the same; the notes' examples hold."""
+    assert [closed_form(5, k, "order_preserving") for k in range(6)] == [0, 2, 3, 3, 2, 0]
+    assert [closed_form(n, 1, "sign_rank") for n in (2, 3, 4, 9)] == [1, 2, 3, 3]
+    assert closed_form(10**10, 1000, "order_preserving") == 2000
+    assert exact_all_k(10**10, 2, "global_threshold") == 4
+
+
+# ------------------------------------------------------------------------------------------------------ the command line
+
+
+def test_bounds_command(cli, tmp_path: Path) -> None:
+    """bounds prints a bracket with its evidence, as table and JSON, and its certificates are accepted by verify."""
+    out = tmp_path / "c.json"
+    code, text, _ = cli("bounds", "--n", "46", "--k", "2", "--certificate", out)
+    assert code == 0
+    assert "order_preserving" in text
+    assert "proved (certificate)" in text
+    assert cli("verify", out)[0] == 0
+    found = json.loads(cli("bounds", "--n", "1e6", "--k", "2", "--notion", "sign_rank", "--json")[1])["brackets"][0]
+    assert (found["lower"]["value"], found["upper"]["value"], found["exact"]) == (5, 5, 5)
+
+
+def test_verify_exit_codes(cli, tmp_path: Path) -> None:
+    """0 accepted, 1 refused, 2 unreadable or qrels missing."""
+    out = tmp_path / "c.json"
+    assert cli("bounds", "--qrels", "limit-small-synthetic", "--certificate", out)[0] == 0
+    assert cli("verify", out, "--qrels", "limit-small-synthetic")[0] == 0
+    assert cli("verify", out)[0] == 2
+    assert cli("verify", tmp_path / "nothing.json")[0] == 2
+    other = tmp_path / "other.qrels"
+    other.write_text("q 0 a 1\nq 0 b 1\nr 0 c 1\n")
+    code, text, _ = cli("verify", out, "--qrels", other)
+    assert (code, "digests differ" in text) == (1, True)
+    assert json.loads(cli("verify", out, "--qrels", other, "--json")[1])["accepted"] is False
+
+
+def test_bounds_of_a_qrels_file(cli, tmp_path: Path) -> None:
+    """A bare qrels file is bracketed over the documents that it judges; graded ones ask for a threshold."""
+    path = tmp_path / "graded.qrels"
+    path.write_text("q 0 a 2\nq 0 b 1\nr 0 c 2\n")
+    code, _, err = cli("bounds", "--qrels", path)
+    assert (code, "--min-grade" in err) == (2, True)
+    found = json.loads(cli("bounds", "--qrels", path, "--min-grade", 2, "--notion", "order_preserving", "--json")[1])
+    assert found["brackets"][0]["exact"] == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("bounds",), "expected --n and --k"), (("bounds", "--n", "4", "--k", "5"), "0 <= k <= n"),
+     (("bounds", "--n", "4.5", "--k", "2"), "expected a whole number"), (("design", "--n", "x", "--dim", "4"), "whole number"),
+     (("design", "--k", "2"), "neither n nor d"), (("design", "--n", "46", "--dim", "4", "--margin", "2"), "at most 1"),
+     (("design", "--n", "46", "--dim", "4", "--dtype", "fp31"), "did you mean"), (("design", "--n", "4", "--k", "9", "--dim", "2"), "0 <= k <= n"),
+     (("bounds", "--n", "4", "--k", "2", "--qrels", "x"), "the one or the others")],
+)  # fmt: skip
+def test_bad_theory_input_is_one_line(cli, arguments: tuple[str, ...], says: str) -> None:
+    """Bad input exits with 2 and says what was expected."""
+    code, out, err = cli(*arguments)
+    assert (code, out) == (2, "")
+    assert says in err
+
+
+def test_design_command(cli) -> None:
+    """design exits 0 whatever it finds, and prints the verdict, the inequality, the assumptions and the extrapolation."""
+    code, out, _ = cli("design", "--n", "1e6", "--k", "2", "--dim", "768", "--dtype", "int8", "--margin", "0.1")
+    assert code == 0
+    for piece in ("possible", "polynomial code", "Assumes", "EMPIRICAL"):
+        assert piece in out
+    found = json.loads(cli("design", "--n", "46", "--k", "2", "--dim", "3", "--json")[1])
+    assert (found["verdict"], found["reasons"][0]["evidence"]) == ("impossible", "proved")
+
+
+def test_table_1_is_the_papers() -> None:
+    """All 37 cells of the paper's Table 1 come out to the digit."""
+    from limitbench.theory.margin import table_1
+
+    table = paper()["table1_dimension_lower_bound_gamma_0.1"]
+    theirs = {
+        (10 ** int(row[2:]), k): value
+        for row, values in table["rows"].items()
+        for k, value in zip(table["k"], values, strict=True)
+        if value is not None
+    }
+    assert len(theirs) == 37
+    assert table_1() == theirs
+
+
+def test_infeasible_cells_of_table_1() -> None:
+    """17 cells (k = 100, 1000) are infeasible in every dimension reading gamma as half-gap, 8 (k = 1000) reading it as gap."""
+    from limitbench.theory.margin import exceeds_ceiling, table_1
+
+    cells = table_1()
+    half_gap = {cell for cell in cells if exceeds_ceiling(*cell, Fraction(1, 10))}
+    gap = {cell for cell in cells if exceeds_ceiling(*cell, Fraction(1, 20))}
+    assert (len(half_gap), {k for _, k in half_gap}) == (17, {100, 1000})
+    assert (len(gap), {k for _, k in gap}) == (8, {1000})
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(2, 400), st.fractions(Fraction(1, 50), Fraction(9, 10), max_denominator=100))
+def test_caps_are_below_the_true_share_and_close(d: int, gamma: Fraction) -> None:
+    """The rational bound of the incomplete beta function is below mpmath's value at 60 digits, within 1e-9 of it."""
+    import mpmath
+
+    from limitbench.theory.exact import double_cap
+
+    with mpmath.workdps(60):
+        x = mpmath.mpf(gamma.numerator) / gamma.denominator
+        true = mpmath.betainc(mpmath.mpf(d - 1) / 2, mpmath.mpf(1) / 2, 0, x * x, regularized=True)
+        ours = double_cap(gamma, d)
+        ours = mpmath.mpf(ours.numerator) / ours.denominator
+        assert ours <= true
+        assert ours >= true * (1 - mpmath.mpf(10) ** -9)
+
+
+@given(st.fractions(0, 2000, max_denominator=1000))
+@settings(deadline=None, max_examples=60)
+def test_exponentials_are_rounded_outward(x: Fraction) -> None:
+    """The upper bound of exp(-x) is one, by mpmath at 400 digits."""
+    import mpmath
+
+    from limitbench.theory.exact import exp_minus_above
+
+    with mpmath.workdps(1000):
+        ours = exp_minus_above(x)
+        assert mpmath.mpf(ours.numerator) / ours.denominator >= mpmath.exp(-mpmath.mpf(x.numerator) / x.denominator)
+
+
+def test_numbers_survive_n_of_ten_billion() -> None:
+    """Caps and Theorem 1 at n = 1e10, k = 1000 agree with mpmath's binomials and beta functions at high precision."""
+    import mpmath
+
+    from limitbench.theory.margin import spherical_caps, theorem_1
+
+    n, k, gamma = 10**10, 1000, Fraction(1, 10)
+    count = math.comb(n, k)
+    with mpmath.workdps(400):
+        assert theorem_1(count, gamma) == math.ceil(mpmath.log(mpmath.binomial(n, k)) / mpmath.log(11))
+        d = spherical_caps(count, gamma)
+        share = [
+            mpmath.betainc(mpmath.mpf(e - 1) / 2, 0.5, 0, mpmath.mpf("0.01"), regularized=True) for e in (d - 1, d)
+        ]
+        assert count * share[0] > 2 >= count * share[1]
+        assert d == 7432
+
+
+def test_notes_examples_of_margins() -> None:
+    """The caps give 5, 24, 442, 7432; random signs 38, 70, 142, 238, and with half-gap 0.1 110, 238, 518, 897."""
+    from limitbench.theory.constructions import PolynomialCode, random_signs
+    from limitbench.theory.margin import ceiling_rounded, spherical_caps
+
+    cells = ((100, 2), (1000, 10), (10**6, 100), (10**10, 1000))
+    assert [spherical_caps(math.comb(n, k), Fraction(1, 10)) for n, k in cells] == [5, 24, 442, 7432]
+    sizes = (46, 1000, 10**6, 10**10)
+    assert [random_signs(n, 2) for n in sizes] == [38, 70, 142, 238]
+    assert [random_signs(n, 2, Fraction(1, 10)) for n in sizes] == [110, 238, 518, 897]
+    assert ceiling_rounded(46, 2) == "0.365494"
+    code = PolynomialCode(31, 5, 2, 31)
+    assert (code.valid, code.n, code.dimension) == (True, 887_503_681, 961)
+    assert float(code.centroid_gap_squared) ** 0.5 == pytest.approx(0.2223, abs=1e-4)
+
+
+def test_polynomial_codes_do_what_they_say() -> None:
+    """Built vectors agree in at most r points, and union queries rank every sampled set with the promised gap, exactly."""
+    from limitbench.theory.constructions import PolynomialCode
+
+    rng = np.random.default_rng(0)
+    for q, r, k, points in ((5, 1, 2, 5), (7, 2, 2, 6), (11, 3, 3, 10)):
+        code = PolynomialCode(q, r, k, points)
+        assert code.valid
+        numbers = np.unique(rng.integers(0, code.n, 60)).tolist()
+        v = code.documents(numbers).astype(int)
+        gram = v @ v.T
+        assert (np.diag(gram) == points).all()
+        assert (gram - np.diag(np.diag(gram))).max() <= r
+        for _ in range(200):
+            chosen = rng.choice(len(v), k, replace=False)
+            scores = (v[chosen].max(axis=0) > 0).astype(int) @ v.T
+            others = np.delete(scores, chosen)
+            assert scores[chosen].min() == points
+            assert others.max() <= k * r
+    assert not PolynomialCode(6, 1, 2, 6).valid
+    assert not PolynomialCode(5, 3, 2, 5).valid
+
+
+def test_random_signs_are_real() -> None:
+    """At the dimension that the union bound allows, drawn +-1 documents do realise every pair, checked in integers."""
+    from limitbench.theory.constructions import all_pairs_separated, random_signs
+
+    n = 20
+    d = random_signs(n, 2)
+    assert d is not None
+    v = np.random.default_rng(0).integers(0, 2, (n, d)) * 2 - 1
+    expected = all(
+        min((v[i] + v[j]) @ v[i], (v[i] + v[j]) @ v[j]) > max((v[i] + v[j]) @ v[x] for x in range(n) if x not in (i, j))
+        for i, j in itertools.combinations(range(n), 2)
+    )
+    assert all_pairs_separated(v) == expected
+    assert expected
+
+
+DESIGNS = [
+    ((46, 2, 3, "fp32"), "impossible"), ((46, 2, 4, "fp32"), "possible"), ((46, 2, 4, "bf16"), "open"),
+    ((46, 2, 10, "binary"), "impossible"), ((46, 2, 20, "binary"), "open"), ((46, 2, 45, "binary"), "possible"), (("1e6", 2, 768, "int8", "0.1"), "possible"),
+    (("1e10", 1000, 10**6, "real", 0.1), "impossible"), ((46, 2, 45, "real", 0.3654), "possible"),
+    ((46, 2, 10**5, "real", 0.3656), "impossible"), ((10**6, 2, 10, "real", 0.1), "impossible"),
+    ((887503681, 2, 961, "int8", 0.23), "possible"), ((5, 5, 1, "real"), "possible"), ((5, 0, 1, "binary"), "possible"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("case", "verdict"), DESIGNS)
+def test_design_verdicts(case: tuple, verdict: str) -> None:
+    """Known designs get their verdict, from evidence of the right class."""
+    found = design(*case)
+    assert found.verdict == verdict
+    if verdict == "impossible":
+        assert all(reason.evidence == "proved" for reason in found.reasons)
+    assert all(reason.evidence in ("proved", "constructed") for reason in found.reasons)
+    json.dumps(found.to_json())
+
+
+@pytest.mark.parametrize("dtype", ["real", "fp32", "int8", "binary"])
+@pytest.mark.parametrize("margin", [None, "0.1"])
+@pytest.mark.parametrize(("n", "k"), [(46, 2), (1000, 3), (10**6, 2)])
+def test_inverse_questions_are_consistent(n: int, k: int, dtype: str, margin: str | None) -> None:
+    """What is proved sufficient is possible, what is proved insufficient is impossible, and they do not cross."""
+    found = design(n=n, k=k, dtype=dtype, margin=margin)
+    low, high = found.greatest_insufficient_dim, found.least_sufficient_dim
+    if low is not None:
+        assert design(n, k, low, dtype, margin).verdict == "impossible"
+        assert design(n, k, low + 1, dtype, margin).verdict != "impossible"
+    if high is not None:
+        assert design(n, k, high, dtype, margin).verdict == "possible"
+        assert low is None or low < high
+    d = high or 64
+    found = design(k=k, d=d, dtype=dtype, margin=margin)
+    if found.largest_possible_n is not None:
+        assert design(found.largest_possible_n, k, d, dtype, margin).verdict == "possible"
+    if found.smallest_impossible_n is not None:
+        assert design(found.smallest_impossible_n, k, d, dtype, margin).verdict == "impossible"
+        assert found.largest_possible_n is None or found.largest_possible_n < found.smallest_impossible_n
+
+
+def test_moment_curve_witness_is_exact() -> None:
+    """The integer moment curve, built in fp32 as design says, ranks every pair strictly with exact scores."""
+    from limitbench.theory.constructions import moment_curve_witness
+
+    n = 46
+    assert moment_curve_witness(n, 2, "fp32")
+    assert not moment_curve_witness(n, 2, "bf16")
+    t = [i - n // 2 for i in range(n)]
+    v = [[x**p for p in range(1, 5)] for x in t]
+    assert (np.array(v, np.float32).astype(object) == np.array(v, object)).all()
+    for a, b in itertools.combinations(range(n), 2):
+        s, p = t[a] + t[b], t[a] * t[b]
+        u = [2 * s * p, -(s * s) - 2 * p, 2 * s, -1]  # -(t - a)^2 (t - b)^2 without its constant
+        assert (np.array(u, np.float32).astype(object) == np.array(u, object)).all()
+        scores = [sum(x * y for x, y in zip(u, row, strict=True)) for row in v]
+        assert min(scores[a], scores[b]) > max(x for i, x in enumerate(scores) if i not in (a, b))
