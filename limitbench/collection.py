@@ -117,4 +117,4 @@ class Dataset:
 
 
 def _json_line(row: dict[str, Any]) -> bytes:
-    return (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "surrogatepass")
+    return (json.dumps(row, ensure_ascii=False) + "\n").encode()

@@ -29,6 +29,15 @@ def escape_id(identifier: str) -> str:
     return _UNSAFE.sub(lambda found: quote(found[0], safe=""), identifier)
 
 
+def is_text(value: str) -> bool:
+    """Whether a string can be written as UTF-8; JSON can smuggle in halves of surrogate pairs, which cannot."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def unescape_id(token: str) -> str:
     """The id that `escape_id` turned into this token; a token that it cannot have written comes back unchanged."""
     if "%" not in token:
@@ -53,9 +62,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise DataError(path, "no such file; check the path") from None
     except UnicodeDecodeError as error:
-        raise DataError(
-            path, f"not UTF-8 text ({error.reason}); convert it, e.g. with iconv", line=number + 1
-        ) from None
+        raise DataError(path, f"not UTF-8 text ({error.reason}); convert it, e.g. with iconv", line=number) from None
     except (gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise DataError(path, f"the gzip stream is broken ({error}); fetch or write the file again") from None
     except OSError as error:
@@ -69,7 +76,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             value = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):
             start = line if len(line) <= 40 else line[:40] + "..."
             raise DataError(path, f"found {start!r}, expected one JSON object a line; mend it", line=number) from None
         if not isinstance(value, dict):
@@ -78,8 +85,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def with_gz(path: Path) -> Path | None:
-    """The path itself, else the same with `.gz`, else None where neither exists."""
+    """The path itself, else the same with `.gz`, else None where neither exists; both at once are refused."""
     packed = path.with_name(path.name + ".gz")
+    if path.exists() and packed.exists():
+        raise DataError(path, f"stands beside {packed.name}, and they may differ; remove one of them")
     return path if path.exists() else packed if packed.exists() else None
 
 

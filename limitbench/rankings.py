@@ -7,7 +7,7 @@ nothing. A document that was not retrieved (score minus infinity) is in no row.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,15 +72,20 @@ class Run:
         return cls(tuple(query_ids), tuple(document_ids), indptr, columns[within], scores[within])
 
     @classmethod
-    def concatenate(cls, parts: Sequence[Run]) -> Run:
-        """One run from parts over the same corpus, their queries in turn."""
+    def concatenate(cls, stream: Iterable[Run]) -> Run:
+        """One run from parts over the same corpus, their queries in turn; refused as soon as it grows out of bounds."""
+        parts: list[Run] = []
+        entries = 0
+        for part in stream:
+            parts.append(part)
+            entries += len(part.indices)
+            if entries > _MOST_ENTRIES:
+                raise RetrievalError(
+                    "nearly all scores are equal, so the ties across the cut do not fit in memory; "
+                    "check the model, or ask for a smaller depth"
+                )
         if not parts:
             raise InputError("there is no run to join; expected at least one")
-        if sum(len(part.indices) for part in parts) > _MOST_ENTRIES:
-            raise RetrievalError(
-                "nearly all scores are equal, so the ties across the cut do not fit in memory; "
-                "check the model, or ask for a smaller depth"
-            )
         offsets = np.cumsum([0, *(len(part.indices) for part in parts)])
         return cls(
             sum((part.query_ids for part in parts), ()),

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.errors import DataError, InputError
-from limitbench.files import atomic_write, escape_id, read_jsonl, read_lines, unescape_id
+from limitbench.files import atomic_write, escape_id, is_text, read_jsonl, read_lines, unescape_id
 
 Judgements: TypeAlias = dict[str, dict[str, int]]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -48,6 +48,8 @@ class Qrels:
         for name in ("indptr", "indices", "grades"):
             object.__setattr__(self, name, _readonly(getattr(self, name), np.int64))
         indptr, indices = self.indptr, self.indices
+        if self.n_documents < 0:
+            raise InputError(f"found {self.n_documents} documents, expected at least 0")
         if indptr.ndim != 1 or len(indptr) < 1 or indptr[0] != 0 or (np.diff(indptr) < 0).any():
             raise InputError("indptr must start at 0 and never fall; expected the row pointers of a CSR matrix")
         if indptr[-1] != len(indices) or len(indices) != len(self.grades):
@@ -65,7 +67,9 @@ class Qrels:
     @classmethod
     def from_sets(cls, sets: Iterable[Iterable[int]], n_documents: int) -> Qrels:
         """The binary matrix whose row q is relevant to the document numbers in the q-th set."""
-        rows = [np.unique(np.fromiter(row, dtype=np.int64)) for row in sets]
+        rows = [np.unique(np.array(list(row) or np.empty(0, np.int64))) for row in sets]
+        if any(row.dtype.kind not in "iu" for row in rows):
+            raise InputError("found a document that is not a whole number; expected sets of document numbers")
         indices = np.concatenate(rows) if rows else np.empty(0, np.int64)
         indptr = np.cumsum([0, *map(len, rows)])
         return cls(indptr, indices, np.ones(len(indices), np.int64), n_documents)
@@ -213,7 +217,8 @@ def iter_judgements(path: Path) -> Iterator[tuple[int, str, str, int]]:
             if len(fields) != 3:
                 wanted = "query-id, corpus-id and score with tabs between"
                 raise DataError(path, f"found {len(fields)} columns, expected {wanted}; mend the line", line=number)
-            yield number, fields[0], fields[1], _grade(path, number, fields[2])
+            query, document = (_identifier(path, number, field) for field in fields[:2])
+            yield number, query, document, _grade(path, number, fields[2])
             continue
         parts = line.split()
         if len(parts) != 4:
@@ -232,13 +237,21 @@ def _from_jsonl(path: Path) -> Iterator[tuple[int, str, str, int]]:
         if query is None or document is None:
             wanted = '{"query-id", "corpus-id", "score"}'
             raise DataError(path, f"found keys {sorted(row)}, expected {wanted}; mend the line", line=number)
-        yield number, str(query), str(document), _grade(path, number, row.get("score", 1))
+        names = _identifier(path, number, query), _identifier(path, number, document)
+        yield number, *names, _grade(path, number, row.get("score", 1))
+
+
+def _identifier(path: Path, line: int, value: Any) -> str:
+    text = str(value)
+    if not text or not is_text(text):
+        raise DataError(path, f"found the id {ascii(text)[:60]}, expected Unicode text that is not empty", line=line)
+    return text
 
 
 def _grade(path: Path, line: int, value: Any) -> int:
     try:
         grade = float(value)
-        if grade != int(grade):
+        if grade != int(grade) or abs(grade) > 2**31:
             raise ValueError
     except (TypeError, ValueError, OverflowError):
         raise DataError(path, f"found the grade {value!r}, expected a whole number; mend it", line=line) from None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,13 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limitbench import catalog
 from limitbench.collection import Dataset
-from limitbench.datasets import load
-from limitbench.errors import InputError, LimitbenchError, SpecError
+from limitbench.datasets import find, load, published_as
+from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError
 from limitbench.measures import DEFAULT_MEASURES, Measure, parse_measures, score
 from limitbench.provenance import PeakMemory, provenance
 from limitbench.rankings import Run
 from limitbench.results import Cost, DatasetFacts, Means, Result, RetrieverFacts, Store, configuration_digest
 from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
+
+log = logging.getLogger("limitbench")
 
 
 def evaluate(
@@ -37,28 +42,35 @@ def evaluate(
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     named = retriever(by) if isinstance(by, str) else by
     chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
-    if not len(data.queries):
-        raise InputError(f"dataset '{data.name}' has no query; expected at least one")
+    if not len(data.queries) or not len(data.corpus):
+        what = "query" if len(data.corpus) else "document"
+        raise InputError(f"dataset '{data.name}' has no {what}; expected at least one")
+    if not chosen:
+        raise InputError("found no measure, expected at least one, such as Recall@10")
+    digest = _digest(data, named, chosen)
     depth = max(measure.cutoff for measure in chosen)
     memory = PeakMemory()
     start = time.perf_counter()
-    index = named.retriever.index(data.corpus, progress)
-    indexed = time.perf_counter()
-    run = index.search(data.queries, depth, progress)
-    searched = time.perf_counter()
+    with _retrieving(named.name):
+        index = named.retriever.index(data.corpus, progress)
+        indexed = time.perf_counter()
+        run = index.search(data.queries, depth, progress)
+        searched = time.perf_counter()
+        waits = latencies(index, data.queries, depth)
+    load_seconds = float(getattr(index, "load_seconds", 0.0))
+    index_seconds = indexed - start - load_seconds
     if keep is not None:
         keep(run)
     scores = score(run, data.qrels, chosen)
-    waits = latencies(index, data.queries, depth)
     return Result(
-        configuration_digest=_digest(data, named, chosen),
+        configuration_digest=digest,
         dataset=DatasetFacts(
             name=data.name,
             sha256=data.digest,
             documents=len(data.corpus),
             queries=len(data.queries),
             relevant=int(data.qrels.sizes.sum()),
-            published_as=_published_as(data),
+            published_as=published_as(data),
         ),
         retriever=RetrieverFacts(
             name=named.name,
@@ -71,8 +83,9 @@ def evaluate(
         per_query={title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
         cost=Cost(
             index_bytes=index.nbytes,
-            index_seconds=indexed - start,
-            documents_per_second=len(data.corpus) / max(indexed - start, 1e-9),
+            load_seconds=load_seconds,
+            index_seconds=index_seconds,
+            documents_per_second=len(data.corpus) / max(index_seconds, 1e-9),
             search_seconds=searched - indexed,
             query_latency_p50_seconds=float(np.quantile(waits, 0.5)),
             query_latency_p95_seconds=float(np.quantile(waits, 0.95)),
@@ -87,11 +100,21 @@ def _digest(data: Dataset, named: NamedRetriever, measures: Sequence[Measure]) -
     return configuration_digest(data.digest, named.retriever.configuration, [repr(m) for m in measures])
 
 
-def _published_as(data: Dataset) -> str | None:
-    """The paper's dataset that this one stands beside: by its spec, or because a folder bears its name."""
-    if "published_as" in data.spec:
-        return str(data.spec["published_as"])
-    return data.name if data.name in ("limit", "limit-small") else None
+@contextmanager
+def _retrieving(name: str) -> Iterator[None]:
+    """Turn whatever a retriever's libraries raise into a `RetrievalError` that names it; the cause stays attached."""
+    try:
+        yield
+    except LimitbenchError:
+        raise
+    except MemoryError:
+        raise RetrievalError(f"retriever '{name}' ran out of memory; use a smaller batch_size or corpus") from None
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        log.debug("retriever '%s' failed", name, exc_info=True)
+        raise RetrievalError(
+            f"retriever '{name}' failed ({type(error).__name__}: {reason}); check its options"
+        ) from error
 
 
 def _seeds(data: Dataset, named: NamedRetriever) -> dict[str, int]:
@@ -101,7 +124,10 @@ def _seeds(data: Dataset, named: NamedRetriever) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Outcome:
-    """One cell of a suite: its result and whether it was reused, or the error that it met."""
+    """One cell of a suite: its result and whether it was reused, or the error that it met.
+
+    A dataset that cannot be read gives one outcome, with an empty retriever.
+    """
 
     dataset: str
     retriever: str
@@ -141,34 +167,34 @@ def run_all(
     split: str = "test",
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
     loaded: Callable[[Dataset], None] = lambda _dataset: None,
-    keep: Callable[[Run, str, str], None] | None = None,
+    keep: Callable[..., None] | None = None,
 ) -> Iterator[Outcome]:
     """The outcome of every cell, each stored before the next begins.
 
     Names are checked before any work. A cell whose configuration is already recorded is reused unless `fresh`. An error
-    in one cell does not stop the others; it comes back in the outcome.
+    in one cell does not stop the others; it comes back in the outcome. `keep` is called with each run and the keywords
+    where, name and digest.
     """
     named = [retriever(spec) for spec in dict.fromkeys(retrievers)]
     sources = list(dict.fromkeys(datasets))
+    for source in sources:
+        find(source)
     store.require_writable()
     for source in sources:
         try:
             data = load(source, split=split)
         except LimitbenchError as error:
-            yield from (Outcome(source, one.name, None, error=error) for one in named)
+            yield Outcome(source, "", None, error=error)
             continue
         loaded(data)
         for one in named:
             try:
-                kept = None if fresh or keep else store.find(data.name, one.name, _digest(data, one, measures))
+                digest = _digest(data, one, measures)
+                kept = None if fresh or keep else store.find(data.name, one.name, digest)
                 if kept is None:
-                    result = evaluate(
-                        data,
-                        one,
-                        measures=measures,
-                        progress=progress(data.name, one.name),
-                        keep=(lambda run, where=data.name, name=one.name: keep(run, where, name)) if keep else None,  # type: ignore[misc]
-                    )
+                    saving = None if keep is None else partial(keep, where=data.name, name=one.name, digest=digest)
+                    reporting = progress(data.name, one.name)
+                    result = evaluate(data, one, measures=measures, progress=reporting, keep=saving)
                     try:
                         store.write(result, replace=fresh)
                     except LimitbenchError as error:  # measured all the same: the caller still gets the numbers

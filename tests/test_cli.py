@@ -55,7 +55,8 @@ def test_save_runs(cli, tmp_path: Path) -> None:
 
     code, _, _ = cli("run", "-d", "limit-small-synthetic", "-r", "bm25", "--results", tmp_path / "r",
                      "--save-runs", tmp_path / "t")  # fmt: skip
-    found = read_trec_run(tmp_path / "t" / "limit-small-synthetic" / "bm25.trec")
+    (path,) = (tmp_path / "t" / "limit-small-synthetic" / "bm25").glob("*.trec")
+    found = read_trec_run(path)
     assert (code, len(found)) == (0, 1000)
     assert all(" " in document for row in found.values() for document in row)
 

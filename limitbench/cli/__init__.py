@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -18,6 +19,7 @@ from limitbench.cli import bench, catalogue, doctor, theory
 from limitbench.errors import LimitbenchError
 
 # typer carries a click of its own since 0.26 and used the installed one before; this finds the right class in either
+_STOPPED = 130  # what typer makes of Ctrl-C
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
@@ -58,9 +60,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    for name in ("stdout", "stderr"):
+        stream: Any = getattr(sys, name)
+        if stream is None:  # closed by the caller, as `>&-` does
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  # lives as long as the process
+        elif (stream.encoding or "utf-8").lower().replace("-", "") != "utf8" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code: Any = app(arguments, standalone_mode=False)
         sys.stdout.flush()
+        if code == _STOPPED:
+            raise KeyboardInterrupt
         return int(code or 0)
     except LimitbenchError as error:
         return _fail(str(error))

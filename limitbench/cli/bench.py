@@ -52,14 +52,13 @@ def run(
         raise InputError(f"found suite '{suite}' together with -d or -r; give the one or the others")
     plan = read_suite(suite) if suite else None
     datasets, retrievers = (plan.datasets, plan.retrievers) if plan else (dataset or [], retriever or [])
-    listed = measures or (plan.measures if plan else None)
-    chosen = parse_measures(listed) if listed else DEFAULT_MEASURES
+    listed = measures if measures is not None else plan.measures if plan else None
+    chosen = parse_measures(listed) if listed is not None else DEFAULT_MEASURES
     store = Store(results)
 
-    def keep(ranking: Run, where: str, name: str) -> None:
+    def keep(ranking: Run, where: str, name: str, digest: str) -> None:
         if save_runs is not None:
-            path = (save_runs / store.path(where, name, "run").relative_to(store.root).parent).with_suffix(".trec")
-            write_trec_run(ranking, path, tag=name)
+            write_trec_run(ranking, Store(save_runs).path(where, name, digest).with_suffix(".trec"), tag=name)
 
     done: list[Result] = []
     errors = []
@@ -77,7 +76,7 @@ def run(
             keep=keep if save_runs else None,
         ):
             if outcome.error is not None:
-                where = f"{outcome.dataset} x {outcome.retriever}"
+                where = f"{outcome.dataset} x {outcome.retriever}" if outcome.retriever else outcome.dataset
                 say(f"{where}: {outcome.error}")
                 errors.append({"dataset": outcome.dataset, "retriever": outcome.retriever, "error": str(outcome.error)})
             if outcome.result is not None:
@@ -102,8 +101,8 @@ def _say_notes(data: Dataset) -> None:
 def _print_results(results: list[Result]) -> None:
     from limitbench.report import duration, percent, size
 
-    for name in dict.fromkeys(r.dataset.name for r in results):
-        part = [r for r in results if r.dataset.name == name]
+    for name, sha256 in dict.fromkeys((r.dataset.name, r.dataset.sha256) for r in results):
+        part = [r for r in results if r.dataset.sha256 == sha256 and r.dataset.name == name]
         titles = list(dict.fromkeys(title for r in part for title in r.measures))
         first = [t for t in ("Recall@2", "Recall@10", "Recall@20", "ExactSet@2") if t in titles]
         titles = [*first, *(t for t in titles if t not in first)]

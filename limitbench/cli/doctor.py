@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from typing import Any
 
@@ -39,8 +38,8 @@ def doctor(json: JsonFlag = False) -> None:
 
     packages = []
     for extra, modules in (("core", _CORE), *_EXTRAS.items()):
-        for module, package in modules.items():
-            present = importlib.util.find_spec(module) is not None
+        for package in modules.values():
+            present = provenance.installed(package) is not None
             packages.append(
                 {
                     "package": package,

@@ -23,15 +23,16 @@ def echo_json(value: Any) -> None:
 
 def say(message: str) -> None:
     """One line on stderr."""
-    typer.echo(f"limitbench: {message}", err=True)
+    line = " ".join("".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in message).split())
+    typer.echo(f"limitbench: {line}", err=True)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; wide where the output is not a terminal, so that nothing is cut in a file or a pipe."""
+    """A rich console; as wide as need be where the output is not a terminal: a file or a pipe gets everything."""
     from rich.console import Console
 
     stream = sys.stderr if stderr else sys.stdout
-    return Console(stderr=stderr, width=None if stream.isatty() else 400, soft_wrap=False, highlight=False)
+    return Console(stderr=stderr, width=None if stream.isatty() else 100_000, soft_wrap=False, highlight=False)
 
 
 def print_table(

@@ -6,15 +6,17 @@ import contextlib
 import logging
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets.folders import read_folder, write_folder
-from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate
-from limitbench.errors import InputError, LimitbenchError, UnknownName
+from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, published_as
+from limitbench.errors import DataError, InputError, LimitbenchError, UnknownName
+from limitbench.files import storing
 
-__all__ = ["DatasetSpec", "dataset_spec", "generate", "load", "read_folder", "write_folder"]
+__all__ = ["DatasetSpec", "dataset_spec", "find", "generate", "load", "published_as", "read_folder", "write_folder"]
 
 log = logging.getLogger("limitbench")
 
@@ -26,25 +28,48 @@ def load(source: str | Path, *, split: str = "test") -> Dataset:
     its pinned revision, unless `LIMITBENCH_<NAME>` (for `limit-small`: `LIMITBENCH_LIMIT_SMALL`) names a folder that
     holds it. `split` chooses the qrels of a folder. Raises `UnknownName`, `DataError` or `OfflineError`.
     """
+    place = find(source)
+    return read_folder(place, split=split) if place is not None else _from_catalog(str(source), split)
+
+
+def find(source: str | Path) -> Path | None:
+    """The folder that a source means, or None where it is a catalogue name. Raises `UnknownName` where it is neither.
+
+    Nothing is read: this is how names are checked before any work.
+    """
     name = str(source)
     if isinstance(source, str) and name in catalog.names("datasets"):
-        return _from_catalog(name, split)
-    if Path(name).exists() or isinstance(source, Path) or name.startswith((".", "/", "~")) or "/" in name:
-        return read_folder(Path(name).expanduser(), split=split)
-    raise UnknownName(
-        "dataset", name, catalog.names("datasets"), where="the catalogue, and no folder of that name is here"
-    )
+        return None
+    try:
+        path = Path(name).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError, ValueError):  # too long, no such user, a null byte
+        path, there = Path(), False
+        name = name[:60]
+    if there or isinstance(source, Path) or name.startswith((".", "/", "~")) or "/" in name:
+        if not path.is_dir() or path == Path():
+            found = "a file" if path.is_file() else "nothing"
+            raise DataError(
+                name, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it"
+            )
+        return path
+    where = "the catalogue, and no folder of that name is here"
+    raise UnknownName("dataset", name, catalog.names("datasets"), where=where)
 
 
 def _from_catalog(name: str, split: str) -> Dataset:
     spec = dataset_spec(name)
     if spec.hub is not None:
         local = os.environ.get(f"LIMITBENCH_{name.upper().replace('-', '_')}")
-        if local:
-            return read_folder(local, split=split, name=name)
-        from limitbench.datasets import hub
+        if not local:
+            from limitbench.datasets import hub
 
-        return read_folder(hub.fetch(spec.hub.repo, spec.hub.revision), split=split, name=name)
+            local = str(hub.fetch(spec.hub.repo, spec.hub.revision))
+        found = read_folder(local, split=split, name=name)
+        if spec.sha256 is not None and found.digest != spec.sha256:
+            log.warning("%s holds other data than the published %s (sha256 %s)", local, name, found.digest[:12])
+            return found
+        return Dataset(name, found.corpus, found.queries, found.qrels, spec=_recipe(spec), notes=found.notes)
     place = catalog.cache_folder() / "datasets" / f"{name}-{(spec.sha256 or 'unpinned')[:12]}"
     with contextlib.suppress(LimitbenchError):
         kept = read_folder(place, name=name)
@@ -52,7 +77,6 @@ def _from_catalog(name: str, split: str) -> Dataset:
             return Dataset(name, kept.corpus, kept.queries, kept.qrels, spec=_recipe(spec))
     if place.exists():
         log.warning("the cached dataset at %s is not whole; it is made again", place)
-        shutil.rmtree(place, ignore_errors=True)
     made = generate(spec, name)
     if spec.sha256 is not None and made.digest != spec.sha256:
         raise InputError(
@@ -60,10 +84,27 @@ def _from_catalog(name: str, split: str) -> Dataset:
             "the spec, a vocabulary or the generator was changed: set sha256 to the new value if that is meant"
         )
     try:
-        write_folder(made, place)
+        _keep(made, place)
     except LimitbenchError as error:
         log.warning("the dataset is used from memory, not kept: %s (LIMITBENCH_CACHE names another cache)", error)
     return made
+
+
+def _keep(made: Dataset, place: Path) -> None:
+    """Move a finished folder to its place in the cache, so that another process sees all of it or nothing."""
+    with storing(place):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent))
+    try:
+        write_folder(made, aside / "new")
+        with storing(place):
+            if place.exists():  # broken, or made by another process meanwhile: either way ours is right
+                with contextlib.suppress(OSError):
+                    place.replace(aside / "old")
+            with contextlib.suppress(OSError):
+                (aside / "new").replace(place)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _recipe(spec: DatasetSpec) -> dict[str, object]:

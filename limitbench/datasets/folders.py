@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.errors import DataError
-from limitbench.files import atomic_write, read_jsonl, with_gz
+from limitbench.files import atomic_write, is_text, read_jsonl, storing, with_gz
 from limitbench.relevance import Judgements, Qrels, read_qrels
 
 
@@ -71,6 +73,10 @@ def _text(path: Path, line: int, row: dict[str, Any], key: str, default: str | N
     if not isinstance(value, str):
         found = "nothing" if value is None else repr(value)[:40]
         raise DataError(path, f"found {found} for '{key}', expected a string; mend the line", line=line)
+    if not is_text(value):
+        raise DataError(path, f"'{key}' holds half a surrogate pair, which is not Unicode text; mend it", line=line)
+    if key == "_id" and not value:
+        raise DataError(path, "found an empty '_id', expected a name; mend the line", line=line)
     return value
 
 
@@ -142,24 +148,27 @@ def _check(
 def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False) -> Path:
     """Write corpus.jsonl, queries.jsonl and qrels/test.tsv into a folder; each file appears whole or not at all.
 
-    The qrels come last, so a folder that holds them is complete; when one cannot be written, those before it are
-    removed again. No byte depends on time, path, host or versions.
+    All three are written beside the folder's own files first and then moved into place, so a full disk leaves what was
+    there before; a file of the other kind (plain or gzipped) makes way. No byte depends on time, path, host or versions.
     """
     path = Path(path)
     suffix = ".gz" if gz else ""
-    written: list[Path] = []
-    for name, lines in (
-        ("corpus.jsonl", dataset.corpus_lines()),
-        ("queries.jsonl", dataset.query_lines()),
-        ("qrels/test.tsv", dataset.qrels_lines()),
-    ):
-        target = path / f"{name}{suffix}"
-        try:
-            with atomic_write(target, gz=gz) as out:
+    with storing(path):
+        (path / "qrels").mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=".limitbench-", suffix=".part", dir=path))
+    try:
+        files = {
+            "corpus.jsonl": dataset.corpus_lines(),
+            "queries.jsonl": dataset.query_lines(),
+            "qrels/test.tsv": dataset.qrels_lines(),
+        }
+        for name, lines in files.items():
+            with atomic_write(staging / f"{name}{suffix}", gz=gz) as out:
                 out.writelines(lines)
-        except BaseException:
-            for earlier in written:
-                earlier.unlink(missing_ok=True)
-            raise
-        written.append(target)
+        with storing(path):
+            for name in files:
+                (staging / f"{name}{suffix}").replace(path / f"{name}{suffix}")
+                (path / (name if gz else f"{name}.gz")).unlink(missing_ok=True)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
     return path

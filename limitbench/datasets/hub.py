@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
 
 from limitbench.errors import MissingExtra, OfflineError
 
@@ -16,18 +18,27 @@ def fetch(repo: str, revision: str) -> Path:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
     except ModuleNotFoundError as error:
-        raise MissingExtra("a dataset of the hub", error.name or "huggingface_hub", "models") from None
+        raise MissingExtra("a dataset of the hub", error.name or "huggingface_hub", "hub") from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # what went wrong is said once, below
+    wanted: dict[str, Any] = {
+        "repo_type": "dataset",
+        "revision": revision,
+        "allow_patterns": ["*.jsonl", "*.jsonl.gz", "qrels/*"],
+        "etag_timeout": 5,
+    }
     try:
-        return Path(
-            snapshot_download(
-                repo, repo_type="dataset", revision=revision, allow_patterns=["*.jsonl", "*.jsonl.gz", "qrels/*"]
-            )
-        )
+        cached = Path(snapshot_download(repo, local_files_only=True, **wanted))
+        if any(cached.glob("corpus.jsonl*")):
+            return cached
+    except (LocalEntryNotFoundError, OSError, ValueError):
+        pass  # not cached yet
+    try:
+        return Path(snapshot_download(repo, **wanted))
     except RepositoryNotFoundError:
         raise OfflineError(
             f"the hub has no dataset '{repo}' that you may read; check the name and your token"
         ) from None
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, RuntimeError) as error:
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise OfflineError(
             f"dataset '{repo}' is not cached and the hub cannot be reached ({reason[:120]}); "

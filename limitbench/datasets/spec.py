@@ -57,6 +57,16 @@ def dataset_spec(name: str) -> DatasetSpec:
     return parse_spec(catalog.entry("datasets", name, advice="(a folder is given by its path)"), name)
 
 
+def published_as(dataset: Dataset) -> str | None:
+    """The paper's dataset whose figures stand beside this one's: decided by content, or by the spec that made it."""
+    for name in catalog.names("datasets"):
+        spec = dataset_spec(name)
+        if spec.published_as and spec.sha256 == dataset.digest:
+            return spec.published_as
+    known = dataset.spec.get("published_as")
+    return str(known) if known else None
+
+
 def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
     """A spec from its TOML table."""
     try:

@@ -82,11 +82,28 @@ def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Compar
         groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
     out = []
     for (dataset, _), results in sorted(groups.items()):
-        known_as = results[0].dataset.published_as
+        known_as = next((r.dataset.published_as for r in results if r.dataset.published_as), None)
         theirs = published(known_as, all_dims=all_dims) if known_as else []
-        ours = [Row(r.retriever.name, "ours", r.measures, dim=r.retriever.facts.get("dim"), record=r) for r in results]
+        ours = _merged(results)
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))
         shared = next((m for m in measures if any(m in row.means for row in theirs)), measures[0])
         rows = sorted([*ours, *theirs], key=lambda row: -row.means[shared].mean if shared in row.means else 1.0)
         out.append(Comparison(dataset, known_as, measures, tuple(rows)))
     return out
+
+
+def _merged(results: list[Result]) -> list[Row]:
+    """One row a configuration, the newest figure of each measure; rows of one name and other options are told apart."""
+    by_options: dict[str, list[Result]] = {}
+    for record in sorted(results, key=lambda r: str(r.provenance.get("time", ""))):
+        key = json.dumps([record.retriever.name, record.retriever.configuration], sort_keys=True)
+        by_options.setdefault(key, []).append(record)
+    names = [same[0].retriever.name for same in by_options.values()]
+    rows = []
+    for same in by_options.values():
+        newest = same[-1]
+        name = newest.retriever.name
+        label = f"{name} [{newest.configuration_digest[:6]}]" if names.count(name) > 1 else name
+        means = {title: value for record in same for title, value in record.measures.items()}
+        rows.append(Row(label, "ours", means, dim=newest.retriever.facts.get("dim"), record=newest))
+    return rows

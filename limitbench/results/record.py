@@ -44,9 +44,13 @@ class Means(_Record):
 
 
 class Cost(_Record):
-    """What it took, on the hardware that the provenance names; absolute times are this machine's alone."""
+    """What it took, on the hardware that the provenance names; absolute times are this machine's alone.
+
+    Loading a model is not indexing: `documents_per_second` is the corpus over `index_seconds`, without `load_seconds`.
+    """
 
     index_bytes: int
+    load_seconds: float
     index_seconds: float
     documents_per_second: float
     search_seconds: float

@@ -6,6 +6,7 @@ Records are written once and whole. Reading one that limitbench did not write, o
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -88,4 +89,6 @@ def read(path: Path) -> Result:
 
 def _safe(name: str) -> str:
     out = quote(name, safe=" ,=@+-._")
+    if len(out) > 120:  # file systems stop at 255 bytes
+        out = f"{out[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     return f"%2E{out[1:]}" if out.startswith(".") else out

@@ -31,6 +31,7 @@ def retriever(spec: str) -> NamedRetriever:
     head, *settings = spec.strip().split(",")
     name, colon, argument = head.partition(":")
     options: dict[str, Any] = {}
+    typed: set[str] = set()
     if not colon and name in catalog.names("retrievers"):
         entry = catalog.entry("retrievers", name)
         adapter = entry["adapter"]
@@ -49,7 +50,11 @@ def retriever(spec: str) -> NamedRetriever:
         key, equals, value = setting.partition("=")
         if not equals:
             raise SpecError(f"retriever '{spec}': found '{setting}', expected KEY=VALUE after the comma")
-        options[key.strip().replace("-", "_")] = value.strip()
+        key = key.strip().replace("-", "_")
+        if key in typed:
+            raise SpecError(f"retriever '{spec}': option '{key}' is given twice; keep one")
+        typed.add(key)
+        options[key] = value.strip()
     try:
         return NamedRetriever(spec.strip(), made(**options))
     except ValidationError as error:

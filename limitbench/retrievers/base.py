@@ -7,7 +7,7 @@ what a result records. Search before index cannot be written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -94,14 +94,16 @@ class ScoredIndex:
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The run of these queries, exact."""
-        parts = []
-        for start in range(0, len(queries), self.chunk):
-            part = slice(start, start + self.chunk)
-            ids = queries.ids[part]
-            matrix = self.scores(ids, queries.texts[part])
-            parts.append(Run.from_scores(matrix, query_ids=ids, document_ids=self.document_ids, depth=depth))
-            progress("search", min(start + self.chunk, len(queries)), len(queries))
-        return Run.concatenate(parts)
+
+        def parts() -> Iterator[Run]:
+            for start in range(0, len(queries), self.chunk):
+                part = slice(start, start + self.chunk)
+                ids = queries.ids[part]
+                matrix = self.scores(ids, queries.texts[part])
+                yield Run.from_scores(matrix, query_ids=ids, document_ids=self.document_ids, depth=depth)
+                progress("search", min(start + self.chunk, len(queries)), len(queries))
+
+        return Run.concatenate(parts())
 
 
 def latencies(index: Index, queries: Queries, depth: int, *, most: int = 50) -> npt.NDArray[np.float64]:

@@ -20,9 +20,9 @@ class BM25(Adapter):
 
     adapter: ClassVar[str] = "bm25"
     variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene"
-    k1: float = Field(1.5, ge=0)
+    k1: float = Field(1.5, ge=0, allow_inf_nan=False)
     b: float = Field(0.75, ge=0, le=1)
-    delta: float = Field(0.5, ge=0)  # bm25l and bm25+ alone read it
+    delta: float = Field(0.5, ge=0, allow_inf_nan=False)  # bm25l and bm25+ alone read it
     stemmer: Literal["english", "german", "french", "spanish", "italian", "portuguese", "dutch", "none"] = "english"
     stopwords: Literal["en", "de", "fr", "es", "it", "pt", "nl", "none"] = "en"
 

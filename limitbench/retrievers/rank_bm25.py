@@ -22,7 +22,7 @@ class RankBM25(Adapter):
 
     adapter: ClassVar[str] = "rank-bm25"
     variant: Literal["okapi", "l", "plus"] = "okapi"
-    k1: float = Field(1.5, ge=0)
+    k1: float = Field(1.5, ge=0, allow_inf_nan=False)
     b: float = Field(0.75, ge=0, le=1)
     tokens: Literal["words", "split"] = "words"
 
