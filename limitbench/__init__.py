@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from limitbench.relevance import Qrels
     from limitbench.results import Result
     from limitbench.runner import evaluate
+    from limitbench.theory import bracket, design
 
 __version__ = "0.1.0"
 
@@ -29,6 +30,8 @@ _HOME = {
     "Queries": "collection",
     "Result": "results",
     "Run": "rankings",
+    "bracket": "theory",
+    "design": "theory",
     "evaluate": "runner",
     "load": "datasets",
 }
@@ -41,6 +44,8 @@ __all__ = [
     "Queries",
     "Result",
     "Run",
+    "bracket",
+    "design",
     "evaluate",
     "load",
 ]

@@ -114,7 +114,7 @@ class Certificate:
     data: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
-        """The certificate as JSON-ready values, as its schema in `docs/certificate.schema.json` describes."""
+        """The certificate as JSON-ready values, as its schema in `theory/certificate.schema.json` describes."""
         return {
             "schema": SCHEMA,
             "claim": {"notion": self.notion, "side": self.side, "value": self.value},

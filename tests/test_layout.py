@@ -11,7 +11,8 @@ from conftest import ROOT
 import limitbench
 
 FRONT_DOOR = {
-    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "evaluate", "load",
+    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "bracket", "design",
+    "evaluate", "load",
 }  # fmt: skip
 
 

@@ -606,3 +606,79 @@ def test_moment_curve_witness_is_exact() -> None:
         assert (np.array(u, np.float32).astype(object) == np.array(u, object)).all()
         scores = [sum(x * y for x, y in zip(u, row, strict=True)) for row in v]
         assert min(scores[a], scores[b]) > max(x for i, x in enumerate(scores) if i not in (a, b))
+
+
+# ------------------------------------------------------------------------------------------------------------- documents
+
+
+def _documents() -> list[Path]:
+    root = Path(__file__).parents[1]
+    return sorted([*(root / "theory").glob("*.md"), root / "docs" / "theory.md"])
+
+
+@pytest.mark.parametrize("path", _documents(), ids=lambda path: path.stem)
+def test_derivations_run(path: Path) -> None:
+    """The examples on every page of theory/ and in docs/theory.md print what they say."""
+    import doctest
+
+    result = doctest.testfile(str(path), module_relative=False)
+    assert result.failed == 0
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["limitbench.measures", "limitbench.theory.bracket", "limitbench.theory.constructions", "limitbench.theory.design",
+     "limitbench.theory.margin"],
+)  # fmt: skip
+def test_docstring_examples_run(module: str) -> None:
+    """The examples in docstrings print what they say."""
+    import doctest
+    import importlib
+
+    result = doctest.testmod(importlib.import_module(module))
+    assert result.attempted > 0
+    assert result.failed == 0
+
+
+def test_every_cited_page_exists_and_every_method_has_one() -> None:
+    """Citations of theory/*.md lead to a page, and each certificate kind is on one."""
+    import re
+
+    root = Path(__file__).parents[1]
+    cited = {
+        match
+        for source in (root / "limitbench").rglob("*.py")
+        for match in re.findall(r"theory/([a-z0-9-]+)\.md", source.read_text())
+    }
+    pages = {page.stem for page in (root / "theory").glob("*.md")}
+    assert cited <= pages
+    homes = {"kuratowski": "planarity", "not-in-cycle": "planarity", "planar-embedding": "planarity", "rank": "ranks",
+             "closed-form": "all-subsets", "trivial": "README"}  # fmt: skip
+    assert {homes.get(kind, kind) for kind in certificates.KINDS} <= pages
+
+
+def test_certificates_match_their_schema() -> None:
+    """Shipped and fresh certificates validate against theory/certificate.schema.json."""
+    import jsonschema
+
+    from limitbench import catalog
+
+    schema = json.loads((catalog.folder("theory") / "certificate.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for path in _shipped():
+        jsonschema.validate(json.loads(path.read_text()), schema)
+    for matrix in ((46, 2), subsets(5, 2), cycle(6), graph(nx.petersen_graph()), disjoint(6)):
+        for certificate in bracket(matrix, budget_s=1).certificates:
+            jsonschema.validate(certificate.to_json(), schema)
+    kinds = set(schema["$defs"]["certificate"]["properties"]["kind"]["enum"])
+    assert kinds == set(certificates.KINDS)
+
+
+def test_table_of_the_docs_is_reproduced() -> None:
+    """The corpora that docs/theory.md puts beside the paper's cubic are those that design computes."""
+    rows = {45: (611.5, 343, 23), 110: (5960.2, 14641, 56), 256: (66169.4, 24137569, 129)}
+    for d, (cubic, possible, digits) in rows.items():
+        found = design(k=2, d=d, dtype="int8", margin="0.1")
+        assert found.extrapolation["critical_n"] == cubic
+        assert found.largest_possible_n == possible
+        assert len(str(found.smallest_impossible_n)) == digits

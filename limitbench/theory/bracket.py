@@ -257,12 +257,13 @@ def _stages(
         return [int(reduced.columns[i]) for i in numbers]
 
     def shatter() -> Iterator[Bound]:
+        _ = reduced.by_column  # built outside the search's share of the time
         most = min(2 * widest + 1, m.bit_length() + 1, n, 16)
         found = shattering.grow(
             reduced,
             lambda patterns, t: shattering.antipodal(patterns, t, constants=signs),
             most=most,
-            deadline=share(0.1),
+            deadline=share(0.2),
         )
         if found is not None:
             t = len(found.columns)

@@ -200,14 +200,14 @@ def best_polynomial_code(
 ) -> PolynomialCode | None:
     """The code of at most d dimensions with half-gap gamma that has at least n documents (without n: the most)."""
     best: PolynomialCode | None = None
-    for q in range(2, math.isqrt(d) + 1 if d < 4 else d + 1):
+    for q in range(2, min(d, 8 * math.isqrt(d) + 8) + 1):  # larger fields leave too few points to be of use
         if not is_prime_power(q):
             continue
         points = min(q, d // q)
         if points < 1:
             break
         # half-gap: (1 - k r / l) / (2 sqrt k) >= gamma  <=>  k r <= l (1 - 2 gamma sqrt k); tested exactly
-        r = (points - 1) // k
+        r = min((points - 1) // k, int(points * max(0.0, 1 - 2 * float(gamma) * math.sqrt(k)) / k) + 1)
         while r > 0 and PolynomialCode(q, r, k, points).gap_squared < gamma * gamma:
             r -= 1
         code = PolynomialCode(q, r, k, points)

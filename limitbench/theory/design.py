@@ -186,6 +186,19 @@ class _Case:
                 )  # fmt: skip
         return out
 
+    def forbids(self, n: int, d: int) -> bool:
+        """Whether `impossible` has a reason, without writing it out: what searches over n or d ask."""
+        k, gamma, bits = self.k, self.gamma, BITS[self.dtype]
+        least = closed_form(n, k, "order_preserving")
+        if least is not None and d < least:
+            return True
+        if not 0 < k < n:
+            return False
+        subsets = math.comb(n, k)
+        if bits is not None and max(log2_ceiling(subsets), log2_ceiling(n)) > bits * d:
+            return True
+        return gamma is not None and (margins.exceeds_ceiling(n, k, gamma) or margins.caps_forbid(subsets, gamma, d))
+
     def possible(self, n: int, d: int) -> list[Reason]:
         """Constructions that do it; the first is enough, all that apply are named."""
         k, gamma = self.k, self.gamma or Fraction(0)
@@ -236,7 +249,7 @@ class _Case:
         k = self.k
         if d > 1 << 13:
             return None
-        for used in (d, *(() if not gamma else range(d - 1, max(0, d - 64), -1))):
+        for used in (d, *(() if not gamma else range(d - 1, max(0, d - 16), -1))):
             if build.random_signs_cover(n, k, used, gamma):
                 share = f" * P(fewer than {max(1, math.ceil(gamma * used))} separating coordinates)"
                 return f"C({n}, {k}) ({n} - {k}){share} < 1 at d = {used}"
@@ -251,11 +264,11 @@ class _Case:
             return {"least_sufficient_dim": None, "greatest_insufficient_dim": None}
         low = 0
         high = 1
-        while high < 1 << 40 and self.impossible(n, high):
+        while high < 1 << 40 and self.forbids(n, high):
             low, high = high, high * 2
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (middle, high) if self.impossible(n, middle) else (low, middle)
+            low, high = (middle, high) if self.forbids(n, middle) else (low, middle)
         return {"least_sufficient_dim": self._least_sufficient(n, low), "greatest_insufficient_dim": low or None}
 
     def _least_sufficient(self, n: int, low: int) -> int | None:
@@ -292,22 +305,22 @@ class _Case:
 
     def _smallest_impossible(self, d: int, start: int) -> int | None:
         """By doubling and bisection: a sub-collection of a possible corpus is possible, so impossibility is monotone."""
-        if self.impossible(start, d):
+        if self.forbids(start, d):
             return start
         low, high = start, 2 * start
-        while not self.impossible(high, d):
-            low, high = high, high * 4
-            if high.bit_length() > 1400:
+        while not self.forbids(high, d):
+            low, high = high, high * high
+            if high.bit_length() > 40_000:
                 return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.impossible(middle, d) else (middle, high)
+            low, high = (low, middle) if self.forbids(middle, d) else (middle, high)
         return high
 
     def _largest(self, d: int, start: int) -> int | None:
         k, gamma = self.k, self.gamma or Fraction(0)
         found: list[int] = []
-        if not self.impossible(start, d) and self.possible(start, d):
+        if not self.forbids(start, d) and self.possible(start, d):
             found.append(start)
         code = (
             build.best_polynomial_code(d, k, gamma=gamma)
