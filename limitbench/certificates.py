@@ -664,18 +664,22 @@ def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     """
     _require(isinstance(matrix, Explicit), "a rank certificate is about given qrels")
     assert isinstance(matrix, Explicit)
-    n = matrix.n
     rows = list(dict.fromkeys(matrix.rows))
-    columns = len({tuple(i for i, row in enumerate(rows) if c in row) for c in range(n)})
-    _require(min(len(rows), columns) <= 256 and n * len(rows) <= 2_000_000, "too large for exact elimination")
-    a = [[int(c in row) for c in range(n)] for row in rows]
+    holders: dict[int, list[int]] = {}
+    for number, row in enumerate(rows):
+        for c in row:
+            holders.setdefault(c, []).append(number)
+    distinct = {tuple(holders.get(c, ())): c for c in range(matrix.n)}  # repeated documents change no rank
+    n, kept = len(distinct), list(distinct.values())
+    _require(min(len(rows), n) <= 256 and n * len(rows) <= 2_000_000, "too large for exact elimination")
+    a = [[int(c in row) for c in kept] for row in rows]
     centred = exact_rank([[1] * n, *a]) - 1
     proofs: list[Proof] = [
         ("global_threshold", "upper", exact_rank(a)),
         ("order_preserving", "upper", centred),
         ("sign_rank", "upper", max(1, exact_rank([[2 * x - 1 for x in row] for row in a]))),
     ]
-    if all(0 < len(row) < n for row in rows):
+    if all(0 < len(row) < matrix.n for row in rows):
         proofs.append(("sign_rank", "upper", centred))
     return proofs
 

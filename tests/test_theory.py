@@ -682,3 +682,44 @@ def test_table_of_the_docs_is_reproduced() -> None:
         assert found.extrapolation["critical_n"] == cubic
         assert found.largest_possible_n == possible
         assert len(str(found.smallest_impossible_n)) == digits
+
+
+@pytest.mark.parametrize(("n", "k"), [(7, 1), (9, 2), (12, 2), (11, 3)])
+def test_trigonometric_curve_keeps_its_margin(n: int, k: int) -> None:
+    """The half-gap that the curve really has, at 50 digits, is at least the one proved."""
+    import mpmath
+
+    from limitbench.theory.constructions import trigonometric_curve
+
+    d, proved = trigonometric_curve(n, k)
+    assert d == 2 * k
+    with mpmath.workdps(50):
+        t = [2 * mpmath.pi * i / n for i in range(n)]
+        grid = [2 * mpmath.pi * i / (4 * k + 2) for i in range(4 * k + 2)]
+        for chosen in itertools.combinations(range(n), k):
+
+            def p(x, chosen=chosen):
+                return mpmath.fprod(1 - mpmath.cos(x - t[s]) for s in chosen)
+
+            norm = mpmath.sqrt(
+                sum(
+                    (2 * mpmath.fsum(p(x) * f(j * x) for x in grid) / len(grid)) ** 2
+                    for j in range(1, k + 1)
+                    for f in (mpmath.cos, mpmath.sin)
+                )
+                * k
+            )
+            gap = min(p(t[j]) for j in range(n) if j not in chosen) / (2 * norm)
+            assert gap**2 >= mpmath.mpf(proved.numerator) / proved.denominator
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 1), (6, 2), (7, 3), (46, 2)])
+def test_simplex_reaches_the_ceiling_exactly(n: int, k: int) -> None:
+    """Centroid queries on the regular simplex have the squared half-gap that is proved to be the most, in fractions."""
+    from limitbench.theory.constructions import simplex
+    from limitbench.theory.margin import ceiling_squared
+
+    # documents e_i - 1/n, of squared norm (n - 1)/n; the query e_S - k/n, of squared norm k (n - k)/n; scores differ by 1
+    gap_squared = Fraction(1) / 4 / (Fraction(n - 1, n) * Fraction(k * (n - k), n))
+    assert simplex(n, k) == (n - 1, gap_squared)
+    assert gap_squared == ceiling_squared(n, k)

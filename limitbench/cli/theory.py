@@ -158,6 +158,8 @@ def _answers(verdict: Any) -> list[tuple[str, str]]:
             (f"greatest dimension {what} proved insufficient", _number(verdict.greatest_insufficient_dim)),
         ]
     what = f"with all {verdict.k}-subsets in {verdict.d} dimensions of {verdict.dtype}{gap}"
+    if verdict.every_n_possible:
+        return [(f"largest corpus {what} proved possible", "every number of documents")]
     return [
         (f"largest corpus {what} proved possible", _number(verdict.largest_possible_n)),
         (f"smallest corpus {what} proved impossible", _number(verdict.smallest_impossible_n)),

@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.theory.exact import exp_minus_above
+from limitbench.theory.exact import binomial, exp_minus_above
 from limitbench.theory.margin import ceiling_squared
 
 _EXACT_INTEGERS = {  # dtype    all integers up to this size are exact
@@ -51,6 +51,19 @@ def one_hot(n: int, k: int) -> tuple[int, Fraction]:
     return n, Fraction(1, 4 * k)
 
 
+def trigonometric_curve(n: int, k: int) -> tuple[int, Fraction]:
+    """(2k, squared half-gap proved): documents (cos jt, sin jt)/sqrt(k), j <= k, at n equispaced t, all unit.
+
+    The query of S holds the coefficients of -P, P(t) = prod_{s in S} (1 - cos(t - s)). With 1 - cos x >= 2 x^2 / pi^2 and the
+    steps from a document to S at least 1, 1, 2, 2, ..., P >= prod_i 8 ceil(i/2)^2 / n^2 outside S; by Parseval the query's
+    norm is at most sqrt(2k) 2^k. Half the first over the second is the gap: rational once squared (theory/moment-curve.md).
+    """
+    least = Fraction(1)
+    for i in range(1, k + 1):
+        least *= Fraction(8 * ((i + 1) // 2) ** 2, n * n)
+    return 2 * k, least * least / (8 * k * 4**k)
+
+
 def random_signs_cover(n: int, k: int, d: int, gamma: Fraction = Fraction(0)) -> bool:
     """Whether +-1 documents in d dimensions with ternary queries exist, by the union bound, with half-gap gamma.
 
@@ -68,7 +81,7 @@ def random_signs_cover(n: int, k: int, d: int, gamma: Fraction = Fraction(0)) ->
     for i in range(needed):
         tail += term
         term = term * (d - i) // ((i + 1) * misses) if misses > 1 else math.comb(d, i + 1)
-    return bool(math.comb(n, k) * (n - k) * tail < 2 ** (k * d))
+    return bool(binomial(n, k) * (n - k) * tail < 2 ** (k * d))
 
 
 def random_signs(n: int, k: int, gamma: Fraction = Fraction(0), *, most: int = 1 << 14) -> int | None:

@@ -16,7 +16,7 @@ from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
-from limitbench.theory.exact import as_count, as_fraction, log2_ceiling
+from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
 
 BITS: dict[str, int | None] = {
     "real": None, "fp64": 64, "fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1,
@@ -48,7 +48,8 @@ class Verdict:
 
     `verdict` is None where n or d was left open. `least_sufficient_dim` is the least dimension proved enough and
     `greatest_insufficient_dim` the greatest proved too small, for n documents; `largest_possible_n` and
-    `smallest_impossible_n` likewise for d dimensions. None: nothing is proved, or the bound does not exist.
+    `smallest_impossible_n` likewise for d dimensions. None: nothing is proved, or the bound does not exist; `every_n_possible` says
+    that geometry sets no limit (2k dimensions of exact real numbers, no margin).
     """
 
     verdict: Answer | None
@@ -63,6 +64,7 @@ class Verdict:
     greatest_insufficient_dim: int | None = None
     largest_possible_n: int | None = None
     smallest_impossible_n: int | None = None
+    every_n_possible: bool = False
     extrapolation: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
@@ -115,7 +117,7 @@ def design(
     case = _Case(k, dtype, gamma)
     reasons: tuple[Reason, ...] = ()
     answer: Answer | None = None
-    inverse: dict[str, int | None] = {}
+    inverse: dict[str, Any] = {}
     if n is not None and d is not None:
         against = case.impossible(n, d)
         reasons = tuple(against or case.possible(n, d))
@@ -157,7 +159,7 @@ class _Case:
                 Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving rank of all {k}-subsets "
                        f"of {n}", "theory/all-subsets.md", "proved", (STRICT,))
             )  # fmt: skip
-        subsets = math.comb(n, k)
+        subsets = binomial(n, k)
         if bits is not None and 0 < k < n:
             if log2_ceiling(subsets) > bits * d:
                 out.append(
@@ -194,7 +196,7 @@ class _Case:
             return True
         if not 0 < k < n:
             return False
-        subsets = math.comb(n, k)
+        subsets = binomial(n, k)
         if bits is not None and max(log2_ceiling(subsets), log2_ceiling(n)) > bits * d:
             return True
         return gamma is not None and (margins.exceeds_ceiling(n, k, gamma) or margins.caps_forbid(subsets, gamma, d))
@@ -219,6 +221,12 @@ class _Case:
         if not gamma and dtype != "real" and d >= 2 * k and build.moment_curve_witness(n, k, dtype):
             add("integer moment curve", f"d = {d} >= 2k = {2 * k}, and every coordinate is an integer that {dtype} holds",
                 "theory/moment-curve.md", "constructed", "scores are computed exactly")  # fmt: skip
+        curve = (
+            build.trigonometric_curve(n, k) if k <= 64 else (2 * k, Fraction(0))
+        )  # beyond, its margin is n^-128 at best
+        if gamma and dtype == "real" and d >= curve[0] and curve[1] >= g2:
+            add("trigonometric moment curve", f"d = {d} >= 2k = {2 * k}; half-gap at least {math.sqrt(curve[1]):.3g}",
+                "theory/moment-curve.md", "proved", "exact real numbers")  # fmt: skip
         zero_one = dtype != "binary" or not gamma
         if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
             add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
@@ -295,9 +303,11 @@ class _Case:
     def _covered_without_signs(self, n: int, d: int) -> bool:
         return any(reason.method != "random signs" for reason in self.possible(n, d))
 
-    def corpora(self, d: int) -> dict[str, int | None]:
+    def corpora(self, d: int) -> dict[str, Any]:
         """For d dimensions: the largest corpus proved possible, the smallest proved impossible."""
         start = max(1, self.k + 1)
+        if self.k == 0 or (self.dtype == "real" and self.gamma is None and d >= 2 * self.k):
+            return {"every_n_possible": True}
         return {
             "largest_possible_n": self._largest(d, start),
             "smallest_impossible_n": self._smallest_impossible(d, start),

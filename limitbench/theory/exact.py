@@ -40,15 +40,28 @@ def as_count(value: Any, what: str) -> int:
     raise InputError(f"found {what} = {value!r}, expected a whole number such as 46 or 1e6")
 
 
+@lru_cache(maxsize=64)
+def binomial(n: int, k: int) -> int:
+    """C(n, k), exact; kept, because large ones take seconds."""
+    return math.comb(n, k)
+
+
 def log2_ceiling(count: int) -> int:
     """The least b with 2^b >= count, for count >= 1."""
     return (count - 1).bit_length()
 
 
-@lru_cache(maxsize=4096)
 def double_cap(gamma: Fraction, d: int) -> Fraction:
-    """A lower bound, tight to about 1e-9 relative, of I_{gamma^2}((d - 1)/2, 1/2): twice the share of the unit sphere of
-    R^d in a cap of angular radius asin(gamma), for d >= 2 and 0 < gamma <= 1.
+    """`double_cap_parts` as a fraction in lowest terms."""
+    return Fraction(*double_cap_parts(gamma, d))
+
+
+@lru_cache(maxsize=512)
+def double_cap_parts(gamma: Fraction, d: int) -> tuple[int, int]:
+    """A lower bound, tight to about 1e-9 relative, of I_{gamma^2}((d - 1)/2, 1/2): twice the share of the unit sphere of R^d
+    in a cap of angular radius asin(gamma), for d >= 2 and 0 < gamma <= 1.
+
+    (numerator, denominator), not in lowest terms: their gcd would cost more than all else.
 
     The incomplete beta function is a series of positive terms, so a partial sum is below it; gamma^(d - 1) is rational,
     and the beta function is rational for odd d and rational times pi, rounded up, for even d.
@@ -56,7 +69,7 @@ def double_cap(gamma: Fraction, d: int) -> Fraction:
     a2 = d - 1  # 2a, with a = (d - 1) / 2
     x = gamma * gamma
     if x >= 1:
-        return Fraction(1)
+        return 1, 1
     scale = 1 << 160  # fixed point with 160 bits, every step rounded down
     term, total, j = scale, 0, 0  # term = (1/2)_j / j! x^j
     while term:
@@ -66,17 +79,17 @@ def double_cap(gamma: Fraction, d: int) -> Fraction:
             break
         term = term * (2 * j + 1) * x.numerator // (2 * (j + 1) * x.denominator)
         j += 1
-    power = gamma**a2
-    return power * Fraction(total, scale) / _beta_half_above(a2)
+    above, below = _beta_half_above(a2)
+    return gamma.numerator**a2 * total * below, gamma.denominator**a2 * scale * above
 
 
-def _beta_half_above(a2: int) -> Fraction:
-    """An upper bound of B(a2 / 2, 1/2), exact where a2 is even."""
+def _beta_half_above(a2: int) -> tuple[int, int]:
+    """(numerator, denominator) of an upper bound of B(a2 / 2, 1/2), exact where a2 is even."""
     if a2 % 2 == 0:  # a whole: B = (a - 1)! a! 4^a / (2a)!
         a = a2 // 2
-        return Fraction(4**a, a * math.comb(2 * a, a))
+        return 4**a, a * math.comb(2 * a, a)
     b = (a2 - 1) // 2  # a = b + 1/2: B = pi C(2b, b) / 4^b
-    return PI_ABOVE * Fraction(math.comb(2 * b, b), 4**b)
+    return PI_ABOVE.numerator * math.comb(2 * b, b), PI_ABOVE.denominator * 4**b
 
 
 def exp_minus_above(x: Fraction) -> Fraction:

@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 
 from limitbench.errors import InputError
-from limitbench.theory.exact import double_cap
+from limitbench.theory.exact import double_cap_parts
 
 
 def _margin(gamma: Fraction) -> None:
@@ -61,11 +61,11 @@ def spherical_caps(count: int, gamma: Fraction) -> int:
     if count <= 2:
         return 1
     low, high = 1, 2  # invariant: `low` is impossible (two points at most on the line), `high` is not yet shown to be
-    while count * double_cap(gamma, high) > 2:
+    while caps_forbid(count, gamma, high):
         low, high = high, high * 2
     while high - low > 1:
         middle = (low + high) // 2
-        if count * double_cap(gamma, middle) > 2:
+        if caps_forbid(count, gamma, middle):
             low = middle
         else:
             high = middle
@@ -81,7 +81,8 @@ def caps_forbid(count: int, gamma: Fraction, d: int) -> bool:
     slack = math.log2(d) - math.log2(max(1e-12, 1 - float(gamma) ** 2)) + 8
     if gamma < 1 and count.bit_length() + (d - 1) * math.log2(gamma) + slack < 0:
         return False
-    return count * double_cap(gamma, d) > 2
+    share, whole = double_cap_parts(gamma, d)
+    return count * share > 2 * whole
 
 
 def ceiling_squared(n: int, k: int) -> Fraction:
