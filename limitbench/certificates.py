@@ -46,6 +46,8 @@ class AllSubsets:
         for name, value in (("n", self.n), ("k", self.k)):
             if not isinstance(value, int) or isinstance(value, bool):
                 raise InputError(f"found {name} = {value!r}, expected a whole number")
+        if not isinstance(self.at_most, bool):
+            raise InputError(f"found at_most = {self.at_most!r}, expected true or false")
         if self.n < 1 or not 0 <= self.k <= self.n:
             raise InputError(f"found n = {self.n}, k = {self.k}; expected n >= 1 and 0 <= k <= n")
 
@@ -63,6 +65,24 @@ class AllSubsets:
     def sizes(self) -> tuple[int, int]:
         """The least and the largest number of relevant documents in a row."""
         return (0 if self.at_most else self.k, self.k)
+
+    @property
+    def has_many_rows(self) -> bool:
+        """Whether there are at least n rows, without counting them: C(n, j) >= n for 0 < j < n."""
+        return self.k > 0 if self.at_most else 0 < self.k < self.n or self.n == 1
+
+    @property
+    def varies(self) -> bool:
+        """Whether some row holds some documents and not all."""
+        low, high = self.sizes
+        return max(low, 1) <= min(high, self.n - 1)
+
+    def covered(self, t: int) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Two intervals of weights, both ends included, whose union is that of the patterns on t columns that are rows or
+        opposite to rows."""
+        low, high = self.sizes
+        a, b = max(0, low - self.n + t), min(t, high)
+        return (a, b), (t - b, t - a)
 
     def occurs(self, chosen: int, others: int) -> bool:
         """Whether some row holds all of `chosen` documents and none of `others` more."""
@@ -96,6 +116,24 @@ class Explicit:
     def sizes(self) -> tuple[int, int]:
         """The least and the largest number of relevant documents in a row."""
         return min(map(len, self.rows), default=0), max(map(len, self.rows), default=0)
+
+    @cached_property
+    def distinct(self) -> Explicit:
+        """The same with one of each group of equal documents, and of rows equal up to complement: equal documents share a
+        vector, and a negated query turns its order round."""
+        holders: dict[int, list[int]] = {}
+        for number, row in enumerate(self.rows):
+            for column in row:
+                holders.setdefault(column, []).append(number)
+        kept = {tuple(holders.get(column, ())): column for column in range(self.n)}
+        place = {column: i for i, column in enumerate(kept.values())}
+        n = len(place)
+        rows = dict.fromkeys(frozenset(place[c] for c in row if c in place) for row in self.rows)
+        every = frozenset(range(n))
+        half = dict.fromkeys(
+            every - row if 2 * len(row) > n or (2 * len(row) == n and 0 not in row) else row for row in rows
+        )
+        return Explicit(tuple(half), n)
 
 
 Matrix: TypeAlias = AllSubsets | Explicit
@@ -173,10 +211,12 @@ def check(certificate: Certificate, qrels: Qrels | AllSubsets | None = None) -> 
             )
         if qrels.relevant.digest != name["sha256"]:
             raise CertificateError("the certificate is about other qrels: the digests differ")
+        if (name.get("queries", qrels.n_queries), name.get("documents", qrels.n_documents)) != qrels.shape:
+            raise CertificateError("the certificate names another number of queries or documents than its digest")
         matrix = Explicit.of(qrels)
     try:
         proofs = list(_CHECKERS[certificate.kind](matrix, certificate.data))
-    except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, IndexError, ValueError, ArithmeticError, RecursionError) as error:
         raise CertificateError(f"the data of a {certificate.kind} certificate are broken ({error!r})") from None
     implied = [
         value for proof in proofs if (value := _implied(proof, certificate.notion, certificate.side)) is not None
@@ -281,13 +321,14 @@ def _pattern(row: frozenset[int], columns: Sequence[int]) -> int:
     return sum(1 << place for place, column in enumerate(columns) if column in row)
 
 
-def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Iterable[int] | None) -> set[int]:
-    """The restrictions that rows of the matrix have on the columns."""
+def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Sequence[int] | None) -> set[int]:
+    """The restrictions that rows of the matrix, all or those named, have on the columns."""
     t = len(columns)
     if isinstance(matrix, AllSubsets):
         _require(t <= 20, "more than 20 columns are not enumerated; give their number as 'size' instead")
         return {s for s in range(1 << t) if matrix.occurs(s.bit_count(), t - s.bit_count())}
-    rows = matrix.rows if row_numbers is None else [matrix.rows[i] for i in row_numbers]
+    chosen = range(len(matrix.rows)) if row_numbers is None else _numbers(row_numbers, matrix.n_queries, "rows")
+    rows = [matrix.rows[i] for i in chosen]
     return {_pattern(row, columns) for row in rows}
 
 
@@ -306,15 +347,14 @@ def _antipodal(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         assert isinstance(matrix, AllSubsets)
         t = data["size"]
         _require(type(t) is int and 1 <= t <= matrix.n, "the size must be a number of documents")
-        missing = {p for p in range(t + 1) if not (matrix.occurs(p, t - p) or matrix.occurs(t - p, p))}
-        constants_missing = 0 in missing
-        others_missing = bool(missing - {0, t})
+        (a, b), (c, d) = sorted(matrix.covered(t))
+        constants_missing = a > 0
+        others_missing = t > 1 and not (a <= 1 and max(b, d) >= t - 1 and c <= b + 1)
     else:
         columns = _numbers(data["columns"], matrix.n_documents, "columns")
         t = len(columns)
         _require(1 <= t <= 20, "expected 1 to 20 columns")
-        rows = data.get("rows")
-        found = _patterns(matrix, columns, None if rows is None else _numbers(rows, matrix.n_queries, "rows"))
+        found = _patterns(matrix, columns, data.get("rows"))
         every = (1 << t) - 1
         constants_missing = not {0, every} & found
         others_missing = any(s not in found and every - s not in found for s in range(1, every))
@@ -329,8 +369,7 @@ def _vc(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     """VC dimension (Paturi and Simon 1986): all 2^|T| patterns occur, so pm >= |T| and rop >= |T| - 1."""
     columns = _numbers(data["columns"], matrix.n_documents, "columns")
     _require(1 <= len(columns) <= 20, "expected 1 to 20 columns")
-    rows = data.get("rows")
-    found = _patterns(matrix, columns, None if rows is None else _numbers(rows, matrix.n_queries, "rows"))
+    found = _patterns(matrix, columns, data.get("rows"))
     _require(len(found) == 1 << len(columns), "the columns are not shattered")
     return [("sign_rank", "lower", len(columns)), ("order_preserving", "lower", len(columns) - 1)]
 
@@ -347,10 +386,11 @@ def _z2(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         assert isinstance(matrix, AllSubsets)
         t = data["size"]
         _require(type(t) is int and 2 <= t <= matrix.n, "the size must be a number of documents")
-        free = {p for p in range(t + 1) if not (matrix.occurs(p, t - p) or matrix.occurs(t - p, p))}
         # patterns of weight p: a path to the opposite must cross the middle weights
-        for notion, allowed, value in (("sign_rank", free, t - 1), ("order_preserving", free - {0, t}, t - 2)):
-            crosses = (t - 1) // 2 in allowed if t % 2 else {t // 2, t // 2 - 1} <= allowed
+        middle = [(t - 1) // 2] if t % 2 else [t // 2, t // 2 - 1]
+        free = [not any(a <= p <= b for a, b in matrix.covered(t)) for p in middle]
+        affine = [one and p not in (0, t) for one, p in zip(free, middle, strict=True)]
+        for notion, crosses, value in (("sign_rank", all(free), t - 1), ("order_preserving", all(affine), t - 2)):
             if not crosses:
                 proofs.append((notion, "lower", value))  # type: ignore[arg-type]
         _require(bool(proofs), "some pattern is joined to its opposite")
@@ -366,13 +406,14 @@ def _z2(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         ("order_preserving", free - {0, every}, t - 2),
     )
     for one, allowed, value in notions:
-        if not _joined_to_opposite(allowed, t):
+        if not joined_to_opposite(allowed, t):
             proofs.append((one, "lower", value))
     _require(bool(proofs), "some pattern is joined to its opposite")
     return proofs
 
 
-def _joined_to_opposite(allowed: set[int], t: int) -> bool:
+def joined_to_opposite(allowed: set[int], t: int) -> bool:
+    """Whether single flips within `allowed` lead from some pattern of t bits to its opposite."""
     every, seen = (1 << t) - 1, dict.fromkeys(allowed, 0)
     label = 0
     for start in allowed:
@@ -399,7 +440,7 @@ def rank_two_order(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]
     of their angle, and each row is + on a beginning or an end of it. With column c first, the rows turned so that they
     are + at c are nested.
     """
-    if not rows:
+    if not rows or not rows[0]:
         return [], []
     n = len(rows[0])
     signs = list(rows[0])
@@ -455,6 +496,7 @@ def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     chosen = _numbers(data["rows"], matrix.n_queries, "rows")
     plus, minus, num, den = (data[key] for key in ("plus", "minus", "num", "den"))
     _require(all(type(x) is int and x > 0 for x in (plus, minus, num, den)), "plus, minus, num, den must be positive")
+    _require(max(plus, minus, num, den).bit_length() <= 128, "plus, minus, num, den must be below 2^128")
     x = [[plus if c in matrix.rows[i] else -minus for c in columns] for i in chosen]
     if data["ones"]:
         x.insert(0, [plus] * len(columns))
@@ -473,15 +515,24 @@ def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return [("order_preserving", "lower", value - 1) if data["ones"] else ("sign_rank", "lower", value)]
 
 
-def _graph(matrix: Matrix) -> tuple[int, set[frozenset[int]]]:
-    """(n, edges) of a matrix whose rows are all singletons, and pairs, and constant rows."""
+def _graph(matrix: Matrix) -> tuple[int, set[frozenset[int]], Callable[[frozenset[int]], bool]]:
+    """n, the rows that are no singletons up to complement, and whether a set or its complement is a row.
+
+    All singletons must be rows up to complement: a negated query turns its order round, so that a row and its complement
+    ask for the same.
+    """
     _require(isinstance(matrix, Explicit), "a graph certificate is about given qrels")
     assert isinstance(matrix, Explicit)
     n = matrix.n
     _require(n >= 4, "the theorem needs at least 4 documents")
+    every = frozenset(range(n))
     rows = {row for row in matrix.rows if 0 < len(row) < n}
-    _require({row for row in rows if len(row) == 1} == {frozenset([v]) for v in range(n)}, "a singleton is missing")
-    return n, {row for row in rows if len(row) > 1}
+
+    def asked(wanted: frozenset[int]) -> bool:
+        return wanted in rows or every - wanted in rows
+
+    _require(all(asked(frozenset([v])) for v in range(n)), "a singleton is missing")
+    return n, {row for row in rows if 1 < len(row) < n - 1}, asked
 
 
 def _kuratowski(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
@@ -490,9 +541,9 @@ def _kuratowski(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     Singletons put the points in convex position, and a separable pair of vertices of a polytope is an edge of it; the
     edges of a polytope in 3 dimensions form a planar graph (Steinitz 1922, Kuratowski 1930).
     """
-    _, edges = _graph(matrix)
+    _, _, asked = _graph(matrix)
     chosen = {frozenset(edge) for edge in data["edges"]}
-    _require(chosen <= edges, "an edge of the subdivision is no row")
+    _require(all(len(edge) == 2 and asked(edge) for edge in chosen), "an edge of the subdivision is no row")
     around: dict[int, set[int]] = {}
     for a, b in map(tuple, chosen):
         around.setdefault(a, set()).add(b)
@@ -518,9 +569,9 @@ def _not_in_cycle(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
 
     In the plane the points are the corners of a polygon, and a separable pair is a side of it.
     """
-    n, edges = _graph(matrix)
+    n, _, asked = _graph(matrix)
     chosen = {frozenset(edge) for edge in data["edges"]}
-    _require(chosen <= edges and all(len(e) == 2 for e in chosen), "an edge is no row")
+    _require(all(len(edge) == 2 and asked(edge) for edge in chosen), "an edge is no row")
     degree = Counter(v for edge in chosen for v in edge)
     if max(degree.values(), default=0) >= 3:
         return [("order_preserving", "lower", 3)]
@@ -538,12 +589,15 @@ def _planar(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
 
     Planarity is proved by a rotation system of genus 0: Euler's formula over its faces.
     """
-    n, edges = _graph(matrix)
-    _require(all(len(edge) == 2 for edge in edges), "a row has more than two documents")
+    n, rows, _ = _graph(matrix)
     rotation: list[list[int]] = data["rotation"]
     _require(len(rotation) == n, "expected the neighbours of each vertex in their cyclic order")
-    listed = {frozenset((v, w)) for v, near in enumerate(rotation) for w in near}
-    _require(listed == edges and sum(map(len, rotation)) == 2 * len(edges), "the rotation system has other edges")
+    _require(all(type(w) is int and 0 <= w < n for near in rotation for w in near), "a neighbour is no document")
+    edges = {frozenset((v, w)) for v, near in enumerate(rotation) for w in near}
+    _require(all(len(edge) == 2 for edge in edges), "a document is its own neighbour")
+    _require(sum(map(len, rotation)) == 2 * len(edges), "the rotation system names an edge once, or thrice")
+    every = frozenset(range(n))
+    _require(all(row in edges or every - row in edges for row in rows), "a row is no edge of the drawing")
     after = {(v, w): near[(i + 1) % len(near)] for v, near in enumerate(rotation) for i, w in enumerate(near)}
     darts, faces = set(after), 0
     while darts:
@@ -601,9 +655,9 @@ def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     n = matrix.n_documents
     if isinstance(matrix, AllSubsets):
         widest = min(matrix.k, n) if matrix.at_most else min(matrix.k, n - matrix.k)
-        largest = matrix.k if matrix.k < n else (n - 1 if matrix.at_most else 0)
+        largest = matrix.k if matrix.k < n else (max(1, n - 1) if matrix.at_most else 0)
     else:
-        widest = max((min(len(row), n - len(row)) for row in matrix.rows), default=0)
+        widest = max((min(len(row), matrix.distinct.n - len(row)) for row in matrix.distinct.rows), default=0)
         largest = max((len(row) for row in matrix.rows if len(row) < n), default=0)
         if largest == 0 and any(len(row) == n for row in matrix.rows) and any(not row for row in matrix.rows):
             largest = 1
@@ -617,14 +671,16 @@ def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
 
 def _trivial(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     """One dimension a document, or one a query; unit documents as a simplex, n - 1 dimensions, separate every subset."""
-    m, n = matrix.n_queries, matrix.n_documents
-    low, high = matrix.sizes
-    some_row_varies = (
-        any(0 < len(row) < n for row in matrix.rows)
-        if isinstance(matrix, Explicit)
-        else not (low == high and low in (0, n))
-    )
-    order: Proof = ("order_preserving", "upper", min(m, n - 1) if some_row_varies else 0)
+    n = matrix.n_documents
+    _require(n >= 1, "expected at least one document")
+    if isinstance(matrix, Explicit):
+        matrix = matrix.distinct
+        m, n, some_row_varies = matrix.n_queries, matrix.n, any(matrix.rows)
+        constant = any(not row for row in matrix.rows)
+    else:
+        m, some_row_varies = n if matrix.has_many_rows else 1, matrix.varies
+        constant = False
+    order: Proof = ("order_preserving", "upper", min(m - constant, n - 1) if some_row_varies else 0)
     return [
         order,
         ("cosine", "upper", n - 1 if some_row_varies else 0),
@@ -671,6 +727,7 @@ def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
             holders.setdefault(c, []).append(number)
     distinct = {tuple(holders.get(c, ())): c for c in range(matrix.n)}  # repeated documents change no rank
     n, kept = len(distinct), list(distinct.values())
+    _require(n >= 1, "expected at least one document")
     _require(min(len(rows), n) <= 256 and n * len(rows) <= 2_000_000, "too large for exact elimination")
     a = [[int(c in row) for c in kept] for row in rows]
     centred = exact_rank([[1] * n, *a]) - 1

@@ -24,6 +24,7 @@ from limitbench.errors import InputError, UnknownName
 from limitbench.relevance import Qrels
 from limitbench.theory import factors, forster, graphs, orders, shattering, solver
 from limitbench.theory.bounds import Bound, Bracket, Established, Evidence, best
+from limitbench.theory.exact import as_count
 from limitbench.theory.matrix import Reduced, as_matrix, reduce
 
 _CITATIONS = {
@@ -43,6 +44,7 @@ _CITATIONS = {
     "blocks": "theory/blocks.md",
     "closed-form": "theory/all-subsets.md",
 }
+_CHECKED = 100_000  # judgements up to which every certificate is checked as soon as it is made
 _SMALL = 2_000_000  # entries of a reduced matrix that dense methods look at
 
 
@@ -55,7 +57,7 @@ def exact_all_k(n: int, k: int, notion: Notion = "order_preserving", *, at_most:
     (4, 5)
     """
     _known(notion)
-    value = closed_form(n, k, notion, at_most=at_most)
+    value = closed_form(as_count(n, "n"), as_count(k, "k"), notion, at_most=at_most)
     if value is None:
         raise InputError(
             f"no closed form is known for {notion} at n = {n}, k = {k}; bracket(({n}, {k})) gives an interval"
@@ -77,7 +79,7 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     (4, 4)
     """
     _known(notion)
-    if not budget_s >= 0:
+    if not isinstance(budget_s, int | float) or not budget_s >= 0:
         raise InputError(f"found budget_s = {budget_s}, expected seconds, at least 0")
     start = time.monotonic()
     matrix = as_matrix(relevance)
@@ -87,6 +89,8 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
         matrix, notion, start + budget_s, np.random.default_rng(seed), notes, tried
     )  # fmt: skip
     for bound in stages:
+        if not _holds(bound, matrix):  # a certificate that its checker refuses is worth nothing, whoever made it
+            continue
         tried.append(bound)
         if {"lower", "upper"} <= {b.side for b in tried} and best(tried, "lower").value == best(tried, "upper").value:
             break
@@ -101,9 +105,17 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     )
 
 
+def _holds(bound: Bound, matrix: Qrels | AllSubsets) -> bool:
+    if bound.certificate is None or bound.established != "certificate" or bound.method in ("forster", "rank"):
+        return True  # these two are computed with the checker's own functions
+    if isinstance(matrix, Qrels) and len(matrix.indices) > _CHECKED:
+        return True
+    return verify(bound.certificate, matrix)
+
+
 def _known(notion: str) -> None:
     if notion not in NOTIONS:
-        raise UnknownName("notion", notion, NOTIONS)
+        raise UnknownName("notion", str(notion), NOTIONS)
 
 
 def _title(matrix: Qrels | AllSubsets) -> str:
@@ -139,8 +151,8 @@ def _closed(matrix: AllSubsets, notion: Notion) -> Iterator[Bound]:
     n, k = matrix.n, min(matrix.k, matrix.n - matrix.k)
     if value is not None:
         formula = f"closed form at n = {n}, k = {matrix.k}"
-        for kind, size in (("antipodal-shattering", None), ("z2-connectivity", None)):
-            proof = _count_certificate(matrix, notion, kind, value, size)
+        for kind in ("antipodal-shattering", "z2-connectivity"):
+            proof = _count_certificate(matrix, notion, kind, value)
             if proof is not None:
                 yield proof
                 break
@@ -160,7 +172,7 @@ def _closed(matrix: AllSubsets, notion: Notion) -> Iterator[Bound]:
     yield _bound(matrix, notion, "upper", sign, "closed-form", {}, established="theorem", detail=detail)
 
 
-def _count_certificate(matrix: AllSubsets, notion: Notion, kind: str, value: int, _size: int | None) -> Bound | None:
+def _count_certificate(matrix: AllSubsets, notion: Notion, kind: str, value: int) -> Bound | None:
     shift = {"antipodal-shattering": 0, "z2-connectivity": 1}[kind] + (notion != "sign_rank")
     size = value + shift
     if not 1 <= size <= matrix.n:
@@ -183,9 +195,9 @@ def _searched(
     m, n = reduced.shape
     if (m, n) != qrels.shape:
         notes.append(f"reduced to {m} distinct rows x {n} distinct columns")
-    sizes = qrels.sizes
-    widest = int(np.minimum(sizes, qrels.n_documents - sizes).max(initial=0))
-    yield from _theorems(qrels, notion, widest, m)
+    sizes = np.diff(reduced.matrix.indptr)
+    widest = int(np.minimum(sizes, n - sizes).max(initial=0))
+    yield from _theorems(qrels, notion, reduced, widest)
     if m == 0:
         return
 
@@ -202,9 +214,9 @@ def _searched(
             return
 
 
-def _theorems(qrels: Qrels, notion: Notion, widest: int, m: int) -> Iterator[Bound]:
-    n = qrels.n_documents
-    varies = m > 0 and bool(((qrels.sizes > 0) & (qrels.sizes < n)).any())
+def _theorems(qrels: Qrels, notion: Notion, reduced: Reduced, widest: int) -> Iterator[Bound]:
+    m, n = reduced.shape
+    varies = widest > 0
     floor = 1 if notion == "sign_rank" else int(varies)
 
     def made(side: Side, value: int, kind: str, detail: str) -> Bound:
@@ -212,13 +224,13 @@ def _theorems(qrels: Qrels, notion: Notion, widest: int, m: int) -> Iterator[Bou
 
     yield made("lower", floor, "trivial", "some row is not constant" if varies else "every row is constant")
     trivial = {
-        "order_preserving": min(qrels.n_queries, n - 1) if varies else 0,
+        "order_preserving": min(m, n - 1) if varies else 0,
         "cosine": n - 1 if varies else 0,
-        "sign_rank": max(1, min(qrels.n_queries, n)),
-        "global_threshold": max(1, min(qrels.n_queries, n)),
+        "sign_rank": max(1, min(m, n)),
+        "global_threshold": max(1, min(m, n)),
     }[notion]
-    yield made("upper", trivial, "trivial", f"min of {qrels.n_queries} queries and {n} documents")
-    largest = int(qrels.sizes[qrels.sizes < n].max(initial=0))
+    yield made("upper", trivial, "trivial", f"min of {m} queries and {n} documents, repetitions aside")
+    largest = int(qrels.sizes[qrels.sizes < qrels.n_documents].max(initial=0))
     if largest == 0 and len(set(qrels.sizes.tolist())) > 1:
         largest = 1
     curve = {

@@ -23,6 +23,8 @@ BITS: dict[str, int | None] = {
 }  # fmt: skip
 DTYPES = tuple(BITS)
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
+_WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
+_MOST_DIMENSIONS = 10**12
 _CUBIC = (-10.53, 4.031, 0.0520, 0.00368)  # critical-n against d, k = 2, arXiv 2508.21038v2
 
 
@@ -96,15 +98,15 @@ def design(
     k = as_count(k, "k")
     n = None if n is None else as_count(n, "n")
     d = None if d is None else as_count(d, "d")
-    if dtype not in BITS:
+    if not isinstance(dtype, str) or dtype not in BITS:
         raise UnknownName("dtype", str(dtype), DTYPES)
     gamma = None if margin is None else as_fraction(margin, "margin")
     if gamma is not None and not 0 < gamma <= 1:
         raise InputError(f"found margin = {margin}, expected a half-gap on unit vectors, above 0 and at most 1")
     if n is None and d is None:
         raise SpecError("found neither n nor d, expected at least one of them")
-    if d is not None and d < 1:
-        raise InputError(f"found d = {d}, expected at least 1")
+    if d is not None and not 1 <= d <= _MOST_DIMENSIONS:
+        raise InputError(f"found d = {d}, expected 1 to {_MOST_DIMENSIONS} dimensions")
     if k < 0:
         raise InputError(f"found k = {k}, expected at least 0")
     if n is not None:
@@ -159,8 +161,15 @@ class _Case:
                 Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving rank of all {k}-subsets "
                        f"of {n}", "theory/all-subsets.md", "proved", (STRICT,))
             )  # fmt: skip
-        subsets = binomial(n, k)
-        if bits is not None and 0 < k < n:
+        if (bits is None and gamma is None) or not 0 < k < n:
+            return out
+        try:
+            subsets = binomial(n, k)
+        except InputError:  # millions of digits; the rank may have answered already
+            if out:
+                return out
+            raise
+        if bits is not None:
             if log2_ceiling(subsets) > bits * d:
                 out.append(
                     Reason("impossible", "code space", f"{bits} x {d} bits make at most 2^{bits * d} queries, fewer than the "
@@ -172,7 +181,7 @@ class _Case:
                     Reason("impossible", "code space of documents", f"{bits} x {d} bits hold at most 2^{bits * d} distinct "
                            f"documents, fewer than {n}", "theory/counting.md", "proved", (STRICT,))
                 )  # fmt: skip
-        if gamma is not None and 0 < k < n:
+        if gamma is not None:
             if margins.exceeds_ceiling(n, k, gamma):
                 out.append(
                     Reason("impossible", "margin ceiling", f"margin {float(gamma):g} > {margins.ceiling_rounded(n, k)} >= "
@@ -196,6 +205,11 @@ class _Case:
             return True
         if not 0 < k < n:
             return False
+        if bits is None and gamma is None:
+            return False
+        few = min(k, n - k)
+        if bits is not None and few * (n.bit_length() - 1 - few.bit_length()) > bits * d:  # C(n, k) >= (n / k)^k
+            return True
         subsets = binomial(n, k)
         if bits is not None and max(log2_ceiling(subsets), log2_ceiling(n)) > bits * d:
             return True
@@ -234,7 +248,7 @@ class _Case:
         if dtype == "real" and d >= n - 1 and margins.ceiling_squared(n, k) >= g2:
             add("regular simplex", f"d = {d} >= n - 1 = {n - 1}; half-gap eps*/2 = {margins.ceiling_rounded(n, k)} (rounded up)",
                 "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
-        code = build.best_polynomial_code(d, k, n=n, gamma=gamma) if d <= 1 << 20 and zero_one else None
+        code = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
         if code is not None:
             add("polynomial code", f"q = {code.q}, degree {code.r}, {code.points} points: {code.q}^{code.r + 1} >= {n} documents "
                 f"in {code.dimension} dimensions with half-gap {math.sqrt(code.gap_squared):.4g}; k r = {k * code.r} < "
@@ -245,18 +259,17 @@ class _Case:
             if holds is not None:
                 add("random signs", holds, "theory/random-signs.md", "proved",
                     "the vectors exist by the union bound; documents of +-1, queries of -1, 0 and 1")  # fmt: skip
-        if dtype in ("real", "fp64", "fp32") and d <= 1 << 20:
-            gap2 = build.random_coherence(n, k, d)
+        if dtype in ("real", "fp64", "fp32"):
+            used = min(d, _WIDEST)  # the rest may be zeros
+            gap2 = build.random_coherence(n, k, used)
             if gap2 > 0 and gap2 >= g2:
-                add("random coherence", f"{n} random +-1 documents in {d} dimensions have half-gap at least "
+                add("random coherence", f"{n} random +-1 documents in {used} dimensions have half-gap at least "
                     f"{math.sqrt(gap2):.4g} with centroid queries", "theory/random-signs.md", "proved",
                     "the vectors exist by Hoeffding's inequality and the union bound; entries are integers up to k")  # fmt: skip
         return out
 
     def _random_signs(self, n: int, d: int, gamma: Fraction) -> str | None:
-        k = self.k
-        if d > 1 << 13:
-            return None
+        k, d = self.k, min(d, 1 << 13)  # the rest may be zeros
         for used in (d, *(() if not gamma else range(d - 1, max(0, d - 16), -1))):
             if build.random_signs_cover(n, k, used, gamma):
                 share = f" * P(fewer than {max(1, math.ceil(gamma * used))} separating coordinates)"
@@ -320,7 +333,7 @@ class _Case:
         low, high = start, 2 * start
         while not self.forbids(high, d):
             low, high = high, high * high
-            if high.bit_length() > 40_000:
+            if high.bit_length() > 14_000:  # more digits than Python prints
                 return None
         while high - low > 1:
             middle = (low + high) // 2
@@ -332,11 +345,8 @@ class _Case:
         found: list[int] = []
         if not self.forbids(start, d) and self.possible(start, d):
             found.append(start)
-        code = (
-            build.best_polynomial_code(d, k, gamma=gamma)
-            if d <= 1 << 20 and (self.dtype != "binary" or not gamma)
-            else None
-        )
+        zero_one = self.dtype != "binary" or not gamma
+        code = build.best_polynomial_code(min(d, _WIDEST), k, gamma=gamma) if zero_one else None
         if code is not None:
             found.append(code.n)
         low, high = start, 2 * start
@@ -347,7 +357,7 @@ class _Case:
                 middle = (low + high) // 2
                 low, high = (middle, high) if self.possible(middle, d) else (low, middle)
             found.append(low)
-        return max((n for n in found if n > k), default=None)
+        return max((n for n in found if n > k), default=k)  # k documents are one query, which any vectors serve
 
 
 def _big(value: int) -> str:

@@ -9,10 +9,13 @@ import math
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from numbers import Integral
 from typing import Any
 
 from limitbench.errors import InputError
 
+_MOST_DIGITS = 250  # before or behind the point; squares of what is smaller leave the range of doubles
+_MOST_BITS = 1_000_000  # of a binomial; larger ones take minutes
 PI_ABOVE = Fraction(3_141_592_653_589_793_239, 10**18)  # rounded up
 
 
@@ -21,39 +24,50 @@ def as_fraction(value: Any, what: str) -> Fraction:
     try:
         if isinstance(value, bool):
             raise ValueError
-        return value if isinstance(value, Fraction) else Fraction(str(value))
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"found {what} = {value!r}, expected a number such as 0.1") from None
+        text = str(value)
+        if "/" not in text and abs(Decimal(text).adjusted()) > _MOST_DIGITS and Decimal(text):
+            raise ValueError
+        exact = Fraction(text)
+        if max(abs(exact.numerator), exact.denominator) >= 10 ** (_MOST_DIGITS + 50):
+            raise ValueError
+        return exact
+    except (ValueError, ArithmeticError):
+        raise InputError(f"found {what} = {str(value)[:40]!r}, expected a number such as 0.1 or 1e-9") from None
 
 
 def as_count(value: Any, what: str) -> int:
     """An exact whole number from an int, or from text such as "1e6". Raises `InputError` for anything not whole."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        value = int(value)
+        if value.bit_length() <= 14_000:
+            return value
+        raise InputError(f"found {what} with more than 4000 digits, expected a smaller number")
     if isinstance(value, str):
         try:
-            exact = Fraction(Decimal(value.replace("_", "")))
-            if exact.denominator == 1 and abs(exact) < 10**400:
-                return exact.numerator
+            number = Decimal(value.replace("_", ""))
+            if abs(number.adjusted()) <= 4000 or not number:
+                exact = Fraction(number)
+                if exact.denominator == 1:
+                    return exact.numerator
         except (ArithmeticError, ValueError, OverflowError):
             pass
-    raise InputError(f"found {what} = {value!r}, expected a whole number such as 46 or 1e6")
+    raise InputError(f"found {what} = {value!r}, expected a whole number such as 46 or 1e6, of at most 4000 digits")
 
 
 @lru_cache(maxsize=64)
 def binomial(n: int, k: int) -> int:
-    """C(n, k), exact; kept, because large ones take seconds."""
+    """C(n, k), exact; kept, because large ones take seconds. Raises `InputError` where it has millions of digits."""
+    few = min(k, n - k)
+    if few > 0 and few * max(1, n.bit_length() - few.bit_length()) > _MOST_BITS:
+        raise InputError(
+            f"the number of {k}-subsets of {n} has more than {_MOST_BITS // 4} digits, which is not computed; choose a smaller k"
+        )
     return math.comb(n, k)
 
 
 def log2_ceiling(count: int) -> int:
     """The least b with 2^b >= count, for count >= 1."""
     return (count - 1).bit_length()
-
-
-def double_cap(gamma: Fraction, d: int) -> Fraction:
-    """`double_cap_parts` as a fraction in lowest terms."""
-    return Fraction(*double_cap_parts(gamma, d))
 
 
 @lru_cache(maxsize=512)

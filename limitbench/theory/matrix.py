@@ -19,6 +19,10 @@ from limitbench.certificates import AllSubsets
 from limitbench.errors import InputError
 from limitbench.relevance import Qrels
 
+_UNJUDGED = (
+    "unjudged is not irrelevant, and no bound here is about partial matrices; judge them, set them to 0 if that is meant, "
+    "or drop their rows or columns"
+)
 Relevance: TypeAlias = "Qrels | AllSubsets | npt.ArrayLike | sparse.sparray | sparse.spmatrix | tuple[Any, Any]"
 
 
@@ -40,18 +44,23 @@ def as_matrix(relevance: Any) -> Qrels | AllSubsets:
     elif isinstance(relevance, tuple) and len(relevance) == 2 and isinstance(relevance[1], int | np.integer):
         first, second = relevance
         if isinstance(first, int | float | np.number):
-            if int(first) != first:
+            if not np.isfinite(first) or int(first) != first:
                 raise InputError(f"found (n, k) = {relevance!r}, expected whole numbers")
             return AllSubsets(int(first), int(second))
         out = _from_sets(first, int(second))
-    elif isinstance(relevance, tuple) and all(isinstance(x, int | float) for x in relevance):
+    elif isinstance(relevance, tuple) and all(isinstance(x, int | float | np.number) for x in relevance):
         raise InputError(f"found {relevance!r}, expected (n, k) as whole numbers or (sets, number of documents)")
     elif sparse.issparse(relevance):
         given: Any = relevance
         _only_0_and_1(sparse.csr_array(given).data)
         out = Qrels.from_matrix(given)
     else:
-        array = np.asarray(relevance)
+        try:
+            array = np.asarray(relevance)
+        except ValueError:
+            raise InputError("found rows of different lengths; sets are given as (sets, number of documents)") from None
+        if np.ma.is_masked(relevance):
+            raise InputError(f"found {np.ma.count_masked(relevance)} missing judgements (masked): {_UNJUDGED}")
         if array.ndim != 2:
             raise InputError(
                 f"found an array of {array.ndim} dimensions, expected a 0/1 matrix (queries, documents); sets are given "
@@ -67,19 +76,21 @@ def as_matrix(relevance: Any) -> Qrels | AllSubsets:
 def _from_sets(sets: Iterable[Iterable[int]], n: int) -> Qrels:
     if isinstance(sets, str | bytes):
         raise InputError(f"found {sets!r}, expected a list of sets of document numbers")
-    return Qrels.from_sets(sets, n)
+    try:
+        return Qrels.from_sets(sets, n)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError("found something else than a list of sets of document numbers") from None
 
 
 def _only_0_and_1(values: Any) -> None:
     try:
+        if np.iscomplexobj(values):
+            raise TypeError
         array = np.asarray(values, float)
     except (TypeError, ValueError):
         raise InputError("found entries that are not numbers, expected 0 and 1") from None
     if np.isnan(array).any():
-        raise InputError(
-            f"found {int(np.isnan(array).sum())} missing judgements (NaN): unjudged is not irrelevant, and no bound here is "
-            "about partial matrices; judge them, set them to 0 if that is meant, or drop their rows or columns"
-        )
+        raise InputError(f"found {int(np.isnan(array).sum())} missing judgements (NaN): {_UNJUDGED}")
     other = array[(array != 0) & (array != 1)]
     if other.size:
         raise InputError(f"found the entry {other.flat[0]:g}, expected 0 and 1; choose a threshold, e.g. matrix >= 0.5")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.certificates import _joined_to_opposite
+from limitbench.certificates import joined_to_opposite
 from limitbench.theory.matrix import Reduced
 
 _WIDTH = 48  # candidates tried next to a set of columns
@@ -145,6 +145,6 @@ def z2_columns(reduced: Reduced, *, constants: bool, deadline: float) -> tuple[t
         allowed = {s for s in range(1 << t) if s not in found and every - s not in found}
         if not constants:
             allowed -= {0, every}
-        if not _joined_to_opposite(allowed, t):
+        if not joined_to_opposite(allowed, t):
             best = columns, t - loss
     return best
