@@ -38,9 +38,9 @@ def as_fraction(value: Any, what: str) -> Fraction:
 def as_count(value: Any, what: str) -> int:
     """An exact whole number from an int, or from text such as "1e6". Raises `InputError` for anything not whole."""
     if isinstance(value, Integral) and not isinstance(value, bool):
-        value = int(value)
-        if value.bit_length() <= 14_000:
-            return value
+        whole = int(value)
+        if whole.bit_length() <= 14_000:
+            return whole
         raise InputError(f"found {what} with more than 4000 digits, expected a smaller number")
     if isinstance(value, str):
         try:
