@@ -9,6 +9,7 @@ LimitbenchError
 ├── OfflineError          a hub is needed and cannot be reached
 ├── StorageError          a file or folder cannot be written: permissions, disk full
 ├── CertificateError      a certificate does not prove its claim; the message says where it fails
+├── OutOfMemory           a problem does not fit into memory, even in smaller parts
 └── RetrievalError        a retriever returned something that cannot be ranked (NaN, wrong shape)
 """
 
@@ -67,6 +68,10 @@ class StorageError(LimitbenchError):
 
 class CertificateError(LimitbenchError):
     """A certificate does not prove its claim."""
+
+
+class OutOfMemory(LimitbenchError):
+    """A problem does not fit into memory, even in smaller parts."""
 
 
 class RetrievalError(LimitbenchError):

@@ -148,3 +148,12 @@ def atomic_write(path: Path, *, gz: bool = False, exclusive: bool = False) -> It
             part.unlink()
     if taken:
         raise FileExistsError(path)
+
+
+def require_writable(folder: Path) -> None:
+    """Make the folder and try to write in it. Raises `StorageError` now rather than after hours of work."""
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.touch()
+        probe.unlink()

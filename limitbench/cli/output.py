@@ -63,6 +63,22 @@ def print_table(
 
 
 @contextmanager
+def status_line() -> Iterator[Callable[[str], None]]:
+    """A function that shows what is under way and for how long, on stderr; silent when that is not a terminal."""
+    out = console(stderr=True)
+    if not out.is_terminal:
+        yield lambda _message: None
+        return
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True
+    ) as bars:
+        task = bars.add_task("starting", total=None)
+        yield lambda message: bars.update(task, description=message)
+
+
+@contextmanager
 def progress_bars() -> Iterator[Callable[[str], Report]]:
     """A function from a label to a progress callback `(stage, done, of)`; silent when stderr is not a terminal."""
     out = console(stderr=True)

@@ -173,15 +173,22 @@ def _number(value: int | None) -> str:
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="A file of certificates.")],
+    file: Annotated[Path, typer.Argument(help="A file of certificates, or a witness .npz.")],
     qrels: Annotated[str | None, typer.Option("--qrels", help="The dataset, folder or qrels file it is about.")] = None,
     split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
     min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check certificates with integers alone: exit 0 accepted, 1 refused, 2 unreadable or qrels missing."""
-    from limitbench import certificates
+    """Check certificates with integers alone, or a witness of `capacity` without torch.
 
+    Exit 0 accepted, 1 refused, 2 unreadable or qrels missing.
+    """
+    from limitbench import certificates
+    from limitbench.capacity import witness
+
+    if witness.is_witness(file):
+        _verify_witness(file, read_relevance(qrels, split, min_grade) if qrels is not None else None, json)
+        return
     found = certificates.read(file)
     matrix = read_relevance(qrels, split, min_grade) if qrels is not None else None
     lines = []
@@ -211,4 +218,33 @@ def verify(
                 f"{'refused ' if why else 'accepted'} {c.notion} {sign} {c.value} ({c.kind}){': ' + why if why else ''}"
             )
     if refused:
+        raise typer.Exit(1)
+
+
+def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:
+    from limitbench.capacity import witness
+
+    held, header = witness.read(file)
+    matrix = ", ".join(f"{name} = {value}" for name, value in held.matrix.items())
+    claim = f"all rows strict in {held.d} dimensions of {held.dtype} ({matrix})"
+    found, why = None, ""
+    try:
+        if header.get("digest") != held.digest:
+            raise CertificateError("the digest is not that of the arrays and the claim")
+        found = witness.check(held, qrels)
+    except CertificateError as error:
+        why = str(error)
+    if json:
+        checked = (
+            None
+            if found is None
+            else {"margin": found.margin, "rows": found.rows, "rational_rows": found.rational_rows}
+        )
+        echo_json({"schema_version": 1, "accepted": not why, "witness": header, "checked": checked, "why": why})
+    elif found is None:
+        typer.echo(f"refused  {claim}: {why}")
+    else:
+        exact = f", {found.rational_rows} of them in exact arithmetic" if found.rational_rows else ""
+        typer.echo(f"accepted {claim}: {found.rows} rows{exact}, margin at least {found.margin:.6g}")
+    if why:
         raise typer.Exit(1)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from limitbench.errors import DataError, StorageError
-from limitbench.files import atomic_write, storing
+from limitbench.files import atomic_write, require_writable
 from limitbench.results.record import SCHEMA_VERSION, Result
 
 _RECORD = re.compile(r"[0-9a-f]{12}\.json")
@@ -31,11 +30,7 @@ class Store:
 
     def require_writable(self) -> None:
         """Raise `StorageError` now rather than after hours of work."""
-        with storing(self.root):
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+        require_writable(self.root)
 
     def path(self, dataset: str, retriever: str, digest: str) -> Path:
         """Where a record lies; names are made safe for a file system."""

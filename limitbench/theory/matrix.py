@@ -60,7 +60,9 @@ def as_matrix(relevance: Any) -> Qrels | AllSubsets:
         except ValueError:
             raise InputError("found rows of different lengths; sets are given as (sets, number of documents)") from None
         if np.ma.is_masked(relevance):
-            raise InputError(f"found {int(np.ma.getmaskarray(relevance).sum())} missing judgements (masked): {_UNJUDGED}")
+            raise InputError(
+                f"found {int(np.ma.getmaskarray(relevance).sum())} missing judgements (masked): {_UNJUDGED}"
+            )
         if array.ndim != 2:
             raise InputError(
                 f"found an array of {array.ndim} dimensions, expected a 0/1 matrix (queries, documents); sets are given "

@@ -1,0 +1,429 @@
+"""Free embeddings by annealing a smoothed worst-pair margin: documents and queries optimised jointly.
+
+For unit documents v (n, d), unit queries u (m, d) and scores s = u v^T, row q with relevant documents S has the loss
+
+    softplus(z),   z = log sum_{j not in S} exp(s_j / T) + log sum_{p in S} exp(-s_p / T) + 2 gamma / T
+
+which for T -> 0 counts the rows whose gap min_S s - max_rest s is not above 2 gamma. T falls geometrically, and so does the
+rate of Adam (Kingma and Ba 2015); after every step all vectors are scaled back to the sphere. Rows whose gap is far above T have
+neither loss nor gradient, rest, and are looked at again once a block of steps. Every few blocks, queries that still fail are
+replaced by the best ones for the documents as they are (`requery`).
+
+The device is read once a block. Whether all rows of a seed are strict is decided on the device at every step, and freezes that
+seed until the host looks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from limitbench.capacity.dtypes import require_stored
+from limitbench.capacity.problem import Problem
+from limitbench.capacity.requery import best_query
+from limitbench.errors import InputError
+
+Watch = Callable[[int, int, float], None]  # steps done, steps at most, least gap so far
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The numbers of the solver. The defaults are frozen: one setting and one formula for every n, d and k.
+
+    Temperatures are in units of the score of unit vectors, rates those of Adam.
+    """
+
+    hot: float = 0.05
+    cold: float = 2e-6
+    rate_hot: float = 0.15
+    rate_cold: float = 3e-5
+    beta1: float = 0.9
+    beta2: float = 0.99
+    spread: int = 60  # Adam steps on the documents alone that lower the largest |cosine|, where d >= 4k - 1
+    centroid: bool = True  # queries start at unit(sum of the relevant - k mean), else at random
+    reach: float = 6.0  # rows with a gap above reach * T rest until the next block
+    block: int = 16  # steps between two looks at all rows, and between two reads from the device
+    requery: int = 8  # every so many blocks failing queries are replaced by the best ones, computed exactly; 0: never
+    failing: int = 4  # if at most so many times n fail
+    length: float = 1.0  # a factor on the number of steps
+
+    def steps(self, d: int, k: int) -> int:
+        """How many steps an attempt takes at most: 200 + 12000 (2k/d)^3, the second part at most 40500."""
+        return int(self.length * (200 + 12000 * min(1.5, 2 * k / d) ** 3))
+
+
+DEFAULT = Setting()
+
+
+@dataclass(frozen=True, eq=False)
+class Attempt:
+    """What a batch of seeds came to.
+
+    `documents` (n, d) and `queries` (m, d) are float arrays whose values the stored dtype holds, of the seed that was solved,
+    else of the one that came closest. `stopped` is "solved", "schedule" or "deadline"; `margin` half the least gap.
+    """
+
+    solved: bool
+    documents: npt.NDArray[Any]
+    queries: npt.NDArray[Any]
+    seed: int
+    steps: int
+    stopped: str
+    margin: float
+
+
+class Peers:
+    """The processes that share one instance: here, none but this. `capacity.distributed` has the other kind."""
+
+    rank, world = 0, 1
+
+    def add(self, tensor: Tensor) -> Tensor:
+        """The sum over all processes."""
+        return tensor
+
+    def least(self, tensor: Tensor) -> Tensor:
+        """The minimum over all processes."""
+        return tensor
+
+
+def to_host(tensor: Tensor) -> npt.NDArray[Any]:
+    """The one place where a solver waits for the device."""
+    return tensor.cpu().numpy()
+
+
+def unit(x: Tensor) -> Tensor:
+    """Rows scaled to length 1."""
+    out: Tensor = x / x.norm(dim=-1, keepdim=True).clamp_min(1e-30)
+    return out
+
+
+def rounder(dtype: str) -> Callable[[Tensor, bool], Tensor]:
+    """A function that rounds vectors (S, rows, d) to what `dtype` stores, all rows to one scale (documents) or each to its own."""
+    require_stored(dtype)
+    if dtype in ("bf16", "fp16"):
+        narrow = torch.bfloat16 if dtype == "bf16" else torch.float16
+        return lambda x, _together: x.to(narrow).to(x.dtype)
+    if dtype == "int8":
+
+        def to_int8(x: Tensor, together: bool) -> Tensor:
+            top = x.abs().amax((1, 2) if together else 2, keepdim=True) / 127
+            return (x / top).round_().mul_(top)
+
+        return to_int8
+    if dtype == "binary":
+        return lambda x, _together: torch.where(x < 0, -1.0, 1.0).to(x.dtype) / math.sqrt(x.shape[-1])
+    return lambda x, _together: x
+
+
+def adam(
+    x: Tensor, grad: Tensor, m: Tensor, v: Tensor, *, rate: float, b1: float, b2: float, t: int, move: Tensor
+) -> None:
+    """One step of Adam in place, and back to the sphere; `move` (S, 1, 1) is 0 for a frozen seed."""
+    m.lerp_(grad, 1 - b1)
+    v.mul_(b2).addcmul_(grad, grad, value=1 - b2)
+    step = m / (v.sqrt().mul_(1 / math.sqrt(1 - b2**t)).add_(1e-12))
+    x.sub_(step.mul_(move), alpha=rate / (1 - b1**t))
+    x.div_(x.norm(dim=-1, keepdim=True).clamp_min_(1e-30))
+
+
+class Annealer:
+    """The solver for one problem, dimension, dtype and device; `attempt` runs a batch of seeds.
+
+    `margin` is the half-gap to reach. `chunk` bounds the scores (seeds x rows x documents) held at a time. With `peers`, this
+    process holds every `world`-th query.
+    """
+
+    def __init__(
+        self,
+        problem: Problem,
+        d: int,
+        *,
+        setting: Setting = DEFAULT,
+        margin: float = 0.0,
+        dtype: str = "fp32",
+        device: str = "cpu",
+        chunk: int | None = None,
+        peers: Peers | None = None,
+    ) -> None:
+        if d < 1:
+            raise InputError(f"found d = {d}, expected at least 1 dimension")
+        self.problem, self.d, self.setting, self.k = problem, d, setting, problem.degree
+        self.device = torch.device(device)
+        self.dtype = torch.float64 if dtype == "fp64" else torch.float32
+        self.rounded = rounder(dtype)
+        self.gap = 2 * margin
+        self.strict = self.gap + 4 * torch.finfo(self.dtype).eps  # scores of this dtype are no finer
+        self.chunk = chunk or (400_000 if self.device.type == "cpu" else 64_000_000)
+        self.peers = peers or Peers()
+        rows = slice(self.peers.rank, None, self.peers.world)
+        self.relevant = torch.from_numpy(np.ascontiguousarray(problem.relevant[rows])).to(self.device)  # (m, K)
+        self.m = len(self.relevant)
+        self.repeats: Tensor | None = None  # (m, K): infinity where a list repeats itself, else 0
+        if problem.weight is not None:
+            self.repeats = torch.where(torch.from_numpy(problem.weight[rows]), 0.0, math.inf).to(
+                self.device, self.dtype
+            )
+
+    # ----------------------------------------------------------------------------------------------------------- starts
+
+    def start(self, seeds: Sequence[int]) -> Tensor:
+        """Random unit documents (S, n, d), the same on every device."""
+        drawn = []
+        for seed in seeds:
+            source = torch.Generator().manual_seed(seed)
+            drawn.append(torch.randn(self.problem.n, self.d, generator=source, dtype=torch.float64))
+        return unit(torch.stack(drawn)).to(self.device, self.dtype)
+
+    def spread(self, v: Tensor) -> None:
+        """Lower the largest |cosine| of the documents, in place: (S, n, n) memory."""
+        steps = self.setting.spread
+        m, s = torch.zeros_like(v), torch.zeros_like(v)
+        move = torch.ones(len(v), 1, 1, device=v.device, dtype=v.dtype)
+        for t in range(1, steps + 1):
+            temperature = 0.1 * 0.1 ** (t / steps)
+            g = v @ v.transpose(1, 2)  # (S, n, n)
+            g.diagonal(dim1=1, dim2=2).zero_()
+            w = torch.softmax(g.abs().div_(temperature).flatten(1), 1).view_as(g).mul_(g.sign())
+            adam(v, (w @ v).mul_(v.shape[1]), m, s, rate=0.03, b1=0.9, b2=0.99, t=t, move=move)
+
+    def queries(self, v: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Where queries start, (S, m, d): unit(sum of the relevant - k mean), or random."""
+        if not self.setting.centroid:
+            source = torch.Generator().manual_seed(seeds[0] + 1)
+            whole = torch.randn(len(v), self.problem.m, self.d, generator=source, dtype=torch.float64)
+            return unit(whole[:, self.peers.rank :: self.peers.world]).to(v)
+        centred = v - v.mean(1, keepdim=True)
+        out = torch.zeros(len(v), self.m, self.d, device=v.device, dtype=v.dtype)
+        for j in range(self.k):
+            part = centred[:, self.relevant[:, j]]
+            out += part if self.repeats is None else part * (self.repeats[:, j, None] == 0)
+        return unit(out)
+
+    # ----------------------------------------------------------------------------------------------------------- scores
+
+    def gaps(self, u: Tensor, v: Tensor) -> Tensor:
+        """min relevant - max other of every row, (S, m), of the rounded vectors."""
+        u, vt = self.rounded(u, False), self.rounded(v, True).transpose(1, 2)
+        out = torch.empty(u.shape[:2], device=u.device, dtype=u.dtype)
+        for part in self._chunks(self.m, len(u)):
+            s = u[:, part] @ vt
+            index = self.relevant[part].expand(len(u), -1, -1)
+            low = s.gather(2, index).amin(2)
+            out[:, part] = low - s.scatter_(2, index, -math.inf).amax(2)
+        return out
+
+    def gradient(
+        self, u: Tensor, v: Tensor, relevant: Tensor, repeats: Tensor | None, temperature: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """T times the gradient for the queries (S, a, d) and the documents (S, n, d), and the least gap of each seed (S,).
+
+        Rounding counts as the identity here (straight through).
+        """
+        u, v = self.rounded(u, False), self.rounded(v, True)
+        vt = v.transpose(1, 2)
+        gu, gv = torch.empty_like(u), torch.zeros_like(v)
+        worst = torch.full((len(u),), math.inf, device=u.device, dtype=u.dtype)
+        for part in self._chunks(len(relevant), len(u)):
+            index = relevant[part].expand(len(u), -1, -1)  # (S, c, K)
+            first = index[..., :1]
+            s = (u[:, part] / temperature) @ vt  # (S, c, n)
+            positive = s.gather(2, index)
+            s.scatter_(2, index, -math.inf)
+            worst = torch.minimum(worst, (positive.amin(2) - s.amax(2)).amin(1))
+            if repeats is not None:
+                positive = positive + repeats[part]
+            bar = torch.logsumexp(-positive, 2, keepdim=True).neg_()  # (S, c, 1), the smoothed worst relevant score
+            share = torch.exp(bar - positive)  # (S, c, K), of each relevant document in it
+            s.scatter_(2, first, bar - self.gap / temperature)
+            p = torch.softmax(s, 2)  # sigmoid(z) times the share of each other document, and 1 - sigmoid(z) at `first`
+            pull = share * (p.gather(2, first) - 1)
+            if repeats is None:
+                p.scatter_(2, index, pull)
+            else:  # a document that is listed twice counts once: its second share is 0
+                p.scatter_(2, index, 0.0).scatter_add_(2, index, pull)
+            gu[:, part] = p @ v
+            gv += p.transpose(1, 2) @ u[:, part]
+        return gu, gv, worst * temperature
+
+    def _chunks(self, rows: int, seeds: int) -> list[slice]:
+        step = max(1, self.chunk // (self.problem.n * seeds))
+        return [slice(at, min(rows, at + step)) for at in range(0, rows, step)]
+
+    # ---------------------------------------------------------------------------------------------------------- the run
+
+    def attempt(
+        self,
+        seeds: Sequence[int],
+        *,
+        deadline: float = math.inf,
+        warm: npt.NDArray[Any] | None = None,
+        steps: int | None = None,
+        heat: float = 0.0,
+        watch: Watch | None = None,
+    ) -> Attempt:
+        """Run these seeds together until one is solved, the schedule ends or the deadline (monotonic seconds) passes.
+
+        `warm` (n', d), n' <= n, are documents to go on from, the rest being random; `heat` in [0, 1) is the part of the schedule
+        to skip. Raises `InputError` for a warm start that is not finite or of another shape.
+        """
+        if self.problem.m == 0:
+            any_v = to_host(self.rounded(self.start(seeds[:1]), True)[0])
+            return Attempt(True, any_v, np.empty((0, self.d), any_v.dtype), seeds[0], 0, "solved", math.inf)
+        with torch.no_grad():
+            v = self._documents(seeds, warm)
+            return self._anneal(v, self.queries(v, seeds), seeds, deadline, steps, heat, watch)
+
+    def _documents(self, seeds: Sequence[int], warm: npt.NDArray[Any] | None) -> Tensor:
+        v = self.start(seeds)
+        if warm is not None:
+            if warm.ndim != 2 or warm.shape[1] != self.d or not 1 <= len(warm) <= self.problem.n:
+                raise InputError(
+                    f"found a warm start of shape {warm.shape}, expected at most {self.problem.n} documents of {self.d} dimensions"
+                )
+            if not np.isfinite(warm).all():
+                raise InputError("found a number that is not finite in the warm start; start without it, or mend it")
+            v[:, : len(warm)] = unit(torch.from_numpy(np.ascontiguousarray(warm)).to(v))
+        elif self.setting.spread and self.d >= 4 * self.k - 1:
+            self.spread(v)
+        return v
+
+    def _anneal(
+        self,
+        v: Tensor,
+        u: Tensor,
+        seeds: Sequence[int],
+        deadline: float,
+        steps: int | None,
+        heat: float,
+        watch: Watch | None,
+    ) -> Attempt:
+        setting, total = self.setting, steps or self.setting.steps(self.d, self.k)
+        done, blocks = int(heat * total), 0
+        first = done
+        mu, su, mv, sv = (torch.zeros_like(x) for x in (u, u, v, v))
+        frozen = torch.zeros(len(v), dtype=torch.bool, device=v.device)
+        while True:
+            gaps = self.gaps(u, v)
+            temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
+            active = (gaps < setting.reach * temperature + self.gap).any(0)
+            over = done >= total or time.monotonic() > deadline
+            due = bool(setting.requery) and (done >= total or blocks % setting.requery == setting.requery - 1)
+            least, running, a, failing, seen = self._look(gaps, v, active, over, due)
+            over = over or not running
+            close = due and self.peers.world == 1 and failing.min() > 0 and least.max() <= self.gap
+            if close and self._requery(*seen, u, mu, su):
+                least = to_host(self.gaps(u, v).amin(1))
+            best = int(np.argmax(least))
+            if watch:
+                watch(done, total, float(least[best]))
+            solved = bool(least[best] > self.gap) and self._strict(u[best], v[best])
+            if solved or over:
+                stopped = "solved" if solved else "schedule" if done >= total else "deadline"
+                documents = to_host(self.rounded(v[best : best + 1], True)[0])
+                queries = to_host(self.rounded(u[best : best + 1], False)[0])
+                return Attempt(solved, documents, queries, seeds[best], done - first, stopped, float(least[best]) / 2)
+            whole = a == self.m
+            if whole:
+                rows, repeats, ua, mua, sua = self.relevant, self.repeats, u, mu, su
+            else:
+                order = torch.argsort(active.to(torch.uint8), descending=True, stable=True)[:a]
+                rows, repeats = self.relevant[order], None if self.repeats is None else self.repeats[order]
+                ua, mua, sua = u[:, order], mu[:, order], su[:, order]
+            frozen.zero_()
+            for _ in range(min(setting.block, total - done)):
+                temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
+                rate = setting.rate_hot * (setting.rate_cold / setting.rate_hot) ** (done / total)
+                gu, gv, worst = self.gradient(ua, v, rows, repeats, temperature)
+                gv, loose = self._share(gv, worst <= self.strict)
+                frozen |= ~loose
+                move = (~frozen).to(v.dtype)[:, None, None]
+                done += 1
+                for x, g, m, s in ((ua, gu, mua, sua), (v, gv, mv, sv)):
+                    adam(x, g, m, s, rate=rate, b1=setting.beta1, b2=setting.beta2, t=done - first, move=move)
+            if not whole:
+                u[:, order], mu[:, order], su[:, order] = ua, mua, sua
+            blocks += 1
+
+    def _share(self, gv: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
+        """The documents' gradient, and whether some row is not strict, over all processes: one all-reduce."""
+        if self.peers.world == 1:
+            return gv, loose
+        packed = self.peers.add(torch.cat([gv.flatten(1), loose[:, None].to(gv.dtype)], 1))
+        return packed[:, :-1].reshape(gv.shape), packed[:, -1] > 0.5
+
+    def _look(
+        self, gaps: Tensor, v: Tensor, active: Tensor, over: bool, due: bool
+    ) -> tuple[npt.NDArray[Any], bool, int, npt.NDArray[Any], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
+        """One read: least gap of each seed, whether all processes go on, active rows here, failing rows of each seed here; and
+        where a re-query is due, the gaps (S, m) and documents (S, n, d)."""
+        s = len(gaps)
+        inf = torch.full((s,), math.inf, device=gaps.device, dtype=gaps.dtype)
+        going = torch.full((1,), 0.0 if over else 1.0, device=v.device, dtype=gaps.dtype)
+        shared = self.peers.least(torch.cat([gaps.amin(1) if self.m else inf, going]))
+        counts = torch.cat([active.sum()[None], (gaps <= self.gap).sum(1)])
+        extra = [gaps.flatten(), self.rounded(v, True).flatten()] if due else []
+        seen = to_host(torch.cat([x.double() for x in (shared, counts, *extra)]))
+        head, rest = seen[: 2 * s + 2], seen[2 * s + 2 :]
+        held = (
+            (rest[: gaps.numel()].reshape(gaps.shape), rest[gaps.numel() :].reshape(v.shape)) if due else (rest, rest)
+        )
+        return head[:s], bool(head[s] > 0.5), int(head[s + 1]), head[s + 2 :], held
+
+    def _requery(self, gaps: npt.NDArray[Any], v: npt.NDArray[Any], u: Tensor, *moments: Tensor) -> bool:
+        """Replace failing queries by the best ones; whether that left some seed without a failing query."""
+        whole = False
+        for seed in range(len(gaps)):
+            rows = np.flatnonzero(gaps[seed] <= self.gap)
+            if len(rows) > self.setting.failing * self.problem.n:
+                continue
+            answers = [best_query(v[seed], self.problem.relevant[row]) for row in rows]
+            better = [(row, a.u) for row, a in zip(rows, answers, strict=True) if a.u is not None and a.gap > self.gap]
+            if better:
+                index = torch.from_numpy(np.array([row for row, _ in better])).to(u.device)
+                u[seed, index] = torch.from_numpy(np.stack([w for _, w in better])).to(u)
+                for moment in moments:
+                    moment[seed, index] = 0
+            whole = whole or len(better) == len(rows)
+        return whole
+
+    def _strict(self, u: Tensor, v: Tensor) -> bool:
+        """Whether every row is strict in float64 too."""
+        if self.dtype == torch.float64 or self.device.type == "mps":
+            return True
+        rounded = self.rounded(u[None], False).double(), self.rounded(v[None], True).double()
+        least = torch.full((1,), math.inf, device=u.device, dtype=torch.float64)
+        vt = rounded[1].transpose(1, 2)
+        for part in self._chunks(self.m, 2):
+            s = rounded[0][:, part] @ vt
+            index = self.relevant[part][None]
+            low = s.gather(2, index).amin(2)
+            least = torch.minimum(least, (low - s.scatter_(2, index, -math.inf).amax(2)).amin(1))
+        return bool(to_host(self.peers.least(least))[0] > self.gap)
+
+
+def release(device: str) -> None:
+    """Give back what the device's allocator keeps."""
+    if device.startswith("cuda"):
+        torch.cuda.empty_cache()
+
+
+@contextmanager
+def arithmetic() -> Iterator[None]:
+    """No TF32; and no denormal numbers on the CPU, which slow softmax and products down severalfold."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+        torch.set_float32_matmul_precision(before)

@@ -1,0 +1,127 @@
+"""The protocol of the LIMIT paper's free embeddings (arXiv 2508.21038, sec. 4), as its released script runs it.
+
+Unit documents and one unit query per relevant set, both free; full-batch InfoNCE over all documents at temperature 0.1, the mean
+over relevant pairs; Adam with rate 0.01; all vectors scaled back to length 1 after every step; the end after 1000 steps in which
+the loss did not fall by 1e-5, or after 100,000. It is looked at every 50 steps whether every top-k set is right.
+
+The baseline of everything here, so nothing is slow on purpose: the gradient is analytic, the evaluation one pass over the
+scores, the loss is read from the device once in 50 steps. Success is strict (min relevant > max other), where the script takes
+ties in index order.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from limitbench.capacity.anneal import Annealer, Attempt, Setting, Watch, adam, to_host, unit
+from limitbench.capacity.problem import Problem
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """The paper's numbers."""
+
+    temperature: float = 0.1
+    rate: float = 0.01
+    steps: int = 100_000
+    patience: int = 1000
+    improvement: float = 1e-5
+    look: int = 50  # steps between two evaluations
+
+
+PAPER = Protocol()
+
+
+class InfoNCE:
+    """The paper's solver for one problem and dimension; `attempt` runs a batch of seeds side by side."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        d: int,
+        *,
+        protocol: Protocol = PAPER,
+        dtype: str = "fp32",
+        device: str = "cpu",
+        chunk: int | None = None,
+    ) -> None:
+        self.protocol = protocol
+        self.scores = Annealer(
+            problem, d, setting=Setting(spread=0, centroid=False), dtype=dtype, device=device, chunk=chunk
+        )
+        self.problem, self.d = problem, d
+        self.counts = torch.from_numpy((problem.weight if problem.weight is not None else problem.relevant >= 0).sum(1))
+        self.counts = self.counts.to(self.scores.device, self.scores.dtype)  # (m,)
+
+    def attempt(self, seeds: Sequence[int], *, deadline: float = math.inf, watch: Watch | None = None) -> Attempt:
+        """Run these seeds together until one is solved, all have stopped early, or the deadline passes."""
+        inner, rule = self.scores, self.protocol
+        with torch.no_grad():
+            v = inner.start(seeds)
+            u = self._random_queries(seeds)
+            if self.problem.m == 0:
+                return inner.attempt(seeds)
+            mu, su, mv, sv = (torch.zeros_like(x) for x in (u, u, v, v))
+            best = torch.full((len(v),), math.inf, device=v.device, dtype=v.dtype)
+            stale = torch.zeros(len(v), device=v.device, dtype=v.dtype)
+            move = torch.ones(len(v), 1, 1, device=v.device, dtype=v.dtype)
+            for done in range(rule.steps + 1):
+                if done % rule.look == 0:
+                    seen = to_host(torch.cat([inner.gaps(u, v).amin(1), stale]))
+                    least, waited = seen[: len(v)], seen[len(v) :]
+                    top = int(least.argmax())
+                    solved = bool(least[top] > 0) and inner._strict(u[top], v[top])
+                    early = bool((waited >= rule.patience).all())
+                    late = time.monotonic() > deadline
+                    if watch:
+                        watch(done, rule.steps, float(least[top]))
+                    if solved or early or late or done == rule.steps:
+                        stopped = "solved" if solved else "deadline" if late and not early else "schedule"
+                        documents = to_host(inner.rounded(v[top : top + 1], True)[0])
+                        queries = to_host(inner.rounded(u[top : top + 1], False)[0])
+                        return Attempt(solved, documents, queries, seeds[top], done, stopped, float(least[top]) / 2)
+                gu, gv, loss = self._gradient(u, v)
+                fell = loss < best - rule.improvement
+                best = torch.where(fell, loss, best)
+                stale = torch.where(fell, torch.zeros_like(stale), stale + 1)
+                move = (stale < rule.patience).to(v.dtype)[:, None, None]
+                adam(u, gu, mu, su, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move)
+                adam(v, gv, mv, sv, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move)
+        raise AssertionError("unreachable: the last step returns")
+
+    def _random_queries(self, seeds: Sequence[int]) -> Tensor:
+        drawn = []
+        for seed in seeds:
+            source = torch.Generator().manual_seed(seed ^ 0x5EED)
+            drawn.append(torch.randn(self.problem.m, self.d, generator=source, dtype=torch.float64))
+        return unit(torch.stack(drawn)).to(self.scores.device, self.scores.dtype)
+
+    def _gradient(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The gradient for queries and documents, and the loss of each seed, -mean over pairs of log softmax(s / T)."""
+        inner, temperature = self.scores, self.protocol.temperature
+        u, v = inner.rounded(u, False), inner.rounded(v, True)
+        pairs = float(self.problem.relevant.size if self.problem.weight is None else self.problem.weight.sum())
+        gu, gv = torch.empty_like(u), torch.zeros_like(v)
+        loss = torch.zeros(len(u), device=u.device, dtype=u.dtype)
+        vt = v.transpose(1, 2)
+        for part in inner._chunks(inner.m, len(u)):
+            s = (u[:, part] / temperature) @ vt  # (S, c, n)
+            index = inner.relevant[part].expand(len(u), -1, -1)
+            counts = self.counts[part, None]
+            logs = torch.log_softmax(s, 2)
+            one = torch.ones_like(index, dtype=u.dtype)
+            if inner.repeats is not None:
+                one = one * (inner.repeats[part] == 0)
+            loss -= (logs.gather(2, index) * one).sum((1, 2)) / pairs
+            p = logs.exp_().mul_(counts)
+            p.scatter_add_(2, index, -one)
+            p.mul_(1 / (temperature * pairs))
+            gu[:, part] = p @ v
+            gv += p.transpose(1, 2) @ u[:, part]
+        return gu, gv, loss

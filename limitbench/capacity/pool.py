@@ -1,0 +1,47 @@
+"""Many points at the same time: a pool of processes, one core each. A record is written by the process that finished it."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from limitbench.capacity.records import Records
+from limitbench.capacity.search import OPTIMIZERS, Search, Task
+
+
+def pooled(
+    tasks: Sequence[Task], held: Mapping[int, dict[str, Any] | None], records: Records, jobs: int
+) -> Iterator[dict[str, Any]]:
+    """The records of all tasks in order; those not `held` are searched by `jobs` processes with one thread each."""
+    method = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
+    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
+    os.environ.update(dict.fromkeys(before, "1"))
+    try:
+        with ProcessPoolExecutor(jobs, mp_context=method) as pool:
+            waiting = {
+                i: pool.submit(_one, task, records.folder.parent) for i, task in enumerate(tasks) if held[i] is None
+            }
+            try:
+                for i in range(len(tasks)):
+                    yield held[i] or waiting[i].result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _one(task: Task, results: Path) -> dict[str, Any]:
+    if task.solver in OPTIMIZERS:
+        import torch
+
+        torch.set_num_threads(1)
+    return Records(results).write(Search(task).run())

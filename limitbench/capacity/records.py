@@ -1,0 +1,79 @@
+"""Where capacity results lie: `<results>/capacity/<name>-<digest>.json`, one write-once record a finished point, its witness beside
+it as .npz. A record is written after its witness, whole or not at all, so that whatever stops a sweep leaves only finished points.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from limitbench.capacity.search import CapacityResult, Task
+from limitbench.errors import DataError
+from limitbench.files import atomic_write
+from limitbench.provenance import provenance
+
+SCHEMA = "limitbench.capacity.v1"
+
+
+class Records:
+    """The capacity records below one results folder."""
+
+    def __init__(self, results: Path) -> None:
+        self.folder = results / "capacity"
+
+    def stem(self, task: Task) -> str:
+        """The file name, without suffix, of this task's record."""
+        digest = hashlib.sha256(json.dumps(task.key(), sort_keys=True).encode()).hexdigest()[:12]
+        what = "qrels" if task.qrels is not None else f"k{task.k}" if task.n is None else f"n{task.n}-k{task.k}"
+        return f"d{task.d}-{what}-{task.solver}-{task.dtype}-{digest}"
+
+    def find(self, task: Task) -> dict[str, Any] | None:
+        """The finished record of this task, or None; one whose witness is gone does not count."""
+        path = self.folder / f"{self.stem(task)}.json"
+        if not path.exists():
+            return None
+        record = read(path)
+        shown = record.get("point") or record.get("cell") or {}
+        witness = shown.get("witness")
+        return record if witness is None or (self.folder / witness).exists() else None
+
+    def write(self, result: CapacityResult) -> dict[str, Any]:
+        """Store the witness, then the record, and return the record."""
+        task, stem = result.task, self.stem(result.task)
+        name = None
+        if result.witness is not None:
+            name = f"{stem}.npz"
+            result.witness.write(self.folder / name)
+        kind = "point" if task.n is None else "cell"
+        record = {
+            "schema": SCHEMA,
+            "key": task.key(),
+            kind: result.point(name) if kind == "point" else result.cell(name),
+            "tried": [one.__dict__ | {"seeds": list(one.seeds)} for one in result.tried],
+            "witness_digest": None if result.witness is None else result.witness.digest,
+            "provenance": provenance(),
+        }
+        with atomic_write(self.folder / f"{stem}.json") as out:
+            out.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        return record
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Every record, by file name."""
+        for path in sorted(self.folder.glob("*.json")):
+            yield read(path)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The record in a file. Raises `DataError` where it is broken or foreign."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError:
+        raise DataError(path, "is not whole JSON; delete it and run its command again") from None
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise DataError(path, f"is not a capacity record of this version ({SCHEMA}); move it elsewhere")
+    return record

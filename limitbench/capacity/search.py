@@ -1,0 +1,446 @@
+"""Critical-n as a bracket: the largest corpus solved and verified, the smallest one tried and not solved.
+
+A solver finds arrays; nothing counts until `witness.check` has accepted them as stored. What a solver does not find is
+"not solved", with its seeds and budget, and never impossible: that word comes from `limitbench.theory` alone.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limitbench.capacity import witness as witnesses
+from limitbench.capacity.constructions import BUILDERS
+from limitbench.capacity.dtypes import encode, require_stored
+from limitbench.capacity.problem import Problem
+from limitbench.capacity.witness import Witness
+from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
+from limitbench.provenance import provenance
+from limitbench.relevance import Qrels
+from limitbench.theory import design
+
+OPTIMIZERS = ("anneal", "paper")
+SOLVERS = (*OPTIMIZERS, *BUILDERS)
+Progress = Callable[[str], None]
+
+
+class Status(Enum):
+    """How a search ended, as a sentence. None but PROVED says that a larger corpus is impossible."""
+
+    BRACKETED = "The next larger corpus was tried with every seed and not solved, which proves nothing."
+    BUDGET = "The time ran out; larger corpora may well be solved with more of it."
+    MEMORY = "A larger corpus does not fit into memory."
+    PROVED = "Every corpus that theory does not prove impossible was solved."
+    BUILT = "The construction ends here: the next larger corpus has none in this dimension, or fails in this dtype."
+    NONE = "Nothing was solved; that proves nothing."
+    SOLVED = "This relevance matrix was solved and verified."
+    UNSOLVED = "This relevance matrix was tried with every seed and not solved, which proves nothing."
+    CUT = "The time ran out before every seed was tried; that proves nothing."
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to solve: a dimension, and all k-subsets of as many documents as possible, or of n, or given qrels."""
+
+    d: int
+    k: int | None
+    solver: str = "anneal"
+    dtype: str = "fp32"
+    seed: int = 0
+    seeds: int = 4
+    budget_s: float = 60.0
+    margin: float = 0.0  # the half-gap to reach
+    device: str = "cpu"
+    n: int | None = None  # a given cell
+    qrels: Qrels | None = None
+
+    def __post_init__(self) -> None:
+        if self.d < 1:
+            raise InputError(f"found d = {self.d}, expected at least 1 dimension")
+        if self.solver not in SOLVERS:
+            raise UnknownName("solver", self.solver, (*SOLVERS, "all"))
+        require_stored(self.dtype)
+        if not self.budget_s > 0:
+            raise InputError(f"found a budget of {self.budget_s:g} s, expected more than 0, such as 60s")
+        if self.seeds < 1 or self.seed < 0:
+            raise InputError(
+                f"found seed = {self.seed}, seeds = {self.seeds}; expected a seed >= 0 and at least 1 of them"
+            )
+        if not 0 <= self.margin <= 1:
+            raise InputError(f"found margin = {self.margin:g}, expected a half-gap on unit vectors, from 0 to 1")
+        if self.qrels is None and (self.k is None or self.k < 1):
+            raise InputError(f"found k = {self.k}, expected at least 1 relevant document per query")
+        if self.n is not None and self.k is not None and self.k > self.n:
+            raise InputError(f"found k = {self.k} of n = {self.n}, expected k <= n")
+        if self.qrels is not None and self.solver not in OPTIMIZERS:
+            raise InputError(f"the construction {self.solver} is for all k-subsets; for qrels use anneal or paper")
+
+    def key(self) -> dict[str, Any]:
+        """What decides the result: for file names and for finding finished points."""
+        named = {
+            name: getattr(self, name)
+            for name in ("d", "k", "solver", "dtype", "seed", "seeds", "budget_s", "margin", "n")
+        }
+        kind = "cuda" if self.device.startswith("cuda") else self.device
+        return {
+            **named,
+            "device": kind,
+            "qrels": None if self.qrels is None else self.qrels.relevant.digest,
+            "version": 1,
+        }
+
+    def problem(self, n: int) -> Problem:
+        """The matrix for n documents."""
+        if self.qrels is not None:
+            return Problem.of(self.qrels)
+        assert self.k is not None
+        return Problem.all_subsets(n, self.k)
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One corpus size that was tried."""
+
+    n: int
+    solved: bool
+    seeds: tuple[int, ...]
+    seconds: float
+    stopped: str  # solved, schedule (every seed to its end), deadline, memory, none (no such construction), refused (by the check)
+    steps: int = 0
+    margin: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CapacityResult:
+    """Critical-n of one task as a bracket, with everything that was tried and the witness of the largest solved.
+
+    `solved_n` counts verified corpora only and is None where none was; `failed_n` is the smallest above it that was tried and not
+    solved, None where there is none. For a given cell or given qrels both are about that one matrix.
+    """
+
+    task: Task
+    solved_n: int | None
+    failed_n: int | None
+    margin: float | None
+    status: Status
+    seconds: float
+    tried: tuple[Tried, ...]
+    witness: Witness | None = field(repr=False)
+
+    def point(self, witness: str | None) -> dict[str, Any]:
+        """JSON-ready values of a point; `witness` is the file that holds it."""
+        t = self.task
+        k = t.k if t.qrels is None else t.qrels.degree()
+        return {
+            "d": t.d, "k": k, "solver": t.solver, "dtype": t.dtype, "solved_n": self.solved_n, "failed_n": self.failed_n,
+            "margin": self.margin, "status": self.status.value, "witness": witness, "seed": t.seed, "seeds": t.seeds,
+            "budget_s": t.budget_s, "margin_asked": t.margin, "seconds": round(self.seconds, 3),
+            "evidence": "constructed" if t.solver in BUILDERS else "measured",
+        }  # fmt: skip
+
+    def cell(self, witness: str | None) -> dict[str, Any]:
+        """JSON-ready values of a given (d, n) cell."""
+        t, solved = self.task, self.solved_n is not None
+        return {
+            "d": t.d, "n": t.n, "k": t.k, "solver": t.solver, "solved": solved, "verified": solved, "margin": self.margin,
+            "seconds": round(self.seconds, 3), "witness": witness, "dtype": t.dtype, "status": self.status.value,
+        }  # fmt: skip
+
+
+class Search:
+    """One task under way."""
+
+    def __init__(self, task: Task, progress: Progress | None = None) -> None:
+        self.task = task
+        self.say = progress or (lambda _message: None)
+        if task.solver in OPTIMIZERS:
+            _warm_up()
+        self.start = time.monotonic()
+        self.deadline = self.start + task.budget_s
+        self.tried: list[Tried] = []
+        self.best: tuple[int, Witness] | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds left."""
+        return self.deadline - time.monotonic()
+
+    def run(self) -> CapacityResult:
+        """The bracket, by the search that belongs to the solver."""
+        task = self.task
+        if task.n is not None or task.qrels is not None:
+            n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
+            solved = self.solve(n)
+            cut = self.tried[-1].stopped in ("deadline", "memory")
+            return self._result(Status.SOLVED if solved else Status.CUT if cut else Status.UNSOLVED)
+        assert task.k is not None
+        proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
+        most = proved - 1 if proved is not None else 10**9
+        least = task.k + 1
+        if most < least:
+            return self._result(Status.PROVED)
+        status = {"paper": self._gallop, "anneal": self._stretch}.get(task.solver, self._range)(least, most)
+        return self._result(status)
+
+    def _result(self, status: Status) -> CapacityResult:
+        solved = self.best[0] if self.best else None
+        failed = min((t.n for t in self.tried if not t.solved and t.n > (solved or 0)), default=None)
+        seconds = time.monotonic() - self.start
+        margin = self.best[1].margin if self.best else None
+        margin = margin if margin is not None and math.isfinite(margin) else None
+        held = self.best[1] if self.best else None
+        return CapacityResult(self.task, solved, failed, margin, status, seconds, tuple(self.tried), held)
+
+    # ------------------------------------------------------------------------------------------------------------ searches
+
+    def _stretch(self, least: int, most: int) -> Status:
+        """Longer and longer strides as time allows; after a failure, a third of the way back."""
+        n, low, high = min(max(2 * self.task.d, least), most), least - 1, most + 1
+        while True:
+            at = time.monotonic()
+            if self.solve(n):
+                low = n
+            else:
+                high = min(high, n)
+                if self.tried[-1].stopped == "memory":
+                    return Status.MEMORY
+            took = max(time.monotonic() - at, 1e-3)
+            if low >= most:
+                return Status.PROVED
+            if high - low <= 1:
+                return Status.BRACKETED if self.best else Status.NONE
+            if self.left <= 0:
+                return Status.BUDGET if self.best else Status.NONE
+            if high > most:
+                room = 0.55 * self.left / took
+                n = min(most, max(low + 1, int(low * min(1.6, room ** (1 / 3.5)))))
+                if room < 1:
+                    return Status.BUDGET
+            else:
+                n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
+
+    def _gallop(self, least: int, most: int) -> Status:
+        """The paper's search: gallop up (or down), bisection, and a sweep from 4 below to 5 above."""
+        known: dict[int, bool] = {}
+
+        def holds(n: int) -> bool:
+            if n < least:
+                return True  # one query asks for everything, or there is none
+            if n > most:
+                return False
+            if n not in known and self.left > 0:
+                known[n] = self.solve(n)
+            return known.get(n, False)
+
+        n, step = max(least, 2 * self.task.d + 2), 1
+        if holds(n):
+            low = n
+            while holds(low + step) and self.left > 0:
+                low, step = low + step, step * 2
+            high = low + step
+        else:
+            high = n
+            while high - step >= least and not holds(high - step) and self.left > 0:
+                high, step = high - step, step * 2
+            low = max(least - 1, high - step)
+        while high - low > 1 and self.left > 0:
+            middle = (low + high) // 2
+            low, high = (middle, high) if holds(middle) else (low, middle)
+        for n in range(max(least, low - 4), low + 6):
+            if self.left > 0:
+                holds(n)
+        if self.left <= 0:
+            return Status.BUDGET if self.best else Status.NONE
+        return Status.BRACKETED if self.best else Status.NONE
+
+    def _range(self, least: int, most: int) -> Status:
+        """The largest corpus of a construction: by doubling, then by bisection."""
+        low, high, n = least - 1, most + 1, least
+        while high - low > 1 and self.left > 0:
+            if self.solve(n):
+                low = n
+            else:
+                high = n
+                if self.tried[-1].stopped == "memory":
+                    return Status.MEMORY
+            n = min(most, 2 * low) if high > most else (low + high) // 2
+            n = max(n, low + 1)
+        if high - low > 1:
+            return Status.BUDGET if self.best else Status.NONE
+        return Status.PROVED if low >= most else Status.BUILT if self.best else Status.NONE
+
+    # ------------------------------------------------------------------------------------------------------------- attempts
+
+    def solve(self, n: int) -> bool:
+        """Whether some seed solves n documents, verified; the witness is kept if it is the largest."""
+        task, at = self.task, time.monotonic()
+        seeds = tuple(range(task.seed, task.seed + task.seeds))
+        self.say(f"d={task.d} k={task.k} {task.solver}: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
+        if _too_large(task, n):
+            self.tried.append(Tried(n, False, (), 0.0, "memory"))
+            return False
+        problem = task.problem(n)
+        found, used, steps, stopped = None, [], 0, "schedule"
+        for batch in self._batches(problem, seeds):
+            arrays, tried, took, stopped = self._attempt(problem, batch)
+            used += list(tried)
+            steps = max(steps, took)
+            if arrays is not None:
+                found = self._verified(problem, *arrays, used[-1])
+                stopped = "solved" if found else "refused"
+            if found or self.left <= 0 or stopped == "none":
+                break
+        seconds = time.monotonic() - at
+        margin = found.margin if found else None
+        self.tried.append(Tried(n, found is not None, tuple(used), round(seconds, 4), stopped, steps, margin))
+        if found is not None and (self.best is None or n >= self.best[0]):
+            self.best = (n, found)
+        return found is not None
+
+    def _batches(self, problem: Problem, seeds: Sequence[int]) -> list[tuple[int, ...]]:
+        """Seeds side by side where they fit into one chunk; else one after another."""
+        if self.task.solver not in OPTIMIZERS:
+            return [(seed,) for seed in seeds]
+        room = 100_000 if self.task.device == "cpu" else 64_000_000
+        width = max(1, min(len(seeds), room // max(1, problem.m * problem.n)))
+        return [tuple(seeds[i : i + width]) for i in range(0, len(seeds), width)]
+
+    def _attempt(
+        self, problem: Problem, batch: tuple[int, ...]
+    ) -> tuple[tuple[Any, Any] | None, tuple[int, ...], int, str]:
+        """(documents and queries, seeds used, steps, why it stopped)."""
+        task = self.task
+        if task.solver not in OPTIMIZERS:
+            built = BUILDERS[task.solver](problem, task.d, task.dtype, batch[0])
+            return (None, batch, 0, "none") if built is None else ((built.documents, built.queries), batch, 0, "built")
+        found = _optimize(task, problem, batch, self.deadline)
+        arrays = (found.documents, found.queries) if found.solved else None
+        return arrays, (found.seed,) if found.solved else batch, found.steps, found.stopped
+
+    def _verified(self, problem: Problem, v: Any, u: Any, seed: int) -> Witness | None:
+        """The witness of these arrays as stored, if its check accepts it."""
+        task = self.task
+        documents = encode(v, task.dtype, together=True)
+        queries = None if u is None else encode(_all_rows(problem, np.asarray(u), task), task.dtype, together=False)
+        found = {"solver": task.solver, "seed": seed, "start": _START[task.solver], "budget_s": task.budget_s}
+        held = Witness(problem.name, task.dtype, documents, queries, 0.0, found)
+        try:
+            margin = witnesses.check(replace(held, margin=float(task.margin)), task.qrels).margin
+        except CertificateError:
+            return None
+        margin = _down(margin) if math.isfinite(margin) else 0.0
+        return replace(held, margin=max(margin, float(task.margin)), found={**found, "provenance": provenance()})
+
+
+_START = {
+    "anneal": "seeded random documents", "paper": "seeded random documents and queries",
+    **dict.fromkeys(BUILDERS, "construction"),
+}  # fmt: skip
+
+
+def _all_rows(problem: Problem, u: Any, task: Task) -> Any:
+    """Queries for every row of the qrels; a row that asks for nothing gets the first unit vector."""
+    if problem.rows is None or task.qrels is None:
+        return u
+    out = np.zeros((task.qrels.n_queries, u.shape[1] if u.size else task.d), u.dtype)
+    out[:, 0] = 1
+    out[problem.rows] = u
+    return out
+
+
+def _down(x: float, digits: int = 6) -> float:
+    """x rounded down to so many significant digits."""
+    if x <= 0:
+        return 0.0
+    shown = float(f"{x:.{digits - 1}e}")
+    return shown if shown <= x else float(f"{shown * (1 - 0.6 * 10.0 ** (1 - digits)):.{digits - 1}e}")
+
+
+def _warm_up() -> None:
+    """Import torch before the clock starts."""
+    import limitbench.capacity.paper  # noqa: F401
+
+
+def _optimize(task: Task, problem: Problem, batch: tuple[int, ...], deadline: float) -> Any:
+    import torch
+
+    from limitbench.capacity.anneal import Annealer, arithmetic, release
+    from limitbench.capacity.paper import InfoNCE
+
+    def run(chunk: int | None) -> Any:
+        with arithmetic():
+            return attempt(chunk)
+
+    def attempt(chunk: int | None) -> Any:
+        if task.solver == "paper":
+            return InfoNCE(problem, task.d, dtype=task.dtype, device=task.device, chunk=chunk).attempt(
+                batch, deadline=deadline
+            )
+        solver = Annealer(problem, task.d, margin=task.margin, dtype=task.dtype, device=task.device, chunk=chunk)
+        return solver.attempt(batch, deadline=deadline)
+
+    threads = torch.get_num_threads()
+    few = problem.m * problem.n < 200_000  # not worth waking a second thread for
+    try:
+        if few:
+            torch.set_num_threads(1)
+        return run(None)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        release(task.device)
+    finally:
+        torch.set_num_threads(threads)
+    try:
+        return run(50_000 if task.device == "cpu" else 4_000_000)
+    except (MemoryError, RuntimeError) as error:
+        if not _is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"d = {task.d}, n = {problem.n}: {problem.m} queries do not fit into the memory of {task.device}, even in smaller "
+            "chunks; choose fewer seeds or a smaller n, or share the queries between devices with torchrun"
+        ) from None
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError)
+        or "out of memory" in text
+        or "can't allocate" in text
+        or "not enough memory" in text
+    )
+
+
+def _too_large(task: Task, n: int) -> bool:
+    """Whether the arrays of one seed would take more than most of the memory that is free."""
+    if task.qrels is not None or task.k is None:
+        return False
+    m = math.comb(n, task.k)
+    if task.solver in ("random-sign", "polynomial") and task.k == 2:
+        needed = n * task.d * 16 + n * n * 24 + m * 16
+    else:
+        needed = m * (task.d * 4 * 10 + task.k * 8 * 3)
+    return needed > 0.8 * _free_bytes(task.device)
+
+
+def _free_bytes(device: str) -> float:
+    if device.startswith("cuda"):
+        import torch
+
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable"):
+                return float(line.split()[1]) * 1024
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (OSError, ValueError, AttributeError):
+        return math.inf

@@ -1,0 +1,280 @@
+"""Witness files: arrays that realise a relevance matrix, and a check of them that needs no torch.
+
+A witness is an .npz file with a JSON header (what is claimed, and how it was found), the documents and, unless the queries
+are the exact sums of their documents, the queries, as stored. The claim: for every query, every relevant score is strictly
+above every other, scores being exact real numbers computed from the stored coordinates.
+
+The check computes scores in float64. For x, y of length d, any order of summation and fused operations or not,
+|fl(<x, y>) - <x, y>| <= g |x| |y| with g = d e / (1 - d e), e = 2^-53 (Higham 2002, sec. 3.1, and Cauchy-Schwarz). Rows whose gap
+is within twice that are decided in rational arithmetic. Nothing is taken on trust but IEEE 754.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.capacity.dtypes import Floats, decode
+from limitbench.capacity.problem import Problem
+from limitbench.errors import CertificateError, DataError, InputError
+from limitbench.files import atomic_write
+from limitbench.relevance import Qrels
+
+SCHEMA = "limitbench.witness.v1"
+_CHUNK = 4_000_000  # scores at a time
+_PACKED = 4_000_000  # bytes; larger arrays of random bits are written as they are
+_LARGEST = 1e100  # of a coordinate; scores and their squares then stay within float64
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """Documents (n, d) and queries (m, d) as stored, and what they are said to do.
+
+    `queries` is None where the query of a set is the sum of its documents; that needs integer coordinates. `margin` is a lower
+    bound of half the least gap over |u| max|v|, the half-gap on unit vectors where documents are unit.
+    """
+
+    matrix: Mapping[str, Any]
+    dtype: str
+    documents: npt.NDArray[Any]
+    queries: npt.NDArray[Any] | None
+    margin: float
+    found: Mapping[str, Any]  # solver, seed, start, budget, setting, provenance
+
+    @property
+    def d(self) -> int:
+        """The dimension."""
+        return int(self.documents.shape[1])
+
+    @property
+    def digest(self) -> str:
+        """sha256, in hex, of the claim and the arrays."""
+        claim = {"matrix": dict(self.matrix), "dtype": self.dtype, "margin": self.margin}
+        state = hashlib.sha256(f"{SCHEMA} {json.dumps(claim, sort_keys=True)}\n".encode())
+        for array in (self.documents, self.queries):
+            state.update(b"none" if array is None else f"{array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+        return state.hexdigest()
+
+    def write(self, path: Path) -> None:
+        """Write the file, whole or not at all."""
+        header = {
+            "schema": SCHEMA, "matrix": dict(self.matrix), "d": self.d, "dtype": self.dtype, "margin": self.margin,
+            "queries": "sums of documents" if self.queries is None else "stored", "digest": self.digest, **self.found,
+        }  # fmt: skip
+        arrays = {"documents": self.documents} | ({} if self.queries is None else {"queries": self.queries})
+        with atomic_write(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo("header.json"), json.dumps(header, indent=1))
+            for name, array in arrays.items():
+                held = io.BytesIO()
+                np.lib.format.write_array(held, np.ascontiguousarray(array), allow_pickle=False)
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                entry.compress_type = zipfile.ZIP_DEFLATED if array.nbytes < _PACKED else zipfile.ZIP_STORED
+                archive.writestr(entry, held.getvalue())
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check of a witness found: the least margin of its rows, and how many were decided in rationals."""
+
+    margin: float  # rounded down
+    rows: int
+    rational_rows: int
+
+
+def is_witness(path: Path) -> bool:
+    """Whether the file is a witness rather than JSON."""
+    try:
+        return zipfile.is_zipfile(path)
+    except OSError:
+        return False
+
+
+def read(path: Path) -> tuple[Witness, dict[str, Any]]:
+    """The witness in a file, and its header. Raises `DataError` where it is broken."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            header = json.loads(archive.read("header.json"))
+            arrays = {
+                name: np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
+                for name in ("documents", "queries")
+                if f"{name}.npy" in archive.namelist()
+            }
+        if header["schema"] != SCHEMA:
+            raise DataError(
+                path, f"has schema {header['schema']!r}, expected {SCHEMA!r}; update limitbench or the file"
+            )
+        witness = Witness(
+            header["matrix"], header["dtype"], arrays["documents"], arrays.get("queries"), float(header["margin"]), {}
+        )
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror}); check the path") from None
+    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise DataError(path, f"is not a witness ({error!r}); expected a file that limitbench capacity wrote") from None
+    return witness, header
+
+
+def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
+    """The margin that the arrays have. Raises `CertificateError`, saying where, unless every row is strict and the claimed
+    margin holds; `InputError` where the qrels are needed and missing."""
+    problem = _problem(witness.matrix, qrels)
+    v = _finite(decode(witness.documents, witness.dtype), "documents")
+    if v.shape[0] != problem.n or v.shape[1] < 1:
+        raise CertificateError(
+            f"found {v.shape[0]} documents of {v.shape[1]} dimensions, expected {problem.n} documents"
+        )
+    if problem.m == 0:
+        return Checked(math.inf, 0, 0)
+    if witness.queries is None:
+        return _check_sums(v, problem, witness.margin)
+    u = _finite(decode(witness.queries, witness.dtype), "queries")
+    if problem.rows is not None and len(u) == witness.matrix.get("queries"):
+        u = u[problem.rows]
+    if u.shape != (problem.m, v.shape[1]):
+        raise CertificateError(f"found queries of shape {u.shape}, expected {(problem.m, v.shape[1])}")
+    return strict_margin(u, v, problem, witness.margin)
+
+
+def _problem(matrix: Mapping[str, Any], qrels: Qrels | None) -> Problem:
+    if "sha256" in matrix:
+        if qrels is None:
+            raise InputError("this witness is about given qrels; pass them (on the command line: --qrels FOLDER|FILE)")
+        if qrels.relevant.digest != matrix["sha256"]:
+            raise CertificateError("the witness is about other qrels: the digests differ")
+        return Problem.of(qrels)
+    if qrels is not None:
+        raise CertificateError(f"the witness is about all subsets ({dict(matrix)}), not about the qrels given")
+    n, k = matrix.get("n"), matrix.get("k")
+    if type(n) is not int or type(k) is not int:
+        raise CertificateError(f"the matrix is not named: found {dict(matrix)}")
+    return Problem.all_subsets(n, k)
+
+
+def _finite(x: Floats, what: str) -> Floats:
+    if not np.isfinite(x).all() or np.abs(x).max(initial=0) > _LARGEST:
+        raise CertificateError(f"the {what} hold a number that is not finite, or above {_LARGEST:g}")
+    return x
+
+
+def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) -> Checked:
+    """The least margin over the rows of queries u (m, d) and documents v (n, d), proved. Raises `CertificateError` for a row
+    that is not strict or has less than the claimed margin."""
+    d = v.shape[1]
+    unit_roundoff = d * 2.0**-53
+    largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + (d + 4) * 2.0**-53)
+    relative = unit_roundoff / (1 - unit_roundoff) * (1 + 1e-9)
+    least, rational = math.inf, 0
+    for at, s in _scores(u, v):
+        rows = slice(at, at + len(s))
+        index = problem.relevant[rows]
+        lengths = np.sqrt((u[rows] ** 2).sum(1)) * (1 + (d + 4) * 2.0**-53)
+        bound = relative * lengths * largest + 1e-290
+        low = np.take_along_axis(s, index, 1).min(1)
+        np.put_along_axis(s, index, -np.inf, 1)
+        gap = low - s.max(1) - 2 * bound
+        scale = 2 * lengths * largest
+        with np.errstate(divide="ignore", invalid="ignore"):
+            margin = np.where(scale > 0, gap / scale, 0.0) * (1 - 1e-12)
+        doubtful = np.flatnonzero(~(gap > 0) | ~(margin >= claimed))
+        for r in doubtful:
+            rational += 1
+            margin[r] = _exact_margin(u[at + r], v, index[r], s[r], float(bound[r]), largest, at + int(r), claimed)
+        least = min(least, float(margin.min()))
+    return Checked(least, problem.m, rational)
+
+
+def _scores(u: Floats, v: Floats) -> Iterator[tuple[int, Floats]]:
+    step = max(1, _CHUNK // len(v))
+    for at in range(0, len(u), step):
+        yield at, u[at : at + step] @ v.T
+
+
+def _exact_margin(
+    u: Floats,
+    v: Floats,
+    relevant: npt.NDArray[np.int64],
+    s: Floats,
+    bound: float,
+    largest: float,
+    row: int,
+    claimed: float,
+) -> float:
+    """The margin of one row in rational arithmetic; documents whose float64 scores leave no doubt are not looked at."""
+    exact_u = [Fraction(x) for x in u.tolist()]
+
+    def score(j: int) -> Fraction:
+        return sum((a * Fraction(b) for a, b in zip(exact_u, v[j].tolist(), strict=True)), Fraction(0))
+
+    inside = [int(p) for p in np.unique(relevant)]
+    rivals = np.setdiff1d(np.flatnonzero(~(s < s.max() - 2 * bound)), inside)
+    gap = min(map(score, inside)) - max(score(int(j)) for j in rivals)
+    if gap <= 0:
+        raise CertificateError(f"row {row} is not strict: the gap of {inside} is {float(gap):.3g}")
+    scale = 4 * sum(x * x for x in exact_u) * Fraction(largest) ** 2  # at least (2 |u| max|v|)^2
+    if claimed > 0 and gap * gap < Fraction(claimed) ** 2 * scale:
+        raise CertificateError(f"row {row} has less than the claimed margin {claimed:.3g}")
+    return math.sqrt(gap * gap / scale) * (1 - 1e-12)
+
+
+def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
+    """Queries that are the sums of their documents, for integer vectors: exact. All pairs in O(n^3) without listing them."""
+    top = int(np.abs(v).max(initial=0)) if np.abs(v).max(initial=0) < 2**31 else 2**31
+    if not (v == np.rint(v)).all() or top * top * v.shape[1] * (problem.degree + 1) >= 2**61:
+        raise CertificateError("queries that are sums of documents need small integer coordinates; store the queries")
+    whole = v.astype(np.int64)
+    gram = whole @ whole.T
+    largest = int(gram.diagonal().max())
+    if problem.k == 2:
+        least = _pairs(gram, largest)
+    else:
+        least = math.inf
+        for at in range(0, problem.m, step := max(1, _CHUNK // problem.n)):
+            index = problem.relevant[at : at + step]
+            repeated = _repeats(index)
+            s = (gram[index] * ~repeated[..., None]).sum(1)  # (c, n)
+            squares = (np.take_along_axis(s, index, 1) * ~repeated).sum(1)  # |u|^2
+            low = np.take_along_axis(s, index, 1).min(1)
+            np.put_along_axis(s, index, np.iinfo(np.int64).min, 1)
+            least = min(least, _least(low - s.max(1), squares, largest, at))
+    if least < claimed:
+        raise CertificateError(f"the least margin is {least:.6g}, the claim {claimed:.6g}")
+    return Checked(least, problem.m, problem.m)
+
+
+def _repeats(index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    out = np.zeros(index.shape, bool)
+    out[:, 1:] = index[:, 1:] == index[:, :-1]
+    return out
+
+
+def _pairs(gram: npt.NDArray[np.int64], largest: int) -> float:
+    """The least margin over all pairs {i, l}: the query scores G_ij + G_lj on document j, so for each i the best rival of the
+    pair is max_j (G_ij + G_lj), a row of G added to all others."""
+    n, least = len(gram), math.inf
+    narrow = np.int32 if int(np.abs(gram).max()) < 2**28 else np.int64
+    gram, never = gram.astype(narrow), np.iinfo(narrow).min // 4
+    for i in range(n - 1):
+        s = gram[i + 1 :] + gram[i]  # (n - i - 1, n)
+        row = np.arange(len(s))
+        low = np.minimum(s[:, i], s[row, row + i + 1])
+        squares = s[:, i].astype(np.int64) + s[row, row + i + 1]
+        s[:, i] = never
+        s[row, row + i + 1] = never
+        least = min(least, _least(low - s.max(1), squares, largest, i))
+    return least
+
+
+def _least(gaps: npt.NDArray[np.int64], squares: npt.NDArray[np.int64], largest: int, where: int) -> float:
+    if (gaps <= 0).any():
+        raise CertificateError(f"a row at {where} is not strict: its gap is {int(gaps.min())}")
+    return float((gaps / (2 * np.sqrt(squares.astype(float) * largest))).min() * (1 - 1e-12))

@@ -1,0 +1,251 @@
+"""`limitbench capacity` and `frontier`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limitbench.cli.bench import JsonFlag, ResultsFolder
+from limitbench.cli.output import echo_json, print_table, say, status_line
+from limitbench.errors import InputError, MissingExtra, SpecError
+from limitbench.files import require_writable
+
+if TYPE_CHECKING:
+    from limitbench.capacity import Task
+    from limitbench.capacity.records import Records
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(capacity)
+    app.command()(frontier)
+
+
+def capacity(
+    dim: Annotated[
+        str | None, typer.Option("--dim", help="Dimensions: 4:16 (inclusive) or 4,6,8.  [default: 4:16]")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", help="Relevant documents per query.")] = 2,
+    solver: Annotated[
+        str, typer.Option(help="anneal, paper, cyclic, random-sign, gaussian, simplex, polynomial or all.")
+    ] = "anneal",
+    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
+    seeds: Annotated[int, typer.Option(help="Seeds tried before a corpus counts as not solved.")] = 4,
+    budget: Annotated[str, typer.Option(help="Wall time of search per dimension: 60s, 5m, 1h.")] = "60s",
+    margin: Annotated[float, typer.Option(help="Half-gap on unit vectors to reach.")] = 0.0,
+    dtype: Annotated[str, typer.Option(help="Of the stored vectors: fp64, fp32, bf16, fp16, int8 or binary.")] = "fp32",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    at: Annotated[
+        str | None, typer.Option("--at", help="Given cells d:n, as 4:10,8:28, or paper: its 42 cells.")
+    ] = None,
+    qrels: Annotated[
+        str | None, typer.Option("--qrels", help="A dataset, folder or qrels file to carry instead.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    results: ResultsFolder = Path("results"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Search again where a finished point lies.")] = False,
+    jobs: Annotated[int, typer.Option(help="Points searched at the same time, one core each.")] = 1,
+    shard: Annotated[str, typer.Option(help="This machine's part of the points, i/N.")] = "1/1",
+    json: JsonFlag = False,
+) -> None:
+    """Find how large a corpus d dimensions carry: solved and verified below, not solved above.
+
+    "Not solved" is what a solver did with these seeds in this time; it is never "impossible".
+    """
+    from limitbench.capacity import SOLVERS, Task
+    from limitbench.capacity.records import Records
+    from limitbench.cli.theory import read_relevance
+
+    if qrels is not None and at is not None:
+        raise InputError("found --qrels together with --at; the qrels have their own number of documents")
+    where = _device(device)
+    names = list(SOLVERS) if solver == "all" else [solver]
+    common = {
+        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "margin": margin, "device": where,
+    }  # fmt: skip
+    tasks: list[Task] = []
+    for name in names:
+        if at is not None:
+            tasks += [Task(d, k, name, n=n, **common) for d, n in _cells(at, k)]  # type: ignore[arg-type]
+        elif qrels is not None:
+            given = read_relevance(qrels, split, min_grade)
+            if solver == "all" and name not in ("anneal", "paper"):
+                continue
+            tasks += [Task(d, None, name, qrels=given, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
+        else:
+            tasks += [Task(d, k, name, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
+    if any(task.solver in ("anneal", "paper") for task in tasks):
+        _require_torch()
+    tasks = _part(tasks, shard)
+    records = Records(results)
+    require_writable(records.folder)
+    kind = "cell" if at is not None else "point"
+    found = []
+    for record in _all(tasks, records, fresh, jobs):
+        name = record[kind]["witness"]
+        shown = {**record[kind], "witness": None if name is None else (records.folder / name).as_posix()}
+        found.append(shown)
+        if not json:
+            say(_line(shown, kind))
+    if json:
+        echo_json({"schema_version": 1, f"{kind}s": found})
+        return
+    _print(found, kind, records)
+
+
+def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[dict[str, Any]]:
+    """The records of all tasks, in order; finished ones are read, not searched again."""
+    from limitbench.capacity import Search
+    from limitbench.capacity.pool import pooled
+
+    if jobs < 1:
+        raise InputError(f"found --jobs {jobs}, expected at least 1")
+    held = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
+    if jobs > 1:
+        yield from pooled(tasks, held, records, jobs)
+        return
+    with status_line() as progress:
+        for i, task in enumerate(tasks):
+            yield held[i] or records.write(Search(task, progress).run())
+
+
+def _line(shown: dict[str, Any], kind: str) -> str:
+    if kind == "cell":
+        return f"d={shown['d']} n={shown['n']} {shown['solver']}: {'solved, verified' if shown['verified'] else 'not solved'}"
+    return (
+        f"d={shown['d']} k={shown['k']} {shown['solver']}: solved {shown['solved_n']}; not solved {shown['failed_n']}"
+    )
+
+
+def _print(found: Sequence[dict[str, Any]], kind: str, records: Records) -> None:
+    if kind == "cell":
+        head = ["d", "n", "k", "solver", "solved", "margin", "seconds", "witness"]
+        rows = [
+            [str(c["d"]), str(c["n"]), str(c["k"]), c["solver"], "yes, verified" if c["verified"] else "no", _margin(c["margin"]),
+             f"{c['seconds']:.2f}", Path(c["witness"]).name if c["witness"] else ""]
+            for c in found
+        ]  # fmt: skip
+        solved = sum(c["verified"] for c in found)
+        print_table(head, rows, caption=f"{solved} of {len(found)} cells solved and verified.", keep=5)
+    else:
+        head = ["d", "solver", "solved", "not solved", "margin", "dtype", "k", "status"]
+        rows = [
+            [str(p["d"]), p["solver"], _or_dash(p["solved_n"]), _or_dash(p["failed_n"]), _margin(p["margin"]), p["dtype"],
+             str(p["k"]),
+             p["status"]]
+            for p in found
+        ]  # fmt: skip
+        print_table(head, rows, caption="Half-gaps are of the stored vectors; not solved is not impossible.", keep=4)
+    if any(x["witness"] for x in found):
+        typer.echo(f"Witnesses: {records.folder}; check one with: limitbench verify FILE.npz")
+
+
+def _or_dash(value: int | None) -> str:
+    return "-" if value is None else str(value)
+
+
+def _margin(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3g}"
+
+
+def _dimensions(text: str) -> list[int]:
+    try:
+        out: list[int] = []
+        for part in text.split(","):
+            first, colon, last = part.partition(":")
+            out += range(int(first), int(last) + 1) if colon else [int(first)]
+    except ValueError:
+        raise SpecError(f"found --dim {text}, expected 4:16 (inclusive) or 4,6,8") from None
+    if not out or len(out) > 10_000:
+        raise SpecError(f"found --dim {text}, which names {len(out)} dimensions; expected at least one, as in 4:16")
+    return list(dict.fromkeys(out))
+
+
+def _cells(text: str, k: int) -> list[tuple[int, int]]:
+    if text == "paper":
+        from limitbench.capacity.law import published
+
+        if k != 2:
+            raise InputError(f"found --at paper with k = {k}; Table 6 of the paper is for k = 2")
+        return list(published().items())
+    try:
+        pairs = [part.split(":") for part in text.split(",")]
+        return [(int(d), int(n)) for d, n in pairs]
+    except ValueError:
+        raise SpecError(f"found --at {text}, expected cells d:n such as 4:10,8:28, or paper") from None
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        return float(number) * units[unit]
+    except ValueError:
+        raise SpecError(f"found --budget {text}, expected a time such as 60s, 5m or 1h") from None
+
+
+def _part(tasks: list[Task], shard: str) -> list[Task]:
+    try:
+        i, n = map(int, shard.split("/"))
+        if not 1 <= i <= n:
+            raise ValueError
+    except ValueError:
+        raise SpecError(f"found --shard {shard}, expected i/N such as 1/4") from None
+    return tasks[i - 1 :: n]
+
+
+def _require_torch() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingExtra("the optimizers", "torch", "models")
+
+
+def _device(name: str) -> str:
+    if name == "cpu":
+        return "cpu"
+    if name not in ("auto", "cuda") and not name.startswith("cuda:"):
+        raise InputError(f"found --device {name}, expected auto, cpu or cuda")
+    _require_torch()
+    import torch
+
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    if not torch.cuda.is_available():
+        raise InputError("found --device cuda, and torch sees no CUDA device here; use --device cpu")
+    return name if "LOCAL_RANK" not in os.environ else f"cuda:{os.environ['LOCAL_RANK']}"
+
+
+def frontier(
+    out: Annotated[Path, typer.Option("--out", help="The picture: .svg, .png or .pdf.")],
+    k: Annotated[int, typer.Option("--k", help="Relevant documents per query.")] = 2,
+    margin: Annotated[float, typer.Option(help="Only points that reached this half-gap.")] = 0.0,
+    results: ResultsFolder = Path("results"),
+    json: JsonFlag = False,
+) -> None:
+    """Draw critical-n against d: proved, constructed, reached by optimizers, published; and fit the laws."""
+    from limitbench.capacity.records import Records
+    from limitbench.report.frontier import draw, formula
+    from limitbench.report.frontier import frontier as gather
+
+    found = gather(Records(results), k=k, margin=margin)
+    draw(found, out)
+    if json:
+        echo_json({"schema_version": 1, "out": str(out), **found.to_json()})
+        return
+    if not found.reached:
+        say(
+            f"there is no capacity record in {results / 'capacity'} for k = {k}; run: limitbench capacity --results {results}"
+        )
+    rows = [
+        [name, formula(law), f"{law.r2:.4f}", f"{law.d.min():.0f} to {law.d.max():.0f}"]
+        for name, law in found.laws.items()
+    ]
+    if rows:
+        print_table(["law", "cubic (empirical)", "R2", "fitted to d"], rows, keep=2)
+    typer.echo(f"Wrote {out}.")

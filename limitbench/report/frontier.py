@@ -1,0 +1,166 @@
+"""The frontier picture: critical-n against d. What is proved impossible, what is constructed, what each optimizer reached, what the
+paper published, and the laws fitted to them, dashed where they extrapolate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limitbench.capacity.law import Law, fit, published
+from limitbench.errors import InputError, MissingExtra
+from limitbench.files import atomic_write
+from limitbench.theory import design
+
+# Okabe and Ito's colours, told apart by everyone
+_COLOURS = {
+    "anneal": "#0072B2", "paper": "#D55E00", "published": "#000000", "cyclic": "#009E73", "random-sign": "#CC79A7",
+    "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
+}  # fmt: skip
+_FORMATS = ("svg", "png", "pdf")
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """The series of the picture for one k and margin: {solver: {d: n}}, laws by name, and the proved region."""
+
+    k: int
+    margin: float
+    reached: dict[str, dict[int, int]]
+    laws: dict[str, Law]
+    impossible: dict[int, int]  # d: the smallest n proved impossible
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready values: the series, and each law's coefficients (ascending), standard errors and r2."""
+        return {
+            "k": self.k,
+            "margin": self.margin,
+            "reached": {name: {str(d): n for d, n in sorted(at.items())} for name, at in self.reached.items()},
+            "published": {str(d): n for d, n in published().items()} if self.k == 2 else {},
+            "laws": {
+                name: {
+                    "evidence": "empirical",
+                    "coefficients": [float(c) for c in law.coefficients],
+                    "standard_errors": [float(e) for e in law.errors],
+                    "r2": law.r2,
+                    "fitted_to": [int(law.d.min()), int(law.d.max())],
+                }
+                for name, law in self.laws.items()
+            },
+            "proved_impossible": {str(d): n for d, n in self.impossible.items()},
+        }
+
+
+def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0.0) -> Frontier:
+    """The frontier of these capacity records: of each solver and dimension the largest verified n in any record with this k and at
+    least this margin asked for. Raises `InputError` for a margin outside [0, 1]."""
+    if not 0 <= margin <= 1:
+        raise InputError(f"found margin = {margin:g}, expected a half-gap on unit vectors, from 0 to 1")
+    reached: dict[str, dict[int, int]] = {}
+    for record in records:
+        point = record.get("point") or _as_point(record)
+        if record["key"]["qrels"] or point["k"] != k or record["key"]["margin"] < margin or not point["solved_n"]:
+            continue
+        at = reached.setdefault(point["solver"], {})
+        at[point["d"]] = max(at.get(point["d"], 0), point["solved_n"])
+    laws = {"published": fit(published())} if k == 2 else {}
+    laws |= {name: fit(reached[name]) for name in ("anneal", "paper") if len(reached.get(name, {})) >= 5}
+    dimensions = sorted({d for at in reached.values() for d in at} | (set(published()) if k == 2 else set()))
+    impossible = {}
+    for d in dimensions:
+        least = design(None, k, d, "real", margin or None).smallest_impossible_n
+        if least is not None and least < 10**15:
+            impossible[d] = least
+    return Frontier(k, margin, reached, laws, impossible)
+
+
+def _as_point(record: dict[str, Any]) -> dict[str, Any]:
+    cell = record["cell"]
+    return {**cell, "solved_n": cell["n"] if cell["verified"] else None}
+
+
+def draw(shown: Frontier, out: Path) -> None:
+    """Write the picture; the suffix (svg, png, pdf) chooses the format. Raises `MissingExtra` without matplotlib."""
+    if out.suffix.lstrip(".").lower() not in _FORMATS:
+        raise InputError(f"found --out {out.name}, expected a file that ends in .svg, .png or .pdf")
+    try:
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plt
+    except ImportError:
+        raise MissingExtra("the frontier picture", "matplotlib", "plots") from None
+    with mpl.rc_context({"svg.hashsalt": "limitbench", "font.size": 10, "svg.fonttype": "none"}):
+        figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
+        _draw_on(axes, shown)
+        with atomic_write(out) as file:
+            kind = out.suffix.lstrip(".").lower()
+            figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
+        plt.close(figure)
+
+
+def _draw_on(axes: Any, shown: Frontier) -> None:
+    far = max([*(d for at in shown.reached.values() for d in at), *(published() if shown.k == 2 else ()), 8])
+    for name, law in shown.laws.items():
+        _draw_law(axes, name, law, far)
+    if shown.k == 2:
+        table = published()
+        axes.plot(list(table), list(table.values()), "k.", ms=5, label="the paper's Table 6 (published)")
+    for name, at in shown.reached.items():
+        d = sorted(at)
+        kind = "constructed" if name not in ("anneal", "paper") else "measured"
+        axes.plot(d, [at[x] for x in d], marker="o" if kind == "measured" else "s", ms=4, lw=1, color=_COLOURS[name],
+                  ls="-" if kind == "measured" else "none", mfc=_COLOURS[name] if kind == "measured" else "white",
+                  label=f"{name} ({kind}, verified)")  # fmt: skip
+    top = axes.get_ylim()[1]
+    if shown.impossible:
+        d = sorted(shown.impossible)
+        ceiling = max(top, 2 * max(shown.impossible.values()))
+        axes.fill_between(d, [shown.impossible[x] for x in d], ceiling, color="#bbbbbb", alpha=0.5,
+                          lw=0, label=f"proved impossible{f' at half-gap {shown.margin:g}' if shown.margin else ''}")  # fmt: skip
+    axes.set(yscale="log", xlabel="dimension d", ylabel="documents n", ylim=(shown.k, None))
+    axes.axvline(2 * shown.k, color="#777777", lw=0.8, ls=":")
+    axes.annotate(f"2k = {2 * shown.k}: geometry allows every n", (2 * shown.k, shown.k * 1.2), rotation=90, fontsize=8,
+                  color="#555555",
+                  xytext=(3, 0), textcoords="offset points", va="bottom")  # fmt: skip
+    gap = f", half-gap at least {shown.margin:g}" if shown.margin else ", any margin"
+    axes.set_title(f"All {shown.k}-subsets of n documents in d dimensions{gap}", loc="left")
+    axes.grid(alpha=0.25, which="both", lw=0.5)
+    axes.legend(fontsize=8, loc="lower right")
+
+
+def _draw_law(axes: Any, name: str, law: Law, far: int) -> None:
+    colour = _COLOURS[name]
+    inside = np.linspace(law.d.min(), law.d.max(), 200)
+    fitted, low, high = law.at(inside)
+    axes.plot(inside, _positive(fitted), color=colour, lw=0.8)
+    axes.fill_between(inside, _positive(low), _positive(high), color=colour, alpha=0.15, lw=0)
+    if law.d.max() < far:
+        beyond = np.linspace(law.d.max(), far, 100)
+        fitted, low, high = law.at(beyond)
+        axes.plot(
+            beyond,
+            _positive(fitted),
+            color=colour,
+            lw=0.8,
+            ls="--",
+            label=f"{name}: its cubic, extrapolated (empirical)",
+        )
+        axes.fill_between(beyond, _positive(low), _positive(high), color=colour, alpha=0.08, lw=0)
+
+
+def _positive(values: Any) -> Any:
+    return np.where(values > 0.5, values, np.nan)
+
+
+def formula(law: Law) -> str:
+    """The law as text, such as "n = -10.53 + 4.031 d + 0.05202 d^2 + 0.003684 d^3"."""
+    names: Sequence[str] = ["", " d", *(f" d^{p}" for p in range(2, law.degree + 1))]
+    parts = [f"{abs(c):.4g}{name}" for c, name in zip(law.coefficients, names, strict=True)]
+    signs = ["-" if c < 0 else "+" for c in law.coefficients]
+    head = f"{'-' if signs[0] == '-' else ''}{parts[0]}"
+    return "n = " + head + "".join(f" {sign} {part}" for sign, part in zip(signs[1:], parts[1:], strict=True))
