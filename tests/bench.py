@@ -65,7 +65,56 @@ def limit_small_bracket() -> None:
           f"{median_seconds([sys.executable, '-c', code], 3):.2f} s with start-up (bar: 5 s)")  # fmt: skip
 
 
-BENCHES = {"start-up": start_up, "limit-small-bracket": limit_small_bracket, "theory-scale": theory_scale}
+def capacity_speed() -> None:
+    """Time to solve of `anneal` against `paper`, one thread each, at n = floor(0.9 published), 4 fresh seeds. Bar: 50x, median."""
+    import torch
+
+    from limitbench.capacity import Problem
+    from limitbench.capacity.anneal import Annealer, arithmetic
+    from limitbench.capacity.law import published
+    from limitbench.capacity.paper import InfoNCE
+
+    torch.set_num_threads(1)
+    ratios = []
+    for d in range(5, 13):
+        n = int(0.9 * published()[d])
+        problem, row = Problem.all_subsets(n, 2), []
+        for seed in range(9000, 9004):
+            taken, solved = [], []
+            for solver in (Annealer(problem, d), InfoNCE(problem, d)):
+                start = time.perf_counter()
+                with arithmetic():
+                    solved.append(solver.attempt([seed]).solved)
+                taken.append(time.perf_counter() - start)
+            row.append((taken[1] / taken[0], *taken, *solved))
+        ratios += [ratio for ratio, *_ in row]
+        ours, papers = (statistics.median(r[i] for r in row) for i in (1, 2))
+        print(f"d = {d}, n = {n}: anneal {ours:.3f} s ({sum(r[3] for r in row)}/4 solved), paper {papers:.3f} s "
+              f"({sum(r[4] for r in row)}/4 solved), ratio {statistics.median(r[0] for r in row):.0f}x", flush=True)  # fmt: skip
+    print(f"anneal against paper: {statistics.median(ratios):.0f}x at the median of {len(ratios)} runs (bar: 50x)")
+
+
+def capacity_minute() -> None:
+    """The largest verified n within 60 s of search, fp32, two threads, beside the published one."""
+    from limitbench.capacity import Search, Task
+    from limitbench.capacity.law import published
+
+    bars = {4: 36, 5: 64, 6: 121, 8: 163, 10: 206, 12: 390, 16: 329}
+    for d, bar in bars.items():
+        found = Search(Task(d, 2, budget_s=60)).run()
+        print(
+            f"d = {d}: n = {found.solved_n} verified in {found.seconds:.0f} s (bar: {bar}; published: {published()[d]})",
+            flush=True,
+        )
+
+
+BENCHES = {
+    "start-up": start_up,
+    "limit-small-bracket": limit_small_bracket,
+    "theory-scale": theory_scale,
+    "capacity-speed": capacity_speed,
+    "capacity-minute": capacity_minute,
+}
 
 
 def main() -> None:

@@ -30,6 +30,7 @@ from limitbench.capacity.requery import best_query
 from limitbench.errors import CertificateError, DataError, InputError, OutOfMemory
 from limitbench.relevance import Qrels
 from limitbench.theory.exact import as_fraction
+from limitbench.theory.margin import ceiling_squared
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'limitbench[models]'")
 from limitbench.capacity import anneal as anneal_module  # noqa: E402
@@ -195,6 +196,18 @@ def test_a_margin_is_reached_or_not_claimed() -> None:
     assert (above.solved_n, above.margin) == (None, None)
 
 
+def test_the_margin_is_raised_step_by_step() -> None:
+    """Maximising goes on from the first solution to larger verified margins, never above the ceiling of theory."""
+    found = Search(Task(6, 2, n=12, maximise=True, budget_s=4)).run()
+    margins = [t.margin for t in found.tried if t.solved]
+    assert margins == sorted(margins)
+    assert margins[-1] == found.margin > 1.5 * margins[0]
+    assert found.margin**2 <= float(ceiling_squared(12, 2))
+    assert witnesses.check(found.witness).margin >= found.margin
+    with pytest.raises(InputError, match="given cell"):
+        Task(6, 2, maximise=True)
+
+
 def test_any_qrels_can_be_carried() -> None:
     """Uneven rows, constant rows and duplicates: a witness for all rows of the qrels, checked against them."""
     rng = np.random.default_rng(0)
@@ -341,6 +354,21 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     assert alone.steps == 50
     assert np.abs(shared["documents"] - alone.documents).max() < 1e-5
     assert np.abs(shared["queries"] - alone.queries).max() < 1e-5
+
+
+def test_torchrun_solves_a_cell_together(tmp_path: Path) -> None:
+    """Under torchrun the command solves a given cell once, verified, and prints one JSON object; a sweep is refused."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(21000 + os.getpid() % 20000),
+               "-m", "limitbench", "capacity", "--results", str(tmp_path), "--json"]  # fmt: skip
+    options = {"capture_output": True, "text": True, "env": {**os.environ, "OMP_NUM_THREADS": "1"}, "timeout": 200}
+    done = subprocess.run([*command, "--at", "6:19"], **options)
+    assert done.returncode == 0, done.stderr
+    cells = json.loads(done.stdout)["cells"]
+    assert [(c["n"], c["verified"]) for c in cells] == [(19, True)]
+    held, _ = witnesses.read(Path(cells[0]["witness"]))
+    assert witnesses.check(held).margin > 0
+    done = subprocess.run([*command, "--dim", "4"], **options)
+    assert (done.returncode != 0, "add --at d:n" in done.stderr) == (True, True)
 
 
 # ---------------------------------------------------------------------------------------------------------------- re-query

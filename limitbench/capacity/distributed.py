@@ -7,7 +7,10 @@ Re-querying is left to a single process.
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from limitbench.capacity.anneal import DEFAULT, Annealer, Attempt, Peers, Setting
+from limitbench.capacity.anneal import Annealer, Attempt, Peers, Setting
 from limitbench.capacity.problem import Problem
 
 
@@ -51,27 +54,29 @@ class Processes(Peers):
             out[rank :: self.world] = part
         return out
 
+    def attempt(
+        self,
+        problem: Problem,
+        d: int,
+        seeds: Sequence[int],
+        *,
+        steps: int | None = None,
+        deadline: float = math.inf,
+        **options: Any,
+    ) -> Attempt:
+        """`Annealer.attempt` over all processes; every one returns the whole result. `options` are those of `Annealer`."""
+        found = Annealer(problem, d, peers=self, **options).attempt(seeds, steps=steps, deadline=deadline)
+        return replace(found, queries=self.gathered(found.queries, problem.m))
+
+    def meet(self) -> None:
+        """Wait for all processes."""
+        dist.barrier()
+
     def __enter__(self) -> Processes:
         return self
 
     def __exit__(self, *_: object) -> None:
         dist.destroy_process_group()
-
-
-def attempt(
-    problem: Problem,
-    d: int,
-    seeds: list[int],
-    peers: Processes,
-    *,
-    setting: Setting = DEFAULT,
-    steps: int | None = None,
-    **options: Any,
-) -> Attempt:
-    """`Annealer.attempt` over all processes; every one returns the whole result. `options` are those of `Annealer`."""
-    found = Annealer(problem, d, setting=setting, peers=peers, **options).attempt(seeds, steps=steps)
-    queries = peers.gathered(found.queries, problem.m)
-    return Attempt(found.solved, found.documents, queries, found.seed, found.steps, found.stopped, found.margin)
 
 
 def main() -> None:
@@ -83,7 +88,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with Processes() as peers:
         problem = Problem.all_subsets(n, k)
-        found = attempt(problem, d, [seed], peers, setting=Setting(requery=0), steps=steps, dtype="fp64")
+        found = peers.attempt(problem, d, [seed], steps=steps, setting=Setting(requery=0), dtype="fp64")
         if peers.rank == 0:
             np.savez(sys.argv[6], documents=found.documents, queries=found.queries)
 

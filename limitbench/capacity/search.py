@@ -19,13 +19,14 @@ import numpy as np
 
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
-from limitbench.capacity.dtypes import encode, require_stored
+from limitbench.capacity.dtypes import decode, encode, require_stored
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.witness import Witness
 from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
 from limitbench.provenance import provenance
 from limitbench.relevance import Qrels
 from limitbench.theory import design
+from limitbench.theory.margin import ceiling_squared
 
 OPTIMIZERS = ("anneal", "paper")
 SOLVERS = (*OPTIMIZERS, *BUILDERS)
@@ -58,6 +59,7 @@ class Task:
     seeds: int = 4
     budget_s: float = 60.0
     margin: float = 0.0  # the half-gap to reach
+    maximise: bool = False  # at a given cell or given qrels: go on to the largest margin found in the time
     device: str = "cpu"
     n: int | None = None  # a given cell
     qrels: Qrels | None = None
@@ -76,6 +78,10 @@ class Task:
             )
         if not 0 <= self.margin <= 1:
             raise InputError(f"found margin = {self.margin:g}, expected a half-gap on unit vectors, from 0 to 1")
+        if self.maximise and ((self.n is None and self.qrels is None) or self.solver != "anneal"):
+            raise InputError(
+                "the margin is maximised at a given cell or for given qrels, by anneal; add --at d:n or --qrels"
+            )
         if self.qrels is None and (self.k is None or self.k < 1):
             raise InputError(f"found k = {self.k}, expected at least 1 relevant document per query")
         if self.n is not None and self.k is not None and self.k > self.n:
@@ -92,6 +98,7 @@ class Task:
         kind = "cuda" if self.device.startswith("cuda") else self.device
         return {
             **named,
+            **({"maximise": True} if self.maximise else {}),
             "device": kind,
             "qrels": None if self.qrels is None else self.qrels.relevant.digest,
             "version": 1,
@@ -116,6 +123,7 @@ class Tried:
     stopped: str  # solved, schedule (every seed to its end), deadline, memory, none (no such construction), refused (by the check)
     steps: int = 0
     margin: float | None = None
+    asked: float | None = None  # the margin asked for, where it was raised step by step
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,10 +164,14 @@ class CapacityResult:
 
 
 class Search:
-    """One task under way."""
+    """One task under way. `peers` (`capacity.distributed.Processes`) share a given cell or given qrels between them."""
 
-    def __init__(self, task: Task, progress: Progress | None = None) -> None:
-        self.task = task
+    def __init__(self, task: Task, progress: Progress | None = None, peers: Any = None) -> None:
+        if peers is not None and ((task.n is None and task.qrels is None) or task.solver != "anneal"):
+            raise InputError(
+                "several processes share one given instance; add --at d:n or --qrels, with --solver anneal"
+            )
+        self.task, self.peers = task, peers
         self.say = progress or (lambda _message: None)
         if task.solver in OPTIMIZERS:
             _warm_up()
@@ -179,6 +191,8 @@ class Search:
         if task.n is not None or task.qrels is not None:
             n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
             solved = self.solve(n)
+            if solved and task.maximise:
+                self._raise_margin(n)
             cut = self.tried[-1].stopped in ("deadline", "memory")
             return self._result(Status.SOLVED if solved else Status.CUT if cut else Status.UNSOLVED)
         assert task.k is not None
@@ -296,7 +310,7 @@ class Search:
             if arrays is not None:
                 found = self._verified(problem, *arrays, used[-1])
                 stopped = "solved" if found else "refused"
-            if found or self.left <= 0 or stopped == "none":
+            if found or stopped in ("deadline", "none") or (self.peers is None and self.left <= 0):
                 break
         seconds = time.monotonic() - at
         margin = found.margin if found else None
@@ -304,6 +318,30 @@ class Search:
         if found is not None and (self.best is None or n >= self.best[0]):
             self.best = (n, found)
         return found is not None
+
+    def _raise_margin(self, n: int) -> None:
+        """Ask for a little more margin than the best witness has, from its documents, in smaller and smaller steps."""
+        task, problem, more, seed = self.task, self.task.problem(n), 1.3, self.task.seed
+        ceiling = math.inf
+        if problem.k is not None and 0 < problem.k < n:
+            ceiling = math.sqrt(ceiling_squared(n, problem.k))
+        while self.left > 0 and more > 1.0005 and problem.m:
+            assert self.best is not None
+            held = self.best[1]
+            target = min(held.margin * more, ceiling)
+            self.say(f"d={task.d} n={n}: margin {held.margin:.4g}, asking for {target:.4g}")
+            asked, at = replace(task, margin=target), time.monotonic()
+            warm = decode(held.documents, task.dtype)
+            found = _optimize(asked, problem, (seed,), self.deadline, None, warm, 0.25)
+            witness = self._verified(problem, found.documents, found.queries, seed, target) if found.solved else None
+            stopped = "solved" if witness else "refused" if found.solved else found.stopped
+            seconds = round(time.monotonic() - at, 4)
+            margin = witness.margin if witness else None
+            self.tried.append(Tried(n, witness is not None, (seed,), seconds, stopped, found.steps, margin, target))
+            if witness is not None:
+                self.best = (n, witness)
+            else:
+                more, seed = 1 + (more - 1) / 2, seed + 1
 
     def _batches(self, problem: Problem, seeds: Sequence[int]) -> list[tuple[int, ...]]:
         """Seeds side by side where they fit into one chunk; else one after another."""
@@ -321,23 +359,23 @@ class Search:
         if task.solver not in OPTIMIZERS:
             built = BUILDERS[task.solver](problem, task.d, task.dtype, batch[0])
             return (None, batch, 0, "none") if built is None else ((built.documents, built.queries), batch, 0, "built")
-        found = _optimize(task, problem, batch, self.deadline)
+        found = _optimize(task, problem, batch, self.deadline, self.peers)
         arrays = (found.documents, found.queries) if found.solved else None
         return arrays, (found.seed,) if found.solved else batch, found.steps, found.stopped
 
-    def _verified(self, problem: Problem, v: Any, u: Any, seed: int) -> Witness | None:
-        """The witness of these arrays as stored, if its check accepts it."""
-        task = self.task
+    def _verified(self, problem: Problem, v: Any, u: Any, seed: int, asked: float | None = None) -> Witness | None:
+        """The witness of these arrays as stored, if its check accepts it, with the margin asked for."""
+        task, least = self.task, float(self.task.margin if asked is None else asked)
         documents = encode(v, task.dtype, together=True)
         queries = None if u is None else encode(_all_rows(problem, np.asarray(u), task), task.dtype, together=False)
         found = {"solver": task.solver, "seed": seed, "start": _START[task.solver], "budget_s": task.budget_s}
         held = Witness(problem.name, task.dtype, documents, queries, 0.0, found)
         try:
-            margin = witnesses.check(replace(held, margin=float(task.margin)), task.qrels).margin
+            margin = witnesses.check(replace(held, margin=least), task.qrels).margin
         except CertificateError:
             return None
         margin = _down(margin) if math.isfinite(margin) else 0.0
-        return replace(held, margin=max(margin, float(task.margin)), found={**found, "provenance": provenance()})
+        return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
 
 
 _START = {
@@ -369,7 +407,15 @@ def _warm_up() -> None:
     import limitbench.capacity.paper  # noqa: F401
 
 
-def _optimize(task: Task, problem: Problem, batch: tuple[int, ...], deadline: float) -> Any:
+def _optimize(
+    task: Task,
+    problem: Problem,
+    batch: tuple[int, ...],
+    deadline: float,
+    peers: Any,
+    warm: Any = None,
+    heat: float = 0.0,
+) -> Any:
     import torch
 
     from limitbench.capacity.anneal import Annealer, arithmetic, release
@@ -384,8 +430,11 @@ def _optimize(task: Task, problem: Problem, batch: tuple[int, ...], deadline: fl
             return InfoNCE(problem, task.d, dtype=task.dtype, device=task.device, chunk=chunk).attempt(
                 batch, deadline=deadline
             )
-        solver = Annealer(problem, task.d, margin=task.margin, dtype=task.dtype, device=task.device, chunk=chunk)
-        return solver.attempt(batch, deadline=deadline)
+        options = {"margin": task.margin, "dtype": task.dtype, "device": task.device, "chunk": chunk}
+        if peers is not None:
+            return peers.attempt(problem, task.d, batch, deadline=deadline, **options)
+        solver = Annealer(problem, task.d, **options)  # type: ignore[arg-type]
+        return solver.attempt(batch, deadline=deadline, warm=warm, heat=heat)
 
     threads = torch.get_num_threads()
     few = problem.m * problem.n < 200_000  # not worth waking a second thread for

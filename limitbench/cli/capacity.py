@@ -36,7 +36,9 @@ def capacity(
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(help="Seeds tried before a corpus counts as not solved.")] = 4,
     budget: Annotated[str, typer.Option(help="Wall time of search per dimension: 60s, 5m, 1h.")] = "60s",
-    margin: Annotated[float, typer.Option(help="Half-gap on unit vectors to reach.")] = 0.0,
+    margin: Annotated[
+        str, typer.Option(help="Half-gap on unit vectors to reach, or max: the largest found at given cells.")
+    ] = "0",
     dtype: Annotated[str, typer.Option(help="Of the stored vectors: fp64, fp32, bf16, fp16, int8 or binary.")] = "fp32",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     at: Annotated[
@@ -66,7 +68,8 @@ def capacity(
     where = _device(device)
     names = list(SOLVERS) if solver == "all" else [solver]
     common = {
-        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "margin": margin, "device": where,
+        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "device": where,
+        "margin": 0.0 if margin == "max" else _number(margin), "maximise": margin == "max",
     }  # fmt: skip
     tasks: list[Task] = []
     for name in names:
@@ -105,6 +108,9 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
 
     if jobs < 1:
         raise InputError(f"found --jobs {jobs}, expected at least 1")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        yield from _shared(tasks, records, fresh)
+        return
     held = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
     if jobs > 1:
         yield from pooled(tasks, held, records, jobs)
@@ -112,6 +118,22 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
     with status_line() as progress:
         for i, task in enumerate(tasks):
             yield held[i] or records.write(Search(task, progress).run())
+
+
+def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[dict[str, Any]]:
+    """Under torchrun: all processes solve each task together; the first writes, and yields, the records."""
+    from limitbench.capacity import Search
+    from limitbench.capacity.distributed import Processes
+
+    with Processes(tasks[0].device if tasks else "cpu") as peers:
+        held = [None if fresh else records.find(task) for task in tasks]
+        peers.meet()
+        for task, record in zip(tasks, held, strict=True):
+            result = None if record else Search(task, peers=peers).run()
+            if peers.rank == 0:
+                yield record or records.write(result)  # type: ignore[arg-type]
+    if peers.rank != 0:
+        raise typer.Exit
 
 
 def _line(shown: dict[str, Any], kind: str) -> str:
@@ -187,6 +209,13 @@ def _seconds(text: str) -> float:
         return float(number) * units[unit]
     except ValueError:
         raise SpecError(f"found --budget {text}, expected a time such as 60s, 5m or 1h") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SpecError(f"found --margin {text}, expected a half-gap such as 0.1, or max") from None
 
 
 def _part(tasks: list[Task], shard: str) -> list[Task]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from limitbench.capacity.law import Law, fit, published
+from limitbench.capacity.search import OPTIMIZERS
 from limitbench.errors import InputError, MissingExtra
 from limitbench.files import atomic_write
 from limitbench.theory import design
@@ -21,6 +22,7 @@ _COLOURS = {
     "anneal": "#0072B2", "paper": "#D55E00", "published": "#000000", "cyclic": "#009E73", "random-sign": "#CC79A7",
     "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
 }  # fmt: skip
+_ENOUGH = 8  # dimensions that a cubic of our own is fitted to
 _FORMATS = ("svg", "png", "pdf")
 
 
@@ -63,12 +65,12 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
     reached: dict[str, dict[int, int]] = {}
     for record in records:
         point = record.get("point") or _as_point(record)
-        if record["key"]["qrels"] or point["k"] != k or record["key"]["margin"] < margin or not point["solved_n"]:
+        if record["key"]["qrels"] or point["k"] != k or (point["margin"] or 0.0) < margin or not point["solved_n"]:
             continue
         at = reached.setdefault(point["solver"], {})
         at[point["d"]] = max(at.get(point["d"], 0), point["solved_n"])
     laws = {"published": fit(published())} if k == 2 else {}
-    laws |= {name: fit(reached[name]) for name in ("anneal", "paper") if len(reached.get(name, {})) >= 5}
+    laws |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
     dimensions = sorted({d for at in reached.values() for d in at} | (set(published()) if k == 2 else set()))
     impossible = {}
     for d in dimensions:
@@ -104,53 +106,53 @@ def draw(shown: Frontier, out: Path) -> None:
 
 
 def _draw_on(axes: Any, shown: Frontier) -> None:
-    far = max([*(d for at in shown.reached.values() for d in at), *(published() if shown.k == 2 else ()), 8])
+    highest = max(
+        [
+            *(n for at in shown.reached.values() for n in at.values()),
+            *(published().values() if shown.k == 2 else ()),
+            10,
+        ]
+    )
     for name, law in shown.laws.items():
-        _draw_law(axes, name, law, far)
+        _draw_law(axes, name, law)
     if shown.k == 2:
         table = published()
-        axes.plot(list(table), list(table.values()), "k.", ms=5, label="the paper's Table 6 (published)")
+        axes.plot(list(table), list(table.values()), "k.", ms=5, label="the paper's Table 6 (published, any margin)")
     for name, at in shown.reached.items():
-        d = sorted(at)
-        kind = "constructed" if name not in ("anneal", "paper") else "measured"
-        axes.plot(d, [at[x] for x in d], marker="o" if kind == "measured" else "s", ms=4, lw=1, color=_COLOURS[name],
-                  ls="-" if kind == "measured" else "none", mfc=_COLOURS[name] if kind == "measured" else "white",
+        kind = "measured" if name in OPTIMIZERS else "constructed"
+        axes.plot(sorted(at), [at[d] for d in sorted(at)], marker="o" if kind == "measured" else "s", ms=5, ls="none",
+                  color=_COLOURS[name], mfc=_COLOURS[name] if kind == "measured" else "none",
                   label=f"{name} ({kind}, verified)")  # fmt: skip
-    top = axes.get_ylim()[1]
+    top = 3 * highest
     if shown.impossible:
+        top = max(top, 1000 * min(shown.impossible.values()))
         d = sorted(shown.impossible)
-        ceiling = max(top, 2 * max(shown.impossible.values()))
-        axes.fill_between(d, [shown.impossible[x] for x in d], ceiling, color="#bbbbbb", alpha=0.5,
-                          lw=0, label=f"proved impossible{f' at half-gap {shown.margin:g}' if shown.margin else ''}")  # fmt: skip
-    axes.set(yscale="log", xlabel="dimension d", ylabel="documents n", ylim=(shown.k, None))
+        at_gap = f" at half-gap {shown.margin:g}" if shown.margin else ""
+        axes.fill_between(d, [shown.impossible[x] for x in d], max(top, 2 * max(shown.impossible.values())), color="#bbbbbb",
+                          alpha=0.5, lw=0, label=f"proved impossible{at_gap}")  # fmt: skip
+    axes.set(yscale="log", xlabel="dimension d", ylabel="documents n", ylim=(shown.k, top))
     axes.axvline(2 * shown.k, color="#777777", lw=0.8, ls=":")
-    axes.annotate(f"2k = {2 * shown.k}: geometry allows every n", (2 * shown.k, shown.k * 1.2), rotation=90, fontsize=8,
-                  color="#555555",
-                  xytext=(3, 0), textcoords="offset points", va="bottom")  # fmt: skip
+    note = f"from 2k = {2 * shown.k} on, exact numbers carry every n"
+    axes.annotate(note, (2 * shown.k, 0.98), xycoords=("data", "axes fraction"), rotation=90, fontsize=8, color="#555555",
+                  xytext=(-3, 0), textcoords="offset points", ha="right", va="top")  # fmt: skip
     gap = f", half-gap at least {shown.margin:g}" if shown.margin else ", any margin"
     axes.set_title(f"All {shown.k}-subsets of n documents in d dimensions{gap}", loc="left")
     axes.grid(alpha=0.25, which="both", lw=0.5)
     axes.legend(fontsize=8, loc="lower right")
 
 
-def _draw_law(axes: Any, name: str, law: Law, far: int) -> None:
-    colour = _COLOURS[name]
-    inside = np.linspace(law.d.min(), law.d.max(), 200)
-    fitted, low, high = law.at(inside)
-    axes.plot(inside, _positive(fitted), color=colour, lw=0.8)
-    axes.fill_between(inside, _positive(low), _positive(high), color=colour, alpha=0.15, lw=0)
-    if law.d.max() < far:
-        beyond = np.linspace(law.d.max(), far, 100)
-        fitted, low, high = law.at(beyond)
-        axes.plot(
-            beyond,
-            _positive(fitted),
-            color=colour,
-            lw=0.8,
-            ls="--",
-            label=f"{name}: its cubic, extrapolated (empirical)",
+def _draw_law(axes: Any, name: str, law: Law) -> None:
+    """The fit with its 95 % band; dashed for half its range beyond the data."""
+    first, last = float(law.d.min()), float(law.d.max())
+    for low_d, high_d, style in ((first, last, "-"), (last, last + (last - first) / 2, "--")):
+        d = np.linspace(low_d, high_d, 200)
+        fitted, low, high = law.at(d)
+        dashed = style == "--"
+        label = f"{name}: cubic extrapolated (empirical)" if dashed else f"{name}: cubic fit, 95 % band"
+        axes.plot(d, _positive(fitted), color=_COLOURS[name], lw=0.8, ls=style, label=label)
+        axes.fill_between(
+            d, _positive(low), _positive(high), color=_COLOURS[name], alpha=0.08 if dashed else 0.15, lw=0
         )
-        axes.fill_between(beyond, _positive(low), _positive(high), color=colour, alpha=0.08, lw=0)
 
 
 def _positive(values: Any) -> Any:
