@@ -1,9 +1,10 @@
 """What moves critical-n: each part of the solver left out or changed, with equal restarts and fresh seeds.
 
     python examples/ablation.py results/ablation.json
+    python examples/ablation.py results/ablation-hard.json --cells 4:70,5:110,6:180 --limit 20 --only anneal,re-query,spread
 
-Every variant gets the same cells and the same four fresh seeds, one thread, at most 8 s a run. A cell says how many of four seeds
-solved it, and the median seconds of a run, solved or not.
+Every variant gets the same cells and the same four fresh seeds, one thread, and the same limit of seconds a run. A cell says how many
+of four seeds solved it, and the median seconds of a run, solved or not.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from limitbench.capacity.anneal import DEFAULT, Annealer, Setting, arithmetic
 from limitbench.capacity.paper import PAPER, InfoNCE
 from limitbench.provenance import provenance
 
-CELLS = ((4, 10), (4, 40), (6, 28), (6, 100), (8, 45), (8, 160), (12, 80))
+CELLS = "4:10,4:40,6:28,6:100,8:45,8:160,12:80"
 SEEDS = (7001, 7002, 7003, 7004)
 VARIANTS: dict[str, Any] = {
     "paper, T = 0.1 (as published)": PAPER,
@@ -46,11 +47,11 @@ VARIANTS: dict[str, Any] = {
 }
 
 
-def run(problem: Problem, d: int, variant: Any, seed: int) -> tuple[bool, float]:
+def run(problem: Problem, d: int, variant: Any, seed: int, limit: float) -> tuple[bool, float]:
     """Whether this variant solves the problem with this seed, and its seconds."""
     start = time.perf_counter()
     with arithmetic():
-        deadline = time.monotonic() + 8
+        deadline = time.monotonic() + limit
         if variant == "warm":
             small = Annealer(Problem.all_subsets(int(0.8 * problem.n), 2), d).attempt([seed], deadline=deadline)
             found = Annealer(problem, d).attempt([seed], deadline=deadline, warm=small.documents, heat=0.3)
@@ -65,15 +66,20 @@ def main() -> None:
     """Run and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
+    parser.add_argument("--cells", default=CELLS)
+    parser.add_argument("--limit", type=float, default=8.0, help="seconds a run")
+    parser.add_argument("--only", default="", help="variants whose name holds one of these words")
     options = parser.parse_args()
+    cells = [(int(d), int(n)) for d, n in (cell.split(":") for cell in options.cells.split(","))]
+    chosen = {name: v for name, v in VARIANTS.items() if any(word in name for word in options.only.split(","))}
     torch.set_num_threads(1)
     rows = []
-    print("| variant | " + " | ".join(f"({d}, {n})" for d, n in CELLS) + " |\n| --- |" + " ---: |" * len(CELLS))
-    for name, variant in VARIANTS.items():
+    print("| variant | " + " | ".join(f"({d}, {n})" for d, n in cells) + " |\n| --- |" + " ---: |" * len(cells))
+    for name, variant in chosen.items():
         shown = []
-        for d, n in CELLS:
+        for d, n in cells:
             problem = Problem.all_subsets(n, 2)
-            runs = [run(problem, d, variant, seed) for seed in SEEDS]
+            runs = [run(problem, d, variant, seed, options.limit) for seed in SEEDS]
             solved, seconds = sum(s for s, _ in runs), statistics.median(t for _, t in runs)
             rows.append(
                 {
@@ -88,7 +94,10 @@ def main() -> None:
             shown.append(f"{solved}/4, {seconds:.1f} s")
         print(f"| {name} | " + " | ".join(shown) + " |", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps({"seeds": SEEDS, "rows": rows, "provenance": provenance()}, indent=1) + "\n")
+    options.out.write_text(
+        json.dumps({"seeds": SEEDS, "limit_s": options.limit, "rows": rows, "provenance": provenance()}, indent=1)
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -18,14 +18,17 @@ from limitbench.provenance import provenance
 
 
 def smallest(n: int, gamma: float, budget: float) -> dict[str, object]:
-    """The smallest d solved by annealing, or by the simplex, going down from the first that is; and the proved bound."""
+    """The smallest d solved by annealing, going down from the first that is; the simplex where none is. And the proved bound."""
     proved = (design(n, 2, None, "real", gamma).greatest_insufficient_dim or 0) + 1
     best = None
     d = proved
-    while best is None:  # upward in growing strides to a first success
+    while best is None and d < n - 1:  # upward in growing strides to a first success
         found = Search(Task(d, 2, n=n, margin=gamma, budget_s=budget)).run()
         best = (d, found.margin, "anneal") if found.solved_n else None
         d = d if best else max(d + 1, int(d * 1.25))
+    if best is None:
+        found = Search(Task(n - 1, 2, "simplex", n=n, margin=gamma, budget_s=budget)).run()
+        best = (n - 1, found.margin, "simplex")
     misses = 0
     d = best[0] - 1
     while d >= proved and misses < 2:  # downward, until two in a row are not solved

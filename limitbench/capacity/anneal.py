@@ -125,12 +125,22 @@ def rounder(dtype: str) -> Callable[[Tensor, bool], Tensor]:
 
 
 def adam(
-    x: Tensor, grad: Tensor, m: Tensor, v: Tensor, *, rate: float, b1: float, b2: float, t: int, move: Tensor
+    x: Tensor,
+    grad: Tensor,
+    m: Tensor,
+    v: Tensor,
+    *,
+    rate: float,
+    b1: float,
+    b2: float,
+    t: int,
+    move: Tensor,
+    eps: float = 1e-12,
 ) -> None:
     """One step of Adam in place, and back to the sphere; `move` (S, 1, 1) is 0 for a frozen seed."""
     m.lerp_(grad, 1 - b1)
     v.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-    step = m / (v.sqrt().mul_(1 / math.sqrt(1 - b2**t)).add_(1e-12))
+    step = m / (v.sqrt().mul_(1 / math.sqrt(1 - b2**t)).add_(eps))
     x.sub_(step.mul_(move), alpha=rate / (1 - b1**t))
     x.div_(x.norm(dim=-1, keepdim=True).clamp_min_(1e-30))
 
@@ -160,6 +170,7 @@ class Annealer:
         self.device = torch.device(device)
         self.dtype = torch.float64 if dtype == "fp64" else torch.float32
         self.rounded = rounder(dtype)
+        self.scored = self.rounded if dtype in ("fp32", "fp64", "binary") else self._to_unit_ball
         self.gap = 2 * margin
         self.strict = self.gap + 4 * torch.finfo(self.dtype).eps  # scores of this dtype are no finer
         self.chunk = chunk or (400_000 if self.device.type == "cpu" else 64_000_000)
@@ -172,6 +183,13 @@ class Annealer:
             self.repeats = torch.where(torch.from_numpy(problem.weight[rows]), 0.0, math.inf).to(
                 self.device, self.dtype
             )
+
+    def _to_unit_ball(self, x: Tensor, together: bool) -> Tensor:
+        """Rounded vectors, scaled so that the longest document, and every query, has length 1 again: no order changes."""
+        x = self.rounded(x, together)
+        length = x.norm(dim=-1, keepdim=True)
+        out: Tensor = x / (length.amax(1, keepdim=True) if together else length).clamp_min_(1e-30)
+        return out
 
     # ----------------------------------------------------------------------------------------------------------- starts
 
@@ -212,7 +230,7 @@ class Annealer:
 
     def gaps(self, u: Tensor, v: Tensor) -> Tensor:
         """min relevant - max other of every row, (S, m), of the rounded vectors."""
-        u, vt = self.rounded(u, False), self.rounded(v, True).transpose(1, 2)
+        u, vt = self.scored(u, False), self.scored(v, True).transpose(1, 2)
         out = torch.empty(u.shape[:2], device=u.device, dtype=u.dtype)
         for part in self._chunks(self.m, len(u)):
             s = u[:, part] @ vt
@@ -228,7 +246,7 @@ class Annealer:
 
         Rounding counts as the identity here (straight through).
         """
-        u, v = self.rounded(u, False), self.rounded(v, True)
+        u, v = self.scored(u, False), self.scored(v, True)
         vt = v.transpose(1, 2)
         gu, gv = torch.empty_like(u), torch.zeros_like(v)
         worst = torch.full((len(u),), math.inf, device=u.device, dtype=u.dtype)
@@ -370,7 +388,7 @@ class Annealer:
         going = torch.full((1,), 0.0 if over else 1.0, device=v.device, dtype=gaps.dtype)
         shared = self.peers.least(torch.cat([gaps.amin(1) if self.m else inf, going]))
         counts = torch.cat([active.sum()[None], (gaps <= self.gap).sum(1)])
-        extra = [gaps.flatten(), self.rounded(v, True).flatten()] if due else []
+        extra = [gaps.flatten(), self.scored(v, True).flatten()] if due else []
         seen = to_host(torch.cat([x.double() for x in (shared, counts, *extra)]))
         head, rest = seen[: 2 * s + 2], seen[2 * s + 2 :]
         held = (
@@ -399,7 +417,7 @@ class Annealer:
         """Whether every row is strict in float64 too."""
         if self.dtype == torch.float64 or self.device.type == "mps":
             return True
-        rounded = self.rounded(u[None], False).double(), self.rounded(v[None], True).double()
+        rounded = self.scored(u[None], False).double(), self.scored(v[None], True).double()
         least = torch.full((1,), math.inf, device=u.device, dtype=torch.float64)
         vt = rounded[1].transpose(1, 2)
         for part in self._chunks(self.m, 2):

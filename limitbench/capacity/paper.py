@@ -91,8 +91,8 @@ class InfoNCE:
                 best = torch.where(fell, loss, best)
                 stale = torch.where(fell, torch.zeros_like(stale), stale + 1)
                 move = (stale < rule.patience).to(v.dtype)[:, None, None]
-                adam(u, gu, mu, su, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move)
-                adam(v, gv, mv, sv, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move)
+                adam(u, gu, mu, su, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
+                adam(v, gv, mv, sv, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
         raise AssertionError("unreachable: the last step returns")
 
     def _random_queries(self, seeds: Sequence[int]) -> Tensor:

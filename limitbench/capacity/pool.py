@@ -6,11 +6,13 @@ import multiprocessing
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 from limitbench.capacity.records import Records
 from limitbench.capacity.search import OPTIMIZERS, Search, Task
+from limitbench.errors import OutOfMemory
 
 
 def pooled(
@@ -28,6 +30,10 @@ def pooled(
             try:
                 for i in range(len(tasks)):
                     yield held[i] or waiting[i].result()
+            except BrokenProcessPool:
+                raise OutOfMemory(
+                    "a process of the pool died, as it does when memory runs out; choose fewer --jobs"
+                ) from None
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise

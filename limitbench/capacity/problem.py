@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +15,16 @@ from limitbench.relevance import Qrels
 
 IntArray = npt.NDArray[np.int64]
 _MOST_ENTRIES = 2_000_000_000  # of the relevance lists, 8 bytes each
+
+
+def subsets(n: int, k: int) -> int:
+    """C(n, k), or a number above 2^63 where it is above that: enough to say that it is too large."""
+    out = 1
+    for i in range(min(k, n - k)):
+        out = out * (n - i) // (i + 1)
+        if out >> 63:
+            break
+    return out
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,10 +51,10 @@ class Problem:
         name = {"n": n, "k": k}
         if k == n:  # one query that asks for everything: nothing to order
             return cls(n, np.empty((0, k), np.int64), None, name, k)
-        m = math.comb(n, k)
+        m = subsets(n, k)
         if m * k > _MOST_ENTRIES:
             raise InputError(
-                f"all {k}-subsets of {n} documents are {m:.3g} queries, too many to list; choose a smaller n"
+                f"all {k}-subsets of {n} documents are {m:.3g} queries or more, too many to list; choose a smaller n"
             )
         if k == 2:
             relevant = np.stack(np.triu_indices(n, 1), axis=1)

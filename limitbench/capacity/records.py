@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from limitbench.capacity import witness
 from limitbench.capacity.search import CapacityResult, Task
 from limitbench.errors import DataError
 from limitbench.files import atomic_write
@@ -31,21 +32,27 @@ class Records:
         return f"d{task.d}-{what}-{task.solver}-{task.dtype}-{digest}"
 
     def find(self, task: Task) -> dict[str, Any] | None:
-        """The finished record of this task, or None; one whose witness is gone does not count."""
+        """The finished record of this task, or None; one whose witness is gone, or another, does not count."""
         path = self.folder / f"{self.stem(task)}.json"
         if not path.exists():
             return None
         record = read(path)
-        shown = record.get("point") or record.get("cell") or {}
-        witness = shown.get("witness")
-        return record if witness is None or (self.folder / witness).exists() else None
+        name = (record.get("point") or record["cell"])["witness"]
+        if name is None:
+            return record
+        try:
+            held, digest = witness.read(self.folder / name)
+        except DataError:
+            return None
+        return record if held.digest == digest == record["witness_digest"] else None
 
     def write(self, result: CapacityResult) -> dict[str, Any]:
         """Store the witness, then the record, and return the record."""
         task, stem = result.task, self.stem(result.task)
-        name = None
+        name, digest = None, None
         if result.witness is not None:
-            name = f"{stem}.npz"
+            digest = result.witness.digest
+            name = f"{stem}-{digest[:8]}.npz"
             result.witness.write(self.folder / name)
         kind = "point" if task.n is None else "cell"
         record = {
@@ -53,11 +60,14 @@ class Records:
             "key": task.key(),
             kind: result.point(name) if kind == "point" else result.cell(name),
             "tried": [one.__dict__ | {"seeds": list(one.seeds)} for one in result.tried],
-            "witness_digest": None if result.witness is None else result.witness.digest,
+            "witness_digest": digest,
             "provenance": provenance(),
         }
         with atomic_write(self.folder / f"{stem}.json") as out:
             out.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+        for old in self.folder.glob(f"{stem}-*.npz"):
+            if old.name != name:
+                old.unlink(missing_ok=True)
         return record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -76,4 +86,7 @@ def read(path: Path) -> dict[str, Any]:
         raise DataError(path, "is not whole JSON; delete it and run its command again") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise DataError(path, f"is not a capacity record of this version ({SCHEMA}); move it elsewhere")
+    shown = record.get("point") or record.get("cell")
+    if not isinstance(record.get("key"), dict) or not isinstance(shown, dict) or "witness" not in shown:
+        raise DataError(path, "is not a whole capacity record; delete it and run its command again")
     return record

@@ -20,7 +20,7 @@ import numpy as np
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
 from limitbench.capacity.dtypes import decode, encode, require_stored
-from limitbench.capacity.problem import Problem
+from limitbench.capacity.problem import Problem, subsets
 from limitbench.capacity.witness import Witness
 from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
 from limitbench.provenance import provenance
@@ -44,6 +44,7 @@ class Status(Enum):
     NONE = "Nothing was solved; that proves nothing."
     SOLVED = "This relevance matrix was solved and verified."
     UNSOLVED = "This relevance matrix was tried with every seed and not solved, which proves nothing."
+    TOO_LARGE = "This relevance matrix does not fit into memory; it was not tried."
     CUT = "The time ran out before every seed was tried; that proves nothing."
 
 
@@ -70,11 +71,11 @@ class Task:
         if self.solver not in SOLVERS:
             raise UnknownName("solver", self.solver, (*SOLVERS, "all"))
         require_stored(self.dtype)
-        if not self.budget_s > 0:
-            raise InputError(f"found a budget of {self.budget_s:g} s, expected more than 0, such as 60s")
-        if self.seeds < 1 or self.seed < 0:
+        if not 0 < self.budget_s < math.inf:
+            raise InputError(f"found a budget of {self.budget_s:g} s, expected more than 0 and an end, such as 60s")
+        if self.seeds < 1 or self.seed < 0 or self.seed + self.seeds > 2**62:
             raise InputError(
-                f"found seed = {self.seed}, seeds = {self.seeds}; expected a seed >= 0 and at least 1 of them"
+                f"found seed = {self.seed}, seeds = {self.seeds}; expected a seed from 0 to 2^62, and at least 1"
             )
         if not 0 <= self.margin <= 1:
             raise InputError(f"found margin = {self.margin:g}, expected a half-gap on unit vectors, from 0 to 1")
@@ -176,7 +177,7 @@ class Search:
         if task.solver in OPTIMIZERS:
             _warm_up()
         self.start = time.monotonic()
-        self.deadline = self.start + task.budget_s
+        self.deadline = self.until = self.start + task.budget_s
         self.tried: list[Tried] = []
         self.best: tuple[int, Witness] | None = None
 
@@ -193,7 +194,9 @@ class Search:
             solved = self.solve(n)
             if solved and task.maximise:
                 self._raise_margin(n)
-            cut = self.tried[-1].stopped in ("deadline", "memory")
+            cut = self.tried[-1].stopped == "deadline"
+            if self.tried[-1].stopped == "memory":
+                return self._result(Status.TOO_LARGE)
             return self._result(Status.SOLVED if solved else Status.CUT if cut else Status.UNSOLVED)
         assert task.k is not None
         proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
@@ -206,7 +209,7 @@ class Search:
 
     def _result(self, status: Status) -> CapacityResult:
         solved = self.best[0] if self.best else None
-        failed = min((t.n for t in self.tried if not t.solved and t.n > (solved or 0)), default=None)
+        failed = min((t.n for t in self.tried if not t.solved and t.seeds and t.n > (solved or 0)), default=None)
         seconds = time.monotonic() - self.start
         margin = self.best[1].margin if self.best else None
         margin = margin if margin is not None and math.isfinite(margin) else None
@@ -216,30 +219,51 @@ class Search:
     # ------------------------------------------------------------------------------------------------------------ searches
 
     def _stretch(self, least: int, most: int) -> Status:
-        """Longer and longer strides as time allows; after a failure, a third of the way back."""
-        n, low, high = min(max(2 * self.task.d, least), most), least - 1, most + 1
+        """Longer and longer strides as time allows; after a failure, a third of the way back.
+
+        A search costs about n^(k + 1.5), so the strides of larger k are shorter.
+        """
+        assert self.task.k is not None
+        power = 1 / (self.task.k + 1.5)
+        n, low, high = self._first(least, most), least - 1, most + 1
         while True:
             at = time.monotonic()
             if self.solve(n):
                 low = n
             else:
                 high = min(high, n)
-                if self.tried[-1].stopped == "memory":
+                if self.tried[-1].stopped == "memory" and self.best:
                     return Status.MEMORY
+                if self.tried[-1].stopped == "deadline" and self.left <= 0:
+                    return Status.BUDGET if self.best else Status.NONE
             took = max(time.monotonic() - at, 1e-3)
             if low >= most:
                 return Status.PROVED
             if high - low <= 1:
-                return Status.BRACKETED if self.best else Status.NONE
+                return self._ended(high)
             if self.left <= 0:
                 return Status.BUDGET if self.best else Status.NONE
             if high > most:
                 room = 0.55 * self.left / took
-                n = min(most, max(low + 1, int(low * min(1.6, room ** (1 / 3.5)))))
                 if room < 1:
                     return Status.BUDGET
+                n = min(most, max(low + 1, int(low * min(5.2, room) ** power)))
             else:
                 n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
+
+    def _ended(self, high: int) -> Status:
+        """The status where every corpus below `high` is solved, and `high` is not: was it tried to the end?"""
+        if self.best is None:
+            return Status.NONE
+        stopped = next((t.stopped for t in reversed(self.tried) if t.n == high), "schedule")
+        return {"deadline": Status.BUDGET, "memory": Status.MEMORY}.get(stopped, Status.BRACKETED)
+
+    def _first(self, least: int, most: int) -> int:
+        """Where to begin: 2d documents, or fewer where that is a large problem already."""
+        n, k = min(max(2 * self.task.d, least), most), self.task.k or 1
+        while n > least and subsets(n, k) * n > 1_000_000:
+            n = max(least, int(n * 0.9))
+        return n
 
     def _gallop(self, least: int, most: int) -> Status:
         """The paper's search: gallop up (or down), bisection, and a sweep from 4 below to 5 above."""
@@ -271,9 +295,7 @@ class Search:
         for n in range(max(least, low - 4), low + 6):
             if self.left > 0:
                 holds(n)
-        if self.left <= 0:
-            return Status.BUDGET if self.best else Status.NONE
-        return Status.BRACKETED if self.best else Status.NONE
+        return Status.BUDGET if self.left <= 0 and self.best else self._ended(high)
 
     def _range(self, least: int, most: int) -> Status:
         """The largest corpus of a construction: by doubling, then by bisection."""
@@ -289,29 +311,42 @@ class Search:
             n = max(n, low + 1)
         if high - low > 1:
             return Status.BUDGET if self.best else Status.NONE
-        return Status.PROVED if low >= most else Status.BUILT if self.best else Status.NONE
+        if low >= most:
+            return Status.PROVED
+        ended = self._ended(high)
+        certain = ended == Status.BRACKETED and self.task.solver not in _RANDOM
+        return Status.BUILT if certain else ended
 
     # ------------------------------------------------------------------------------------------------------------- attempts
 
     def solve(self, n: int) -> bool:
         """Whether some seed solves n documents, verified; the witness is kept if it is the largest."""
         task, at = self.task, time.monotonic()
+        given = task.n is not None or task.qrels is not None
+        # while nothing is solved, one size may not take all the time
+        self.until = self.deadline if self.best or given else at + self.left / 3
         seeds = tuple(range(task.seed, task.seed + task.seeds))
         self.say(f"d={task.d} k={task.k} {task.solver}: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
-        if _too_large(task, n):
+        if self.peers is None and _too_large(task, n):
             self.tried.append(Tried(n, False, (), 0.0, "memory"))
             return False
         problem = task.problem(n)
         found, used, steps, stopped = None, [], 0, "schedule"
-        for batch in self._batches(problem, seeds):
+        waiting = list(self._batches(problem, seeds))
+        while waiting:
+            batch = waiting.pop(0)
             arrays, tried, took, stopped = self._attempt(problem, batch)
             used += list(tried)
             steps = max(steps, took)
             if arrays is not None:
                 found = self._verified(problem, *arrays, used[-1])
                 stopped = "solved" if found else "refused"
-            if found or stopped in ("deadline", "none") or (self.peers is None and self.left <= 0):
+                if found is None and len(batch) > 1:  # the others of the batch were not seen to their end
+                    waiting = [(seed,) for seed in batch if seed not in tried] + waiting
+            if found or stopped in ("deadline", "none") or (self.peers is None and time.monotonic() > self.until):
                 break
+        if found is None and stopped in ("schedule", "refused") and waiting:
+            stopped = "deadline"
         seconds = time.monotonic() - at
         margin = found.margin if found else None
         self.tried.append(Tried(n, found is not None, tuple(used), round(seconds, 4), stopped, steps, margin))
@@ -346,7 +381,7 @@ class Search:
     def _batches(self, problem: Problem, seeds: Sequence[int]) -> list[tuple[int, ...]]:
         """Seeds side by side where they fit into one chunk; else one after another."""
         if self.task.solver not in OPTIMIZERS:
-            return [(seed,) for seed in seeds]
+            return [(seed,) for seed in (seeds if self.task.solver in _RANDOM else seeds[:1])]
         room = 100_000 if self.task.device == "cpu" else 64_000_000
         width = max(1, min(len(seeds), room // max(1, problem.m * problem.n)))
         return [tuple(seeds[i : i + width]) for i in range(0, len(seeds), width)]
@@ -359,7 +394,7 @@ class Search:
         if task.solver not in OPTIMIZERS:
             built = BUILDERS[task.solver](problem, task.d, task.dtype, batch[0])
             return (None, batch, 0, "none") if built is None else ((built.documents, built.queries), batch, 0, "built")
-        found = _optimize(task, problem, batch, self.deadline, self.peers)
+        found = _optimize(task, problem, batch, self.until, self.peers)
         arrays = (found.documents, found.queries) if found.solved else None
         return arrays, (found.seed,) if found.solved else batch, found.steps, found.stopped
 
@@ -378,6 +413,7 @@ class Search:
         return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
 
 
+_RANDOM = ("random-sign", "gaussian")  # constructions that another seed may build better
 _START = {
     "anneal": "seeded random documents", "paper": "seeded random documents and queries",
     **dict.fromkeys(BUILDERS, "construction"),
@@ -443,7 +479,7 @@ def _optimize(
             torch.set_num_threads(1)
         return run(None)
     except (MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not _is_out_of_memory(error) or peers is not None:  # processes that part would wait for each other for ever
             raise
         release(task.device)
     finally:
@@ -473,7 +509,7 @@ def _too_large(task: Task, n: int) -> bool:
     """Whether the arrays of one seed would take more than most of the memory that is free."""
     if task.qrels is not None or task.k is None:
         return False
-    m = math.comb(n, task.k)
+    m = subsets(n, task.k)
     if task.solver in ("random-sign", "polynomial") and task.k == 2:
         needed = n * task.d * 16 + n * n * 24 + m * 16
     else:

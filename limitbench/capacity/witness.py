@@ -15,7 +15,9 @@ import hashlib
 import io
 import json
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.capacity.dtypes import Floats, decode
-from limitbench.capacity.problem import Problem
+from limitbench.capacity.problem import Problem, subsets
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.files import atomic_write
 from limitbench.relevance import Qrels
@@ -34,7 +36,11 @@ from limitbench.relevance import Qrels
 SCHEMA = "limitbench.witness.v1"
 _CHUNK = 4_000_000  # scores at a time
 _PACKED = 4_000_000  # bytes; larger arrays of random bits are written as they are
-_LARGEST = 1e100  # of a coordinate; scores and their squares then stay within float64
+_LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
+_BROKEN = (
+    ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, NotImplementedError, MemoryError, RuntimeError,
+    struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile,
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +63,28 @@ class Witness:
         """The dimension."""
         return int(self.documents.shape[1])
 
+    def header(self) -> dict[str, Any]:
+        """What the file says beside the arrays, all but the digest."""
+        return {
+            "schema": SCHEMA, "matrix": dict(self.matrix), "d": self.d, "dtype": self.dtype, "margin": self.margin,
+            "queries": "sums of documents" if self.queries is None else "stored", **self.found,
+        }  # fmt: skip
+
     @property
     def digest(self) -> str:
-        """sha256, in hex, of the claim and the arrays."""
-        claim = {"matrix": dict(self.matrix), "dtype": self.dtype, "margin": self.margin}
-        state = hashlib.sha256(f"{SCHEMA} {json.dumps(claim, sort_keys=True)}\n".encode())
+        """sha256, in hex, of the header and the arrays."""
+        state = hashlib.sha256(json.dumps(self.header(), sort_keys=True).encode() + b"\n")
         for array in (self.documents, self.queries):
             state.update(b"none" if array is None else f"{array.dtype.str} {array.shape}\n".encode() + array.tobytes())
         return state.hexdigest()
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        header = {
-            "schema": SCHEMA, "matrix": dict(self.matrix), "d": self.d, "dtype": self.dtype, "margin": self.margin,
-            "queries": "sums of documents" if self.queries is None else "stored", "digest": self.digest, **self.found,
-        }  # fmt: skip
         arrays = {"documents": self.documents} | ({} if self.queries is None else {"queries": self.queries})
         with atomic_write(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(zipfile.ZipInfo("header.json"), json.dumps(header, indent=1))
+            archive.writestr(
+                zipfile.ZipInfo("header.json"), json.dumps({**self.header(), "digest": self.digest}, indent=1)
+            )
             for name, array in arrays.items():
                 held = io.BytesIO()
                 np.lib.format.write_array(held, np.ascontiguousarray(array), allow_pickle=False)
@@ -100,8 +110,8 @@ def is_witness(path: Path) -> bool:
         return False
 
 
-def read(path: Path) -> tuple[Witness, dict[str, Any]]:
-    """The witness in a file, and its header. Raises `DataError` where it is broken."""
+def read(path: Path) -> tuple[Witness, str]:
+    """The witness in a file, and the digest that the file gives. Raises `DataError` where it is broken."""
     try:
         with zipfile.ZipFile(path) as archive:
             header = json.loads(archive.read("header.json"))
@@ -114,55 +124,82 @@ def read(path: Path) -> tuple[Witness, dict[str, Any]]:
             raise DataError(
                 path, f"has schema {header['schema']!r}, expected {SCHEMA!r}; update limitbench or the file"
             )
-        witness = Witness(
-            header["matrix"], header["dtype"], arrays["documents"], arrays.get("queries"), float(header["margin"]), {}
-        )
+        digest, _ = str(header.pop("digest")), header.pop("schema")
+        matrix, d, dtype, margin, queries = (header.pop(name) for name in ("matrix", "d", "dtype", "margin", "queries"))
+        witness = Witness(matrix, dtype, arrays["documents"], arrays.get("queries"), margin, header)
+        if not (
+            isinstance(matrix, dict) and isinstance(dtype, str) and type(margin) in (int, float) and 0 <= margin <= 1
+        ):
+            raise ValueError("matrix, dtype or margin")
+        if (
+            any(array.ndim != 2 for array in arrays.values())
+            or d != witness.d
+            or queries != witness.header()["queries"]
+        ):
+            raise ValueError("d or queries")
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror}); check the path") from None
-    except (ValueError, KeyError, TypeError, zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except _BROKEN as error:
         raise DataError(path, f"is not a witness ({error!r}); expected a file that limitbench capacity wrote") from None
-    return witness, header
+    return witness, digest
 
 
 def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
     """The margin that the arrays have. Raises `CertificateError`, saying where, unless every row is strict and the claimed
     margin holds; `InputError` where the qrels are needed and missing."""
-    problem = _problem(witness.matrix, qrels)
+    if not 0 <= witness.margin <= 1:
+        raise CertificateError(f"the claimed margin is {witness.margin}, expected 0 to 1")
     v = _finite(decode(witness.documents, witness.dtype), "documents")
-    if v.shape[0] != problem.n or v.shape[1] < 1:
-        raise CertificateError(
-            f"found {v.shape[0]} documents of {v.shape[1]} dimensions, expected {problem.n} documents"
-        )
+    n, m, k = _named(witness.matrix, qrels)
+    if v.shape[0] != n or v.shape[1] < 1:
+        raise CertificateError(f"found {v.shape[0]} documents of {v.shape[1]} dimensions, expected {n} documents")
+    if witness.queries is None:
+        if k == 2 and n > 2:  # all pairs, without listing them
+            gram, largest = _gram(v, 2)
+            return _claimed(_pairs(gram, largest), m, witness.margin)
+        return _check_sums(v, _problem(witness.matrix, qrels), witness.margin)
+    u = _finite(decode(witness.queries, witness.dtype), "queries")
+    if u.shape != (m, v.shape[1]):
+        raise CertificateError(f"found queries of shape {u.shape}, expected {(m, v.shape[1])}")
+    problem = _problem(witness.matrix, qrels)
     if problem.m == 0:
         return Checked(math.inf, 0, 0)
-    if witness.queries is None:
-        return _check_sums(v, problem, witness.margin)
-    u = _finite(decode(witness.queries, witness.dtype), "queries")
-    if problem.rows is not None and len(u) == witness.matrix.get("queries"):
-        u = u[problem.rows]
-    if u.shape != (problem.m, v.shape[1]):
-        raise CertificateError(f"found queries of shape {u.shape}, expected {(problem.m, v.shape[1])}")
-    return strict_margin(u, v, problem, witness.margin)
+    return strict_margin(u if problem.rows is None else u[problem.rows], v, problem, witness.margin)
 
 
-def _problem(matrix: Mapping[str, Any], qrels: Qrels | None) -> Problem:
+def _named(matrix: Mapping[str, Any], qrels: Qrels | None) -> tuple[int, int, int | None]:
+    """(documents, stored queries, k) of the matrix that is named, before anything is listed."""
+    if set(matrix) not in ({"n", "k"}, {"sha256", "queries", "documents"}):
+        raise CertificateError(
+            f"the matrix is not named: found {sorted(matrix)}, expected n and k, or a digest and sizes"
+        )
     if "sha256" in matrix:
         if qrels is None:
             raise InputError("this witness is about given qrels; pass them (on the command line: --qrels FOLDER|FILE)")
         if qrels.relevant.digest != matrix["sha256"]:
             raise CertificateError("the witness is about other qrels: the digests differ")
-        return Problem.of(qrels)
+        if (matrix["queries"], matrix["documents"]) != qrels.shape:
+            raise CertificateError("the witness names another number of queries or documents than its digest")
+        return qrels.n_documents, qrels.n_queries, None
     if qrels is not None:
         raise CertificateError(f"the witness is about all subsets ({dict(matrix)}), not about the qrels given")
-    n, k = matrix.get("n"), matrix.get("k")
-    if type(n) is not int or type(k) is not int:
-        raise CertificateError(f"the matrix is not named: found {dict(matrix)}")
-    return Problem.all_subsets(n, k)
+    n, k = matrix["n"], matrix["k"]
+    if type(n) is not int or type(k) is not int or not 1 <= k <= n:
+        raise CertificateError(f"the matrix is not named: found {dict(matrix)}, expected 1 <= k <= n")
+    return n, 0 if k == n else subsets(n, k), k
+
+
+def _problem(matrix: Mapping[str, Any], qrels: Qrels | None) -> Problem:
+    return Problem.of(qrels) if qrels is not None else Problem.all_subsets(matrix["n"], matrix["k"])
 
 
 def _finite(x: Floats, what: str) -> Floats:
-    if not np.isfinite(x).all() or np.abs(x).max(initial=0) > _LARGEST:
-        raise CertificateError(f"the {what} hold a number that is not finite, or above {_LARGEST:g}")
+    size = np.abs(x)
+    if not np.isfinite(x).all() or (size > _LARGEST).any() or ((size < 1 / _LARGEST) & (x != 0)).any():
+        wanted = (
+            f"0, or between {1 / _LARGEST:g} and {_LARGEST:g} in size, where products neither overflow nor underflow"
+        )
+        raise CertificateError(f"the {what} hold a number that is not {wanted}")
     return x
 
 
@@ -178,7 +215,7 @@ def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) 
         rows = slice(at, at + len(s))
         index = problem.relevant[rows]
         lengths = np.sqrt((u[rows] ** 2).sum(1)) * (1 + (d + 4) * 2.0**-53)
-        bound = relative * lengths * largest + 1e-290
+        bound = relative * lengths * largest
         low = np.take_along_axis(s, index, 1).min(1)
         np.put_along_axis(s, index, -np.inf, 1)
         gap = low - s.max(1) - 2 * bound
@@ -226,29 +263,36 @@ def _exact_margin(
     return math.sqrt(gap * gap / scale) * (1 - 1e-12)
 
 
-def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
-    """Queries that are the sums of their documents, for integer vectors: exact. All pairs in O(n^3) without listing them."""
-    top = int(np.abs(v).max(initial=0)) if np.abs(v).max(initial=0) < 2**31 else 2**31
-    if not (v == np.rint(v)).all() or top * top * v.shape[1] * (problem.degree + 1) >= 2**61:
+def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
+    """Inner products (n, n) of integer vectors, exact, and the largest squared length."""
+    top = int(min(np.abs(v).max(initial=0), 2.0**31))
+    if not (v == np.rint(v)).all() or top * top * v.shape[1] * (k + 1) >= 2**61:
         raise CertificateError("queries that are sums of documents need small integer coordinates; store the queries")
     whole = v.astype(np.int64)
     gram = whole @ whole.T
-    largest = int(gram.diagonal().max())
-    if problem.k == 2:
-        least = _pairs(gram, largest)
-    else:
-        least = math.inf
-        for at in range(0, problem.m, step := max(1, _CHUNK // problem.n)):
-            index = problem.relevant[at : at + step]
-            repeated = _repeats(index)
-            s = (gram[index] * ~repeated[..., None]).sum(1)  # (c, n)
-            squares = (np.take_along_axis(s, index, 1) * ~repeated).sum(1)  # |u|^2
-            low = np.take_along_axis(s, index, 1).min(1)
-            np.put_along_axis(s, index, np.iinfo(np.int64).min, 1)
-            least = min(least, _least(low - s.max(1), squares, largest, at))
+    return gram, int(gram.diagonal().max())
+
+
+def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
+    """Queries that are the sums of their documents, for integer vectors: exact."""
+    gram, largest = _gram(v, problem.degree)
+    least = math.inf
+    step = max(1, _CHUNK // problem.n)
+    for at in range(0, problem.m, step):
+        index = problem.relevant[at : at + step]
+        repeated = _repeats(index)
+        s = (gram[index] * ~repeated[..., None]).sum(1)  # (c, n)
+        squares = (np.take_along_axis(s, index, 1) * ~repeated).sum(1)  # |u|^2
+        low = np.take_along_axis(s, index, 1).min(1)
+        np.put_along_axis(s, index, np.iinfo(np.int64).min, 1)
+        least = min(least, _least(low - s.max(1), squares, largest, at))
+    return _claimed(least, problem.m, claimed)
+
+
+def _claimed(least: float, rows: int, claimed: float) -> Checked:
     if least < claimed:
         raise CertificateError(f"the least margin is {least:.6g}, the claim {claimed:.6g}")
-    return Checked(least, problem.m, problem.m)
+    return Checked(least, rows, rows)
 
 
 def _repeats(index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from limitbench.capacity.records import Records
 
 
+_MOST_DIMENSIONS = 10_000
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(capacity)
@@ -180,11 +183,16 @@ def _dimensions(text: str) -> list[int]:
         out: list[int] = []
         for part in text.split(","):
             first, colon, last = part.partition(":")
-            out += range(int(first), int(last) + 1) if colon else [int(first)]
+            named = range(int(first), int(last if colon else first) + 1)
+            if len(out) + len(named) > _MOST_DIMENSIONS:
+                raise SpecError(
+                    f"found --dim {text}, which names more than {_MOST_DIMENSIONS} dimensions; choose fewer"
+                )
+            out += named
     except ValueError:
         raise SpecError(f"found --dim {text}, expected 4:16 (inclusive) or 4,6,8") from None
-    if not out or len(out) > 10_000:
-        raise SpecError(f"found --dim {text}, which names {len(out)} dimensions; expected at least one, as in 4:16")
+    if not out:
+        raise SpecError(f"found --dim {text}, which names no dimension; expected at least one, as in 4:16")
     return list(dict.fromkeys(out))
 
 

@@ -224,13 +224,13 @@ def verify(
 def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:
     from limitbench.capacity import witness
 
-    held, header = witness.read(file)
+    held, digest = witness.read(file)
     matrix = ", ".join(f"{name} = {value}" for name, value in held.matrix.items())
     claim = f"all rows strict in {held.d} dimensions of {held.dtype} ({matrix})"
     found, why = None, ""
     try:
-        if header.get("digest") != held.digest:
-            raise CertificateError("the digest is not that of the arrays and the claim")
+        if digest != held.digest:
+            raise CertificateError("the digest is not that of the header and the arrays")
         found = witness.check(held, qrels)
     except CertificateError as error:
         why = str(error)
@@ -240,7 +240,8 @@ def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:
             if found is None
             else {"margin": found.margin, "rows": found.rows, "rational_rows": found.rational_rows}
         )
-        echo_json({"schema_version": 1, "accepted": not why, "witness": header, "checked": checked, "why": why})
+        claimed = {**held.header(), "digest": digest}
+        echo_json({"schema_version": 1, "accepted": not why, "witness": claimed, "checked": checked, "why": why})
     elif found is None:
         typer.echo(f"refused  {claim}: {why}")
     else:

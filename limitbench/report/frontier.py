@@ -60,6 +60,8 @@ class Frontier:
 def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0.0) -> Frontier:
     """The frontier of these capacity records: of each solver and dimension the largest verified n in any record with this k and at
     least this margin asked for. Raises `InputError` for a margin outside [0, 1]."""
+    if k < 1:
+        raise InputError(f"found k = {k}, expected at least 1 relevant document per query")
     if not 0 <= margin <= 1:
         raise InputError(f"found margin = {margin:g}, expected a half-gap on unit vectors, from 0 to 1")
     reached: dict[str, dict[int, int]] = {}
