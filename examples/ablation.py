@@ -3,8 +3,8 @@
     python examples/ablation.py results/ablation.json
     python examples/ablation.py results/ablation-hard.json --cells 4:70,5:110,6:180 --limit 20 --only anneal,re-query,spread
 
-Every variant gets the same cells and the same four fresh seeds, one thread, and the same limit of seconds a run. A cell says how many
-of four seeds solved it, and the median seconds of a run, solved or not.
+Every variant gets the same cells and the same four fresh seeds, one thread, and the same limit of seconds a run. A cell says
+how many of four seeds solved it, and the median seconds of a run, solved or not.
 """
 
 from __future__ import annotations

@@ -49,11 +49,13 @@ class Setting:
     beta1: float = 0.9
     beta2: float = 0.99
     spread: int = 60  # Adam steps on the documents alone that lower the largest |cosine|, where d >= 4k - 1
+    large: int = 1_000_000  # and the scores are at least so many: else a few steps cost less
     centroid: bool = True  # queries start at unit(sum of the relevant - k mean), else at random
     reach: float = 6.0  # rows with a gap above reach * T rest until the next block
     block: int = 16  # steps between two looks at all rows, and between two reads from the device
     requery: int = 8  # every so many blocks failing queries are replaced by the best ones, computed exactly; 0: never
     failing: int = 4  # if at most so many times n fail
+    few: int = 8  # and in every block where at most so many fail
     length: float = 1.0  # a factor on the number of steps
 
     def steps(self, d: int, k: int) -> int:
@@ -138,11 +140,12 @@ def adam(
     eps: float = 1e-12,
 ) -> None:
     """One step of Adam in place, and back to the sphere; `move` (S, 1, 1) is 0 for a frozen seed."""
+    right = math.sqrt(1 - b2**t)
     m.lerp_(grad, 1 - b1)
     v.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-    step = m / (v.sqrt().mul_(1 / math.sqrt(1 - b2**t)).add_(eps))
-    x.sub_(step.mul_(move), alpha=rate / (1 - b1**t))
-    x.div_(x.norm(dim=-1, keepdim=True).clamp_min_(1e-30))
+    step = m / v.sqrt().add_(eps * right)
+    x.addcmul_(step, move, value=-rate * right / (1 - b1**t))
+    x.div_(x.norm(dim=-1, keepdim=True))
 
 
 class Annealer:
@@ -240,37 +243,46 @@ class Annealer:
         return out
 
     def gradient(
-        self, u: Tensor, v: Tensor, relevant: Tensor, repeats: Tensor | None, temperature: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """T times the gradient for the queries (S, a, d) and the documents (S, n, d), and the least gap of each seed (S,).
+        self, x: Tensor, relevant: Tensor, repeats: Tensor | None, temperature: float
+    ) -> tuple[Tensor, Tensor]:
+        """T times the gradient for documents and queries x (S, n + a, d), and the least gap of each seed over T, (S, 1).
 
         Rounding counts as the identity here (straight through).
         """
-        u, v = self.scored(u, False), self.scored(v, True)
-        vt = v.transpose(1, 2)
-        gu, gv = torch.empty_like(u), torch.zeros_like(v)
-        worst = torch.full((len(u),), math.inf, device=u.device, dtype=u.dtype)
-        for part in self._chunks(len(relevant), len(u)):
-            index = relevant[part].expand(len(u), -1, -1)  # (S, c, K)
-            first = index[..., :1]
-            s = (u[:, part] / temperature) @ vt  # (S, c, n)
+        n = self.problem.n
+        v, u = self.scored(x[:, :n], True), self.scored(x[:, n:], False)
+        vt, g = v.transpose(1, 2), torch.empty_like(x)
+        gv, gu = g[:, :n], g[:, n:]
+        worst: Tensor | None = None
+        for part in self._chunks(len(relevant), len(x)):
+            index = relevant[part].expand(len(x), -1, -1)  # (S, c, K)
+            uc = u[:, part]
+            s = torch.bmm(uc / temperature, vt)  # (S, c, n)
             positive = s.gather(2, index)
             s.scatter_(2, index, -math.inf)
-            worst = torch.minimum(worst, (positive.amin(2) - s.amax(2)).amin(1))
+            gap = positive.amin(2).sub_(s.amax(2)).amin(1, keepdim=True)
+            worst = gap if worst is None else torch.minimum(worst, gap)
             if repeats is not None:
                 positive = positive + repeats[part]
-            bar = torch.logsumexp(-positive, 2, keepdim=True).neg_()  # (S, c, 1), the smoothed worst relevant score
-            share = torch.exp(bar - positive)  # (S, c, K), of each relevant document in it
-            s.scatter_(2, first, bar - self.gap / temperature)
+            share = torch.softmax(-positive, 2)  # (S, c, K), of each relevant document in the smoothed worst of them
+            # (S, c, 1), -log sum exp(-positive): score plus log share, of any that has one (a repeated document has none)
+            bar = torch.where(share > 0, positive + share.log(), -math.inf).amax(2, keepdim=True)
+            if self.gap:
+                bar.sub_(self.gap / temperature)
+            first = index[..., :1]
+            s.scatter_(2, first, bar)
             p = torch.softmax(s, 2)  # sigmoid(z) times the share of each other document, and 1 - sigmoid(z) at `first`
-            pull = share * (p.gather(2, first) - 1)
+            pull = share.mul_(p.gather(2, first).sub_(1))
             if repeats is None:
                 p.scatter_(2, index, pull)
             else:  # a document that is listed twice counts once: its second share is 0
                 p.scatter_(2, index, 0.0).scatter_add_(2, index, pull)
-            gu[:, part] = p @ v
-            gv += p.transpose(1, 2) @ u[:, part]
-        return gu, gv, worst * temperature
+            gu[:, part] = torch.bmm(p, v)
+            gv.baddbmm_(p.transpose(1, 2), uc, beta=0.0 if part.start == 0 else 1.0)
+        if worst is None:  # no row here: another process has them all
+            gv.zero_()
+            worst = torch.full((len(x), 1), math.inf, device=x.device, dtype=x.dtype)
+        return g, worst
 
     def _chunks(self, rows: int, seeds: int) -> list[slice]:
         step = max(1, self.chunk // (self.problem.n * seeds))
@@ -298,7 +310,7 @@ class Annealer:
             return Attempt(True, any_v, np.empty((0, self.d), any_v.dtype), seeds[0], 0, "solved", math.inf)
         with torch.no_grad():
             v = self._documents(seeds, warm)
-            return self._anneal(v, self.queries(v, seeds), seeds, deadline, steps, heat, watch)
+            return self._anneal(torch.cat([v, self.queries(v, seeds)], 1), seeds, deadline, steps, heat, watch)
 
     def _documents(self, seeds: Sequence[int], warm: npt.NDArray[Any] | None) -> Tensor:
         v = self.start(seeds)
@@ -310,35 +322,31 @@ class Annealer:
             if not np.isfinite(warm).all():
                 raise InputError("found a number that is not finite in the warm start; start without it, or mend it")
             v[:, : len(warm)] = unit(torch.from_numpy(np.ascontiguousarray(warm)).to(v))
-        elif self.setting.spread and self.d >= 4 * self.k - 1:
+        elif self.setting.spread and self.d >= 4 * self.k - 1 and self.problem.m * self.problem.n >= self.setting.large:
             self.spread(v)
         return v
 
     def _anneal(
-        self,
-        v: Tensor,
-        u: Tensor,
-        seeds: Sequence[int],
-        deadline: float,
-        steps: int | None,
-        heat: float,
-        watch: Watch | None,
+        self, x: Tensor, seeds: Sequence[int], deadline: float, steps: int | None, heat: float, watch: Watch | None
     ) -> Attempt:
-        setting, total = self.setting, steps or self.setting.steps(self.d, self.k)
+        setting, total, n = self.setting, steps or self.setting.steps(self.d, self.k), self.problem.n
         done, blocks = int(heat * total), 0
         first = done
-        mu, su, mv, sv = (torch.zeros_like(x) for x in (u, u, v, v))
-        frozen = torch.zeros(len(v), dtype=torch.bool, device=v.device)
+        mean, square = torch.zeros_like(x), torch.zeros_like(x)  # Adam's
+        v, u = x[:, :n], x[:, n:]  # views
+        every = torch.arange(n, device=x.device)
+        move = torch.ones(len(x), 1, 1, device=x.device, dtype=x.dtype)
         while True:
             gaps = self.gaps(u, v)
             temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
             active = (gaps < setting.reach * temperature + self.gap).any(0)
             over = done >= total or time.monotonic() > deadline
             due = bool(setting.requery) and (done >= total or blocks % setting.requery == setting.requery - 1)
-            least, running, a, failing, seen = self._look(gaps, v, active, over, due)
+            most = setting.failing * n if due else setting.few if setting.requery else 0
+            least, running, a, failing, seen = self._look(gaps, v, active, over)
             over = over or not running
-            close = due and self.peers.world == 1 and failing.min() > 0 and least.max() <= self.gap
-            if close and self._requery(*seen, u, mu, su):
+            close = self.peers.world == 1 and 0 < failing.min() <= most and least.max() <= self.gap
+            if close and self._requery(*seen, most, u, mean[:, n:], square[:, n:]):
                 least = to_host(self.gaps(u, v).amin(1))
             best = int(np.argmax(least))
             if watch:
@@ -349,59 +357,57 @@ class Annealer:
                 documents = to_host(self.rounded(v[best : best + 1], True)[0])
                 queries = to_host(self.rounded(u[best : best + 1], False)[0])
                 return Attempt(solved, documents, queries, seeds[best], done - first, stopped, float(least[best]) / 2)
+            rows, repeats, xa, ma, sa = self.relevant, self.repeats, x, mean, square
             whole = a == self.m
-            if whole:
-                rows, repeats, ua, mua, sua = self.relevant, self.repeats, u, mu, su
-            else:
+            if not whole:
                 order = torch.argsort(active.to(torch.uint8), descending=True, stable=True)[:a]
-                rows, repeats = self.relevant[order], None if self.repeats is None else self.repeats[order]
-                ua, mua, sua = u[:, order], mu[:, order], su[:, order]
-            frozen.zero_()
+                rows, repeats = rows[order], None if repeats is None else repeats[order]
+                index = torch.cat([every, order + n])
+                xa, ma, sa = x[:, index], mean[:, index], square[:, index]
+            move.fill_(1.0)  # 0 from the step on in which all rows of a seed are strict
             for _ in range(min(setting.block, total - done)):
                 temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
                 rate = setting.rate_hot * (setting.rate_cold / setting.rate_hot) ** (done / total)
-                gu, gv, worst = self.gradient(ua, v, rows, repeats, temperature)
-                gv, loose = self._share(gv, worst <= self.strict)
-                frozen |= ~loose
-                move = (~frozen).to(v.dtype)[:, None, None]
+                g, worst = self.gradient(xa, rows, repeats, temperature)
+                move *= self._share(g, worst <= self.strict / temperature)[..., None]
                 done += 1
-                for x, g, m, s in ((ua, gu, mua, sua), (v, gv, mv, sv)):
-                    adam(x, g, m, s, rate=rate, b1=setting.beta1, b2=setting.beta2, t=done - first, move=move)
+                adam(xa, g, ma, sa, rate=rate, b1=setting.beta1, b2=setting.beta2, t=done - first, move=move)
             if not whole:
-                u[:, order], mu[:, order], su[:, order] = ua, mua, sua
+                x[:, index], mean[:, index], square[:, index] = xa, ma, sa
             blocks += 1
 
-    def _share(self, gv: Tensor, loose: Tensor) -> tuple[Tensor, Tensor]:
-        """The documents' gradient, and whether some row is not strict, over all processes: one all-reduce."""
+    def _share(self, g: Tensor, loose: Tensor) -> Tensor:
+        """Add up the documents' gradient over all processes, in place, and say for each seed whether some row anywhere is not
+        strict, (S, 1): one all-reduce."""
         if self.peers.world == 1:
-            return gv, loose
-        packed = self.peers.add(torch.cat([gv.flatten(1), loose[:, None].to(gv.dtype)], 1))
-        return packed[:, :-1].reshape(gv.shape), packed[:, -1] > 0.5
+            return loose
+        gv = g[:, : self.problem.n]
+        packed = self.peers.add(torch.cat([gv.flatten(1), loose.to(g.dtype)], 1))
+        gv.copy_(packed[:, :-1].reshape(gv.shape))
+        return packed[:, -1:] > 0.5
 
     def _look(
-        self, gaps: Tensor, v: Tensor, active: Tensor, over: bool, due: bool
+        self, gaps: Tensor, v: Tensor, active: Tensor, over: bool
     ) -> tuple[npt.NDArray[Any], bool, int, npt.NDArray[Any], tuple[npt.NDArray[Any], npt.NDArray[Any]]]:
-        """One read: least gap of each seed, whether all processes go on, active rows here, failing rows of each seed here; and
-        where a re-query is due, the gaps (S, m) and documents (S, n, d)."""
+        """One read: least gap of each seed, whether all processes go on, active rows here, failing rows of each seed here; then the
+        gaps (S, m) and documents (S, n, d) themselves, for the re-query."""
         s = len(gaps)
         inf = torch.full((s,), math.inf, device=gaps.device, dtype=gaps.dtype)
         going = torch.full((1,), 0.0 if over else 1.0, device=v.device, dtype=gaps.dtype)
         shared = self.peers.least(torch.cat([gaps.amin(1) if self.m else inf, going]))
         counts = torch.cat([active.sum()[None], (gaps <= self.gap).sum(1)])
-        extra = [gaps.flatten(), self.scored(v, True).flatten()] if due else []
-        seen = to_host(torch.cat([x.double() for x in (shared, counts, *extra)]))
+        held_here = (gaps.flatten(), self.scored(v, True).flatten())
+        seen = to_host(torch.cat([part.double() for part in (shared, counts, *held_here)]))
         head, rest = seen[: 2 * s + 2], seen[2 * s + 2 :]
-        held = (
-            (rest[: gaps.numel()].reshape(gaps.shape), rest[gaps.numel() :].reshape(v.shape)) if due else (rest, rest)
-        )
+        held = (rest[: gaps.numel()].reshape(gaps.shape), rest[gaps.numel() :].reshape(v.shape))
         return head[:s], bool(head[s] > 0.5), int(head[s + 1]), head[s + 2 :], held
 
-    def _requery(self, gaps: npt.NDArray[Any], v: npt.NDArray[Any], u: Tensor, *moments: Tensor) -> bool:
+    def _requery(self, gaps: npt.NDArray[Any], v: npt.NDArray[Any], most: int, u: Tensor, *moments: Tensor) -> bool:
         """Replace failing queries by the best ones; whether that left some seed without a failing query."""
         whole = False
         for seed in range(len(gaps)):
             rows = np.flatnonzero(gaps[seed] <= self.gap)
-            if len(rows) > self.setting.failing * self.problem.n:
+            if len(rows) > most:
                 continue
             answers = [best_query(v[seed], self.problem.relevant[row]) for row in rows]
             better = [(row, a.u) for row, a in zip(rows, answers, strict=True) if a.u is not None and a.gap > self.gap]

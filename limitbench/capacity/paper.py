@@ -67,7 +67,9 @@ class InfoNCE:
             u = self._random_queries(seeds)
             if self.problem.m == 0:
                 return inner.attempt(seeds)
-            mu, su, mv, sv = (torch.zeros_like(x) for x in (u, u, v, v))
+            x, n = torch.cat([v, u], 1), self.problem.n
+            v, u = x[:, :n], x[:, n:]  # views
+            mean, square = torch.zeros_like(x), torch.zeros_like(x)
             best = torch.full((len(v),), math.inf, device=v.device, dtype=v.dtype)
             stale = torch.zeros(len(v), device=v.device, dtype=v.dtype)
             move = torch.ones(len(v), 1, 1, device=v.device, dtype=v.dtype)
@@ -86,13 +88,12 @@ class InfoNCE:
                         documents = to_host(inner.rounded(v[top : top + 1], True)[0])
                         queries = to_host(inner.rounded(u[top : top + 1], False)[0])
                         return Attempt(solved, documents, queries, seeds[top], done, stopped, float(least[top]) / 2)
-                gu, gv, loss = self._gradient(u, v)
+                g, loss = self._gradient(x)
                 fell = loss < best - rule.improvement
                 best = torch.where(fell, loss, best)
                 stale = torch.where(fell, torch.zeros_like(stale), stale + 1)
                 move = (stale < rule.patience).to(v.dtype)[:, None, None]
-                adam(u, gu, mu, su, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
-                adam(v, gv, mv, sv, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
+                adam(x, g, mean, square, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
         raise AssertionError("unreachable: the last step returns")
 
     def _random_queries(self, seeds: Sequence[int]) -> Tensor:
@@ -102,16 +103,18 @@ class InfoNCE:
             drawn.append(torch.randn(self.problem.m, self.d, generator=source, dtype=torch.float64))
         return unit(torch.stack(drawn)).to(self.scores.device, self.scores.dtype)
 
-    def _gradient(self, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The gradient for queries and documents, and the loss of each seed, -mean over pairs of log softmax(s / T)."""
-        inner, temperature = self.scores, self.protocol.temperature
-        u, v = inner.rounded(u, False), inner.rounded(v, True)
+    def _gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The gradient for documents and queries x (S, n + m, d), and each seed's loss: -mean over pairs of log softmax(s / T)."""
+        inner, temperature, n = self.scores, self.protocol.temperature, self.problem.n
+        v, u = inner.scored(x[:, :n], True), inner.scored(x[:, n:], False)
         pairs = float(self.problem.relevant.size if self.problem.weight is None else self.problem.weight.sum())
-        gu, gv = torch.empty_like(u), torch.zeros_like(v)
+        g = torch.empty_like(x)
+        gv, gu = g[:, :n].zero_(), g[:, n:]
         loss = torch.zeros(len(u), device=u.device, dtype=u.dtype)
         vt = v.transpose(1, 2)
         for part in inner._chunks(inner.m, len(u)):
-            s = (u[:, part] / temperature) @ vt  # (S, c, n)
+            uc = u[:, part]
+            s = torch.bmm(uc / temperature, vt)  # (S, c, n)
             index = inner.relevant[part].expand(len(u), -1, -1)
             counts = self.counts[part, None]
             logs = torch.log_softmax(s, 2)
@@ -122,6 +125,6 @@ class InfoNCE:
             p = logs.exp_().mul_(counts)
             p.scatter_add_(2, index, -one)
             p.mul_(1 / (temperature * pairs))
-            gu[:, part] = p @ v
-            gv += p.transpose(1, 2) @ u[:, part]
-        return gu, gv, loss
+            gu[:, part] = torch.bmm(p, v)
+            gv.baddbmm_(p.transpose(1, 2), uc)
+        return g, loss

@@ -8,6 +8,7 @@ they are found violated.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -36,30 +37,35 @@ class Requery:
 
 def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) -> Requery:
     """The unit query (d,) of largest gap for documents v (n, d), beginning with the rivals that `start` (d,) ranks high."""
-    inside = np.unique(np.asarray(relevant))
-    others = np.setdiff1d(np.arange(len(v)), inside)
-    if not len(inside) or not len(others):
+    inside = sorted(set(map(int, relevant)))
+    rest = np.ones(len(v), bool)
+    rest[inside] = False
+    others = np.flatnonzero(rest)
+    if not inside or not len(others):
         u = np.zeros(v.shape[1])
         u[0] = 1.0
         return Requery("separated", u, np.inf)
     if not np.abs(v).max() < _LARGEST:  # NaN and infinities too
         return Requery("breakdown", None, 0.0)
     guess = v[inside].mean(0) - v.mean(0) if start is None else start
-    chosen = others[np.argsort(-(v[others] @ guess), kind="stable")[: 4 * v.shape[1] + 8]]
+    first = (v[others] @ guess).argsort()[::-1][: 4 * v.shape[1] + 8]
+    known = np.zeros(len(v), bool)  # the rivals that have entered
+    known[others[first]] = True
+    few = v.shape[1] + 4
     for _ in range(_ROUNDS):
-        differences = (v[inside][:, None, :] - v[chosen][None, :, :]).reshape(-1, v.shape[1])
+        differences = (v[inside][:, None, :] - v[known][None, :, :]).reshape(-1, v.shape[1])
         w = _least_distance(differences)
         if isinstance(w, str):
             return Requery(w, None, 0.0)
-        u = w / np.linalg.norm(w)
+        length = math.sqrt(w @ w)
+        u = w / length
         scores = v @ u
         low = scores[inside].min()
-        worse = others[np.argsort(-scores[others], kind="stable")[: v.shape[1] + 4]]
-        fresh = np.setdiff1d(worse[scores[worse] > low - (1 - 1e-6) / np.linalg.norm(w)], chosen)
-        if not len(fresh):
+        violated = np.flatnonzero(rest & ~known & (scores > low - (1 - 1e-6) / length))
+        if not len(violated):
             gap = float(low - scores[others].max())
             return Requery("separated", u, gap) if gap > 0 else Requery("breakdown", None, 0.0)
-        chosen = np.concatenate([chosen, fresh])
+        known[violated[scores[violated].argsort()[::-1][:few]]] = True
     return Requery("breakdown", None, 0.0)
 
 
