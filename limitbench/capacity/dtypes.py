@@ -39,8 +39,10 @@ def encode(x: npt.ArrayLike, dtype: str, *, together: bool) -> npt.NDArray[Any]:
     if dtype == "binary":
         return np.where(values < 0, -1, 1).astype("i1")
     if dtype == "int8":
-        top = np.abs(values).max(initial=0.0) if together else np.abs(values).max(axis=1, keepdims=True, initial=0.0)
-        return np.asarray(np.rint(values * (127 / np.maximum(top, 1e-300))), "i1")
+        wide = values.astype(np.float64)  # 127 over the largest of tiny float32 numbers is beyond float32
+        size = np.abs(wide)
+        top = size.max(initial=0.0) if together else size.max(axis=1, keepdims=True, initial=0.0)
+        return np.asarray(np.rint(wide * (127 / np.maximum(top, 1e-300))), "i1")
     return np.asarray(values, _NUMPY[dtype])
 
 
