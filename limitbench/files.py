@@ -150,6 +150,16 @@ def atomic_write(path: Path, *, gz: bool = False, exclusive: bool = False) -> It
         raise FileExistsError(path)
 
 
+def read_record(path: Path) -> Any:
+    """The JSON value in a record that limitbench wrote. Raises `DataError` where the file is unreadable or not whole."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
+    except ValueError:
+        raise DataError(path, "is not whole JSON; delete it and run its command again") from None
+
+
 def require_writable(folder: Path) -> None:
     """Make the folder and try to write in it. Raises `StorageError` now rather than after hours of work."""
     with storing(folder):

@@ -13,7 +13,7 @@ from typing import Any
 from limitbench.capacity import witness
 from limitbench.capacity.search import CapacityResult, Task
 from limitbench.errors import DataError
-from limitbench.files import atomic_write
+from limitbench.files import atomic_write, read_record
 from limitbench.provenance import provenance
 
 SCHEMA = "limitbench.capacity.v1"
@@ -78,12 +78,7 @@ class Records:
 
 def read(path: Path) -> dict[str, Any]:
     """The record in a file. Raises `DataError` where it is broken or foreign."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
-    except ValueError:
-        raise DataError(path, "is not whole JSON; delete it and run its command again") from None
+    record = read_record(path)
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:
         raise DataError(path, f"is not a capacity record of this version ({SCHEMA}); move it elsewhere")
     shown = record.get("point") or record.get("cell")

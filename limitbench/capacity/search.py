@@ -363,7 +363,7 @@ class Search:
         while self.left > 0 and more > 1.0005 and problem.m:
             assert self.best is not None
             held = self.best[1]
-            target = min(held.margin * more, ceiling)
+            target = min(max(held.margin, 1e-6) * more, ceiling)  # a margin too small to show is 0
             self.say(f"d={task.d} n={n}: margin {held.margin:.4g}, asking for {target:.4g}")
             asked, at = replace(task, margin=target), time.monotonic()
             warm = decode(held.documents, task.dtype)

@@ -37,7 +37,7 @@ SCHEMA = "limitbench.witness.v1"
 _CHUNK = 4_000_000  # scores at a time
 _PACKED = 4_000_000  # bytes; larger arrays of random bits are written as they are
 _LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
-_BROKEN = (
+_BROKEN = (  # what json, zipfile and numpy raise on a file made to break them: it is then unreadable, not a traceback
     ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, NotImplementedError, MemoryError, RuntimeError,
     struct.error, zlib.error, zipfile.BadZipFile, zipfile.LargeZipFile,
 )  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from urllib.parse import quote
 from pydantic import ValidationError
 
 from limitbench.errors import DataError, StorageError
-from limitbench.files import atomic_write, require_writable
+from limitbench.files import atomic_write, read_record, require_writable
 from limitbench.results.record import SCHEMA_VERSION, Result
 
 _RECORD = re.compile(r"[0-9a-f]{12}\.json")
@@ -65,12 +64,7 @@ class Store:
 
 def read(path: Path) -> Result:
     """The record in a file. Raises `DataError` where it is broken, foreign or of a newer version."""
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
-    except ValueError:
-        raise DataError(path, "is not whole JSON; delete it and run its command again") from None
+    raw = read_record(path)
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise DataError(path, f"has schema version {version}, expected at most {SCHEMA_VERSION}; update limitbench")
