@@ -1,7 +1,8 @@
 """What moves critical-n: each part of the solver left out or changed, with equal restarts and fresh seeds.
 
     python examples/ablation.py results/ablation.json
-    python examples/ablation.py results/ablation-hard.json --cells 4:70,5:110,6:180 --limit 20 --only anneal,re-query,spread
+    python examples/ablation.py results/ablation-hard.json --cells 4:70,5:110,6:180 --limit 20 \\
+        --only frozen,re-query,2e-5,half,twice,initial,warm
 
 Every variant gets the same cells and the same four fresh seeds, one thread, and the same limit of seconds a run. A cell says
 how many of four seeds solved it, and the median seconds of a run, solved or not.
