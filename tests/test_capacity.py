@@ -117,8 +117,9 @@ def test_the_papers_loss_is_infonce() -> None:
     """Loss and gradient are those of torch's cross entropy over relevant pairs at temperature 0.1."""
     problem = Problem.all_subsets(5, 2)
     solver = InfoNCE(problem, 3, dtype="fp64")
-    v, u = solver.scores.start([1]), solver._random_queries([1])
-    g, loss = solver._gradient(torch.cat([v, u], 1))
+    x = solver.start([1])
+    v, u = x[:, :5], x[:, 5:]
+    g, loss = solver._gradient(x)
     gv, gu = g[:, :5], g[:, 5:]
     a, b = u[0].clone().requires_grad_(), v[0].clone().requires_grad_()
     logs = torch.log_softmax(a @ b.T / 0.1, 1)
@@ -163,28 +164,58 @@ def test_anneal_solves_all_published_cells(seed: int) -> None:
         assert Search(Task(d, 2, n=n, seed=seed, budget_s=60)).run().solved_n == n, (d, n)
 
 
+def test_the_opening_solves_what_is_easy_and_costs_little_else() -> None:
+    """Far from critical-n a few cold steps are enough; what they leave unsolved starts anew, as if they had not been."""
+    easy = Annealer(Problem.all_subsets(20, 2), 10).attempt([3])
+    assert (easy.solved, easy.steps <= Setting().opening) == (True, True)
+    hard = Problem.all_subsets(24, 2)
+    after, alone = (Annealer(hard, 4, setting=Setting(opening=o)).attempt([3]) for o in (64, 0))
+    assert after.steps == alone.steps + 64
+    assert np.array_equal(after.documents, alone.documents)
+
+
+def test_the_paper_protocol_starts_where_the_script_does() -> None:
+    """Seed 42's first vectors are those that the released script draws with JAX, up to the last digits of float32."""
+    x = InfoNCE(Problem.all_subsets(4, 2), 3).start([42])[0].numpy()
+    documents = [[0.44760171, 0.59041721, -0.67161018], [-0.39464569, -0.75956112, -0.51703167]]
+    queries = [[0.05497780, -0.35216147, 0.93432319], [0.76901042, 0.44458970, 0.45930696]]
+    assert np.abs(x[:2] - documents).max() < 1e-6
+    assert np.abs(x[4:6] - queries).max() < 1e-6
+
+
+PUBLISHED_RUN = {4: 9, 5: 14, 6: 19, 7: 25, 8: 29}  # ours with the script's seed, 42
+
+
 def test_the_paper_protocol_reaches_what_was_published() -> None:
-    """At d = 4 and 5 the best of 4 seeds is within one of 10 and 14 (4..8 in test-long)."""
-    for d, n in ((4, 10), (5, 14)):
-        assert Search(Task(d, 2, "paper", n=n - 1, budget_s=100)).run().solved_n == n - 1
-        assert Search(Task(d, 2, "paper", n=n + 2, budget_s=100)).run().solved_n is None
+    """With the script's own seed it is within one of the published 10, 14 and 19 at d = 4, 5, 6 (4..8 in test-long)."""
+    for d in (4, 5, 6):
+        n = PUBLISHED_RUN[d]
+        assert abs(n - published()[d]) <= 1
+        assert Search(Task(d, 2, "paper", seed=42, seeds=1, n=n, budget_s=100)).run().solved_n == n
+        assert Search(Task(d, 2, "paper", seed=42, seeds=1, n=n + 1, budget_s=100)).run().solved_n is None
 
 
-NOT_EXPLAINED = pytest.mark.xfail(
-    strict=True, reason="ours reaches 27 and 31 where 24 and 28 are published; not explained yet"
+@pytest.mark.long
+@pytest.mark.parametrize("d", PUBLISHED_RUN)
+def test_the_paper_protocol_reaches_what_was_published_long(d: int) -> None:
+    """The whole search with the script's own seed ends within one of what was published."""
+    found = Search(Task(d, 2, "paper", seed=42, seeds=1, budget_s=600)).run()
+    assert found.solved_n == PUBLISHED_RUN[d]
+    assert abs(PUBLISHED_RUN[d] - published()[d]) <= 1
+
+
+BIASED = pytest.mark.xfail(
+    strict=True, reason="published is one run; the best of 4 seeds is 26 and 30 where it has 24 and 28"
 )
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(
-    ("d", "n"),
-    [(4, 10), (5, 14), (6, 19), pytest.param(7, 24, marks=NOT_EXPLAINED), pytest.param(8, 28, marks=NOT_EXPLAINED)],
-)
-def test_the_paper_protocol_reaches_what_was_published_long(d: int, n: int) -> None:
-    """The whole search with 4 seeds ends within one of what was published."""
-    found = Search(Task(d, 2, "paper", budget_s=600)).run()
+@pytest.mark.parametrize("d", [4, 5, 6, pytest.param(7, marks=BIASED), pytest.param(8, marks=BIASED)])
+def test_the_best_of_four_seeds_long(d: int) -> None:
+    """The best of 4 seeds, from the script's on, is within one of what was published."""
+    found = Search(Task(d, 2, "paper", seed=42, seeds=4, budget_s=600)).run()
     assert found.solved_n is not None
-    assert abs(found.solved_n - n) <= 1
+    assert abs(found.solved_n - published()[d]) <= 1
 
 
 def test_searches_of_large_k_begin_small_enough() -> None:

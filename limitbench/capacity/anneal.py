@@ -7,19 +7,21 @@ For unit documents v (n, d), unit queries u (m, d) and scores s = u v^T, row q w
 which for T -> 0 counts the rows whose gap min_S s - max_rest s is not above 2 gamma. T falls geometrically, and so does the
 rate of Adam (Kingma and Ba 2015); after every step all vectors are scaled back to the sphere. Rows whose gap is far above T have
 neither loss nor gradient, rest, and are looked at again once a block of steps. Every few blocks, queries that still fail are
-replaced by the best ones for the documents as they are (`requery`).
+replaced by the best ones for the documents as they are (`requery`). Before all that comes an opening: a few steps at one low
+temperature, which solve most corpora that are not near critical-n; what they do not solve starts anew.
 
 The device is read once a block. Whether all rows of a seed are strict is decided on the device at every step, and freezes that
-seed until the host looks.
+seed until the host looks; where the device is the host, it looks at once.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -57,10 +59,43 @@ class Setting:
     failing: int = 4  # if at most so many times n fail
     few: int = 8  # and in every block where at most so many fail
     length: float = 1.0  # a factor on the number of steps
+    opening: int = 64  # cold steps before the schedule proper, at most an eighth of its length; 0: none
 
     def steps(self, d: int, k: int) -> int:
-        """How many steps an attempt takes at most: 200 + 12000 (2k/d)^3, the second part at most 40500."""
+        """How many steps the schedule takes at most: 200 + 12000 (2k/d)^3, the second part at most 40500."""
         return int(self.length * (200 + 12000 * min(1.5, 2 * k / d) ** 3))
+
+    def schedule(self, steps: int, skipped: float = 0.0) -> Schedule:
+        """The schedule proper, without its first `skipped` part."""
+        return Schedule(
+            steps, self.hot, self.cold, self.rate_hot, self.rate_cold, self.beta1, self.reach, int(skipped * steps)
+        )
+
+    def first(self, steps: int) -> Schedule:
+        """The opening of a schedule of so many steps: what is far from critical-n is solved in a few steps at one temperature."""
+        return Schedule(min(self.opening, steps // 8), 0.03, 0.03, 0.1, 0.1, 0.75, math.inf)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Temperature and rate of every step, both geometric, Adam's first moment, and which rows rest."""
+
+    steps: int
+    hot: float
+    cold: float
+    rate_hot: float
+    rate_cold: float
+    beta1: float
+    reach: float  # rows with a gap above reach * T rest
+    first: int = 0  # the step to begin with
+
+    def temperature(self, step: int) -> float:
+        """The temperature of this step."""
+        return self.hot * math.pow(self.cold / self.hot, step / self.steps)
+
+    def rate(self, step: int) -> float:
+        """Adam's rate in this step."""
+        return self.rate_hot * math.pow(self.rate_cold / self.rate_hot, step / self.steps)
 
 
 DEFAULT = Setting()
@@ -145,7 +180,7 @@ def adam(
     v.mul_(b2).addcmul_(grad, grad, value=1 - b2)
     step = m / v.sqrt().add_(eps * right)
     x.addcmul_(step, move, value=-rate * right / (1 - b1**t))
-    x.div_(x.norm(dim=-1, keepdim=True))
+    x.div_(torch.linalg.vector_norm(x, dim=-1, keepdim=True))
 
 
 class Annealer:
@@ -171,6 +206,7 @@ class Annealer:
             raise InputError(f"found d = {d}, expected at least 1 dimension")
         self.problem, self.d, self.setting, self.k = problem, d, setting, problem.degree
         self.device = torch.device(device)
+        self.at_home = self.device.type == "cpu"  # numbers can be read without waiting
         self.dtype = torch.float64 if dtype == "fp64" else torch.float32
         self.rounded = rounder(dtype)
         self.scored = self.rounded if dtype in ("fp32", "fp64", "binary") else self._to_unit_ball
@@ -181,6 +217,7 @@ class Annealer:
         rows = slice(self.peers.rank, None, self.peers.world)
         self.relevant = torch.from_numpy(np.ascontiguousarray(problem.relevant[rows])).to(self.device)  # (m, K)
         self.m = len(self.relevant)
+        self.large = problem.m * problem.n >= setting.large
         self.repeats: Tensor | None = None  # (m, K): infinity where a list repeats itself, else 0
         if problem.weight is not None:
             self.repeats = torch.where(torch.from_numpy(problem.weight[rows]), 0.0, math.inf).to(
@@ -260,13 +297,15 @@ class Annealer:
             s = torch.bmm(uc / temperature, vt)  # (S, c, n)
             positive = s.gather(2, index)
             s.scatter_(2, index, -math.inf)
-            gap = positive.amin(2).sub_(s.amax(2)).amin(1, keepdim=True)
+            low = positive.amin(2, keepdim=True)
+            gap = (low - s.amax(2, keepdim=True)).amin(1)
             worst = gap if worst is None else torch.minimum(worst, gap)
             if repeats is not None:
                 positive = positive + repeats[part]
-            share = torch.softmax(-positive, 2)  # (S, c, K), of each relevant document in the smoothed worst of them
-            # (S, c, 1), -log sum exp(-positive): score plus log share, of any that has one (a repeated document has none)
-            bar = torch.where(share > 0, positive + share.log(), -math.inf).amax(2, keepdim=True)
+            share = torch.exp(low - positive)  # (S, c, K), of each relevant document in the smoothed worst of them
+            total = share.sum(2, keepdim=True)
+            bar = low - total.log()  # (S, c, 1), -log sum exp(-positive)
+            share.div_(total)
             if self.gap:
                 bar.sub_(self.gap / temperature)
             first = index[..., :1]
@@ -303,14 +342,24 @@ class Annealer:
         """Run these seeds together until one is solved, the schedule ends or the deadline (monotonic seconds) passes.
 
         `warm` (n', d), n' <= n, are documents to go on from, the rest being random; `heat` in [0, 1) is the part of the schedule
-        to skip. Raises `InputError` for a warm start that is not finite or of another shape.
+        to skip. With `steps`, the schedule is of that length and has no opening. Raises `InputError` for a warm start that is not
+        finite or of another shape.
         """
         if self.problem.m == 0:
             any_v = to_host(self.rounded(self.start(seeds[:1]), True)[0])
             return Attempt(True, any_v, np.empty((0, self.d), any_v.dtype), seeds[0], 0, "solved", math.inf)
-        with torch.no_grad():
+        with torch.inference_mode():
             v = self._documents(seeds, warm)
-            return self._anneal(torch.cat([v, self.queries(v, seeds)], 1), seeds, deadline, steps, heat, watch)
+            x = torch.cat([v, self.queries(v, seeds)], 1)
+            rule = self.setting.schedule(steps or self.setting.steps(self.d, self.k), heat)
+            opening = self.setting.first(0 if steps or warm is not None else rule.steps)
+            if not opening.steps:
+                return self._anneal(x, seeds, deadline, rule, watch)
+            found = self._anneal(x.clone(), seeds, deadline, opening, watch)
+            if found.stopped != "schedule":
+                return found
+            found = self._anneal(x, seeds, deadline, rule, watch)
+            return replace(found, steps=opening.steps + found.steps)
 
     def _documents(self, seeds: Sequence[int], warm: npt.NDArray[Any] | None) -> Tensor:
         v = self.start(seeds)
@@ -322,59 +371,61 @@ class Annealer:
             if not np.isfinite(warm).all():
                 raise InputError("found a number that is not finite in the warm start; start without it, or mend it")
             v[:, : len(warm)] = unit(torch.from_numpy(np.ascontiguousarray(warm)).to(v))
-        elif self.setting.spread and self.d >= 4 * self.k - 1 and self.problem.m * self.problem.n >= self.setting.large:
+        elif self.setting.spread and self.d >= 4 * self.k - 1 and self.large:
             self.spread(v)
         return v
 
-    def _anneal(
-        self, x: Tensor, seeds: Sequence[int], deadline: float, steps: int | None, heat: float, watch: Watch | None
-    ) -> Attempt:
-        setting, total, n = self.setting, steps or self.setting.steps(self.d, self.k), self.problem.n
-        done, blocks = int(heat * total), 0
-        first = done
+    def _anneal(self, x: Tensor, seeds: Sequence[int], deadline: float, rule: Schedule, watch: Watch | None) -> Attempt:
+        setting, total, n = self.setting, rule.steps, self.problem.n
+        first = done = rule.first
         mean, square = torch.zeros_like(x), torch.zeros_like(x)  # Adam's
         v, u = x[:, :n], x[:, n:]  # views
         every = torch.arange(n, device=x.device)
         move = torch.ones(len(x), 1, 1, device=x.device, dtype=x.dtype)
-        while True:
-            gaps = self.gaps(u, v)
-            temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
-            active = (gaps < setting.reach * temperature + self.gap).any(0)
-            over = done >= total or time.monotonic() > deadline
-            due = bool(setting.requery) and (done >= total or blocks % setting.requery == setting.requery - 1)
-            most = setting.failing * n if due else setting.few if setting.requery else 0
-            least, running, a, failing, seen = self._look(gaps, v, active, over)
-            over = over or not running
-            close = self.peers.world == 1 and 0 < failing.min() <= most and least.max() <= self.gap
-            if close and self._requery(*seen, most, u, mean[:, n:], square[:, n:]):
-                least = to_host(self.gaps(u, v).amin(1))
-            best = int(np.argmax(least))
-            if watch:
-                watch(done, total, float(least[best]))
-            solved = bool(least[best] > self.gap) and self._strict(u[best], v[best])
-            if solved or over:
-                stopped = "solved" if solved else "schedule" if done >= total else "deadline"
-                documents = to_host(self.rounded(v[best : best + 1], True)[0])
-                queries = to_host(self.rounded(u[best : best + 1], False)[0])
-                return Attempt(solved, documents, queries, seeds[best], done - first, stopped, float(least[best]) / 2)
+        for blocks in itertools.count():
             rows, repeats, xa, ma, sa = self.relevant, self.repeats, x, mean, square
-            whole = a == self.m
-            if not whole:
-                order = torch.argsort(active.to(torch.uint8), descending=True, stable=True)[:a]
-                rows, repeats = rows[order], None if repeats is None else repeats[order]
-                index = torch.cat([every, order + n])
-                xa, ma, sa = x[:, index], mean[:, index], square[:, index]
+            whole = True
+            # where no row may rest, the first step itself sees whether all are strict; it costs more than a look, though
+            if blocks or rule.reach < math.inf or self.large:
+                gaps = self.gaps(u, v)
+                active = (gaps < rule.reach * rule.temperature(done) + self.gap).any(0)
+                over = done >= total or time.monotonic() > deadline
+                due = bool(setting.requery) and (done >= total or blocks % setting.requery == setting.requery - 1)
+                most = setting.failing * n if due else setting.few if setting.requery else 0
+                least, running, a, failing, seen = self._look(gaps, v, active, over)
+                over = over or not running
+                close = self.peers.world == 1 and 0 < failing.min() <= most and least.max() <= self.gap
+                if close and self._requery(*seen, most, u, mean[:, n:], square[:, n:]):
+                    least = to_host(self.gaps(u, v).amin(1))
+                best = int(np.argmax(least))
+                if watch:
+                    watch(done, total, float(least[best]))
+                solved = bool(least[best] > self.gap) and self._strict(u[best], v[best])
+                if solved or over:
+                    stopped = "solved" if solved else "schedule" if done >= total else "deadline"
+                    documents = to_host(self.rounded(v[best : best + 1], True)[0])
+                    queries = to_host(self.rounded(u[best : best + 1], False)[0])
+                    half = float(least[best]) / 2
+                    return Attempt(solved, documents, queries, seeds[best], done - first, stopped, half)
+                whole = a == self.m
+                if not whole:
+                    order = torch.argsort(active.to(torch.uint8), descending=True, stable=True)[:a]
+                    rows, repeats = rows[order], None if repeats is None else repeats[order]
+                    index = torch.cat([every, order + n])
+                    xa, ma, sa = x[:, index], mean[:, index], square[:, index]
             move.fill_(1.0)  # 0 from the step on in which all rows of a seed are strict
             for _ in range(min(setting.block, total - done)):
-                temperature = setting.hot * (setting.cold / setting.hot) ** (done / total)
-                rate = setting.rate_hot * (setting.rate_cold / setting.rate_hot) ** (done / total)
-                g, worst = self.gradient(xa, rows, repeats, temperature)
-                move *= self._share(g, worst <= self.strict / temperature)[..., None]
+                g, worst = self.gradient(xa, rows, repeats, rule.temperature(done))
+                move *= self._share(g, worst <= self.strict / rule.temperature(done))[..., None]
                 done += 1
-                adam(xa, g, ma, sa, rate=rate, b1=setting.beta1, b2=setting.beta2, t=done - first, move=move)
+                if self.at_home and not move.numpy().all():
+                    break
+                adam(
+                    xa, g, ma, sa, rate=rule.rate(done - 1), b1=rule.beta1, b2=setting.beta2, t=done - first, move=move
+                )
             if not whole:
                 x[:, index], mean[:, index], square[:, index] = xa, ma, sa
-            blocks += 1
+        raise AssertionError("unreachable: the count has no end")
 
     def _share(self, g: Tensor, loose: Tensor) -> Tensor:
         """Add up the documents' gradient over all processes, in place, and say for each seed whether some row anywhere is not

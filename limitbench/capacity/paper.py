@@ -4,6 +4,8 @@ Unit documents and one unit query per relevant set, both free; full-batch InfoNC
 over relevant pairs; Adam with rate 0.01; all vectors scaled back to length 1 after every step; the end after 1000 steps in which
 the loss did not fall by 1e-5, or after 100,000. It is looked at every 50 steps whether every top-k set is right.
 
+A seed starts from the vectors that the script starts from with it (`threefry`); the paper's own seed is 42.
+
 The baseline of everything here, so nothing is slow on purpose: the gradient is analytic, the evaluation one pass over the
 scores, the loss is read from the device once in 50 steps. Success is strict (min relevant > max other), where the script takes
 ties in index order.
@@ -16,9 +18,11 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from limitbench.capacity import threefry
 from limitbench.capacity.anneal import Annealer, Attempt, Setting, Watch, adam, to_host, unit
 from limitbench.capacity.problem import Problem
 
@@ -62,12 +66,10 @@ class InfoNCE:
     def attempt(self, seeds: Sequence[int], *, deadline: float = math.inf, watch: Watch | None = None) -> Attempt:
         """Run these seeds together until one is solved, all have stopped early, or the deadline passes."""
         inner, rule = self.scores, self.protocol
-        with torch.no_grad():
-            v = inner.start(seeds)
-            u = self._random_queries(seeds)
+        with torch.inference_mode():
             if self.problem.m == 0:
                 return inner.attempt(seeds)
-            x, n = torch.cat([v, u], 1), self.problem.n
+            x, n = self.start(seeds), self.problem.n
             v, u = x[:, :n], x[:, n:]  # views
             mean, square = torch.zeros_like(x), torch.zeros_like(x)
             best = torch.full((len(v),), math.inf, device=v.device, dtype=v.dtype)
@@ -96,11 +98,14 @@ class InfoNCE:
                 adam(x, g, mean, square, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
         raise AssertionError("unreachable: the last step returns")
 
-    def _random_queries(self, seeds: Sequence[int]) -> Tensor:
+    def start(self, seeds: Sequence[int]) -> Tensor:
+        """Random unit documents, then queries, (S, n + m, d): those of the released script for these seeds."""
         drawn = []
         for seed in seeds:
-            source = torch.Generator().manual_seed(seed ^ 0x5EED)
-            drawn.append(torch.randn(self.problem.m, self.d, generator=source, dtype=torch.float64))
+            queries, documents = threefry.split(threefry.key(seed))
+            shapes = (documents, self.problem.n), (queries, self.problem.m)
+            parts = [threefry.normal(source, (rows, self.d)) for source, rows in shapes]
+            drawn.append(torch.from_numpy(np.concatenate(parts)))
         return unit(torch.stack(drawn)).to(self.scores.device, self.scores.dtype)
 
     def _gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
