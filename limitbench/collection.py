@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from limitbench.errors import InputError
+from limitbench.files import escape_id
 from limitbench.relevance import Qrels
 
 
@@ -96,9 +97,23 @@ class Dataset:
     def qrels_lines(self) -> Iterator[bytes]:
         """`qrels/test.tsv` with its header, line by line; queries in order, documents in corpus order."""
         yield b"query-id\tcorpus-id\tscore\n"
+        for query, document, grade in self._judged():
+            yield f"{query}\t{document}\t{grade}\n".encode()
+
+    def qrels_json_lines(self) -> Iterator[bytes]:
+        """`qrels.jsonl`, MTEB's layout, line by line."""
+        for query, document, grade in self._judged():
+            yield _json_line({"query-id": query, "corpus-id": document, "score": grade})
+
+    def qrels_trec_lines(self) -> Iterator[bytes]:
+        """TREC's 'query 0 document grade', line by line, ids escaped."""
+        for query, document, grade in self._judged():
+            yield f"{escape_id(query)} 0 {escape_id(document)} {grade}\n".encode()
+
+    def _judged(self) -> Iterator[tuple[str, str, int]]:
         qrels = self.qrels
         for row, column, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True):
-            yield f"{self.queries.ids[row]}\t{self.corpus.ids[column]}\t{grade}\n".encode()
+            yield self.queries.ids[row], self.corpus.ids[column], grade
 
     @cached_property
     def digest(self) -> str:

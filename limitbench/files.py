@@ -72,16 +72,20 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """The objects of a JSON-lines file, each with its line number; blank lines are passed over."""
     for number, line in read_lines(path):
-        if not line.strip():
-            continue
-        try:
-            value = json.loads(line)
-        except (ValueError, RecursionError):
-            start = line if len(line) <= 40 else line[:40] + "..."
-            raise DataError(path, f"found {start!r}, expected one JSON object a line; mend it", line=number) from None
-        if not isinstance(value, dict):
-            raise DataError(path, f"found a {type(value).__name__}, expected a JSON object; mend it", line=number)
-        yield number, value
+        if line.strip():
+            yield number, parse_object(path, number, line)
+
+
+def parse_object(path: Path, number: int, line: str) -> dict[str, Any]:
+    """The JSON object in a line. Raises `DataError` where it holds something else."""
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        start = line if len(line) <= 40 else line[:40] + "..."
+        raise DataError(path, f"found {start!r}, expected one JSON object a line; mend it", line=number) from None
+    if not isinstance(value, dict):
+        raise DataError(path, f"found a {type(value).__name__}, expected a JSON object; mend it", line=number)
+    return value
 
 
 def with_gz(path: Path) -> Path | None:

@@ -25,11 +25,19 @@ PATTERNS: dict[str, tuple[str, str | None]] = {
     # name      function -> Qrels
     "all-k": ("limitbench.datasets.patterns:all_k", None),
     "dense": ("limitbench.datasets.patterns:dense", None),
+    "random": ("limitbench.datasets.patterns:random", None),
+    "cycle": ("limitbench.datasets.patterns:cycle", None),
+    "disjoint": ("limitbench.datasets.patterns:disjoint", None),
+    "block": ("limitbench.datasets.patterns:block", None),
+    "power-law": ("limitbench.datasets.patterns:power_law", None),
+    "graph": ("limitbench.datasets.patterns:graph", None),
+    "like": ("limitbench.datasets.patterns:like", None),
 }
 
 WORLDS: dict[str, tuple[str, str | None]] = {
     # name      how texts are phrased and parsed
     "people": ("limitbench.datasets.language:People", None),
+    "products": ("limitbench.datasets.language:Products", None),
 }
 
 

@@ -7,7 +7,7 @@ share it. Names enter through `Judgements`, the field's common currency: {query 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.errors import DataError, InputError
-from limitbench.files import atomic_write, escape_id, is_text, read_jsonl, read_lines, unescape_id
+from limitbench.files import atomic_write, escape_id, is_text, parse_object, read_lines, unescape_id
 
 Judgements: TypeAlias = dict[str, dict[str, int]]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -153,6 +153,12 @@ class Qrels:
         """K, the largest number of relevant documents of any query; 0 without queries."""
         return int(self.sizes.max(initial=0))
 
+    def at_least(self, grade: int) -> Qrels:
+        """The binary matrix in which grades from this one on are relevant."""
+        keep = self.grades >= grade
+        indptr = np.concatenate([[0], np.cumsum(keep)])[self.indptr]
+        return Qrels(indptr, self.indices[keep], np.ones(int(keep.sum()), np.int64), self.n_documents)
+
     def sets(self) -> Iterator[tuple[int, ...]]:
         """The relevant document numbers of each query, ascending."""
         relevant = self.relevant
@@ -195,50 +201,65 @@ class Qrels:
 # ---------------------------------------------------------------------------------------------------------- files
 
 
-def iter_judgements(path: Path) -> Iterator[tuple[int, str, str, int]]:
+def iter_judgements(
+    path: Path, *, broken: Callable[[DataError], None] | None = None
+) -> Iterator[tuple[int, str, str, int]]:
     """(line, query id, document id, grade) from a qrels file: BEIR tsv with header, jsonl, or TREC; gz too.
 
-    The layout is told by the suffix and the first line. Repeated pairs come as often as they stand.
+    The layout is told by the suffix and the first line. Repeated pairs come as often as they stand. A line that cannot be read
+    raises `DataError`, or is handed to `broken` and passed over.
     """
     name = path.name.removesuffix(".gz")
-    if name.endswith((".jsonl", ".json", ".ndjson")):
-        yield from _from_jsonl(path)
-        return
-    header = None
+    parse = _parse_json if name.endswith((".jsonl", ".json", ".ndjson")) else None
     for number, line in read_lines(path):
         if not line.strip():
             continue
-        fields = line.split("\t")
-        if header is None:
-            header = len(fields) >= 3 and fields[0].strip().lower() in {"query-id", "query_id", "qid"}
+        if parse is None:
+            header = line.split("\t")[0].strip().lower() in _HEADS and line.count("\t") >= 2
+            parse = _parse_beir if header else _parse_trec
             if header:
                 continue
-        if header:
-            if len(fields) != 3:
-                wanted = "query-id, corpus-id and score with tabs between"
-                raise DataError(path, f"found {len(fields)} columns, expected {wanted}; mend the line", line=number)
-            query, document = (_identifier(path, number, field) for field in fields[:2])
-            yield number, query, document, _grade(path, number, fields[2])
-            continue
-        parts = line.split()
-        if len(parts) != 4:
-            raise DataError(
-                path,
-                f"found {len(parts)} columns, expected TREC's 'query iter document grade', or a first line "
-                "'query-id<TAB>corpus-id<TAB>score'; mend the line, or write ids without spaces",
-                line=number,
-            )
-        yield number, unescape_id(parts[0]), unescape_id(parts[2]), _grade(path, number, parts[3])
+        try:
+            yield number, *parse(path, number, line)
+        except DataError as error:
+            if broken is None:
+                raise
+            broken(error)
 
 
-def _from_jsonl(path: Path) -> Iterator[tuple[int, str, str, int]]:
-    for number, row in read_jsonl(path):
-        query, document = row.get("query-id", row.get("query_id")), row.get("corpus-id", row.get("corpus_id"))
-        if query is None or document is None:
-            wanted = '{"query-id", "corpus-id", "score"}'
-            raise DataError(path, f"found keys {sorted(row)}, expected {wanted}; mend the line", line=number)
-        names = _identifier(path, number, query), _identifier(path, number, document)
-        yield number, *names, _grade(path, number, row.get("score", 1))
+_HEADS = {"query-id", "query_id", "qid"}
+
+
+def _parse_beir(path: Path, number: int, line: str) -> tuple[str, str, int]:
+    fields = line.split("\t")
+    if len(fields) != 3:
+        wanted = "query-id, corpus-id and score with tabs between"
+        raise DataError(path, f"found {len(fields)} columns, expected {wanted}; mend the line", line=number)
+    query, document = (_identifier(path, number, field) for field in fields[:2])
+    return query, document, _grade(path, number, fields[2])
+
+
+def _parse_trec(path: Path, number: int, line: str) -> tuple[str, str, int]:
+    parts = line.split()
+    if len(parts) != 4:
+        raise DataError(
+            path,
+            f"found {len(parts)} columns, expected TREC's 'query iter document grade', or a first line "
+            "'query-id<TAB>corpus-id<TAB>score'; mend the line, or write ids without spaces",
+            line=number,
+        )
+    return unescape_id(parts[0]), unescape_id(parts[2]), _grade(path, number, parts[3])
+
+
+def _parse_json(path: Path, number: int, line: str) -> tuple[str, str, int]:
+    row = parse_object(path, number, line)
+    query, document = row.get("query-id", row.get("query_id")), row.get("corpus-id", row.get("corpus_id"))
+    if query is None or document is None:
+        wanted = '{"query-id", "corpus-id", "score"}'
+        raise DataError(path, f"found keys {sorted(row)}, expected {wanted}; mend the line", line=number)
+    return (
+        _identifier(path, number, query), _identifier(path, number, document), _grade(path, number, row.get("score", 1)),
+    )  # fmt: skip
 
 
 def _identifier(path: Path, line: int, value: Any) -> str:

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limitbench import catalog, load
+from limitbench import catalog, load, registry
 from limitbench.datasets import dataset_spec, generate, read_folder, write_folder
 from limitbench.datasets.density import describe
 from limitbench.datasets.draw import Draw
-from limitbench.datasets.language import People, contained, exact_match, phrase, vocabulary
-from limitbench.datasets.patterns import all_k, dense
-from limitbench.errors import DataError, MissingExtra, OfflineError, SpecError, UnknownName
+from limitbench.datasets.language import People, contained, exact_match, forms, vocabulary
+from limitbench.errors import DataError, MissingExtra, OfflineError, UnknownName
 from limitbench.relevance import Qrels
 
 GENERATED = [name for name in catalog.names("datasets") if dataset_spec(name).pattern]
@@ -25,17 +24,15 @@ TABLE_2 = {"query_graph_density": 0.085481, "average_query_strength": 28.4653, "
 
 
 @pytest.mark.parametrize("name", GENERATED)
-def test_generated_bytes_are_pinned(name: str) -> None:
-    """Each generated dataset has the sha256 that its spec states."""
+def test_generated_datasets_are_what_they_say(name: str) -> None:
+    """Each has the sha256 of its spec, and exact attribute logic over its texts gives its qrels back, every query."""
     spec = dataset_spec(name)
-    assert generate(spec, name).digest == spec.sha256
-
-
-@pytest.mark.parametrize("name", GENERATED)
-def test_text_reproduces_the_qrels(name: str) -> None:
-    """Exact attribute match over the texts gives the qrels back, every query."""
-    data = load(name)
-    assert exact_match(data.corpus, data.queries, People()) == data.qrels
+    data = generate(spec, name)
+    assert data.digest == spec.sha256
+    world = registry.resolve("world", registry.WORLDS, spec.language.world)()
+    said = {asked: listed for listed, asked in forms(spec.language.vocabulary)}
+    assert exact_match(data.corpus, data.queries, world, said) == data.qrels
+    assert spec.card.strip()
 
 
 def test_real_limit_small_reproduces_its_qrels(limit_small: Path) -> None:
@@ -99,31 +96,6 @@ def test_draws_are_what_they_say(seed: int, n: int, data: st.DataObject) -> None
     assert len(set(Draw(seed).sample(range(n), k))) == k
     assert sorted(set(Draw(seed).distinct(n, k)) | set(range(n))) == list(range(n))
     assert sorted(Draw(seed).distinct(n, n)) == list(range(n))
-
-
-def test_patterns() -> None:
-    """all-k and dense are the lexicographic subsets, dense over the smallest sufficient corpus."""
-    assert list(all_k(4, 2).sets()) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
-    assert dense(5, 2).n_documents == 4
-    assert dense(1000, 2) == dense(1000, 2, n=46)
-    assert list(dense(2, 3, n=4).sets()) == [(0, 1, 2), (0, 1, 3)]
-
-
-@pytest.mark.parametrize(
-    "call", [lambda: all_k(3, 4), lambda: all_k(3, 0), lambda: dense(7, 2, n=4), lambda: dense(0, 2)]
-)
-def test_impossible_patterns_are_refused(call) -> None:
-    """k outside 1..n and more queries than subsets are refused before any work."""
-    with pytest.raises(SpecError, match="expected"):
-        call()
-
-
-def test_too_few_attributes_are_refused() -> None:
-    """A vocabulary or a list length that the pattern cannot live on is said, with the numbers."""
-    with pytest.raises(SpecError, match="needs 6 attributes for its queries and 2 others; found 5"):
-        phrase(all_k(4, 2), People(), ["a", "b", "c", "d", "e"], per_document=5, seed=0)
-    with pytest.raises(SpecError, match="relevant to 3 queries"):
-        phrase(all_k(4, 2), People(), [str(i) for i in range(20)], per_document=2, seed=0)
 
 
 def test_people_parse_what_they_say() -> None:

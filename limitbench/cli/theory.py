@@ -99,14 +99,8 @@ def read_relevance(source: str, split: str = "test", min_grade: int | None = Non
     else:
         found = load(source, split=split).qrels
     if min_grade is not None:
-        keep = [[d for d, grade in zip(*_row(found, q), strict=True) if grade >= min_grade] for q in range(len(found))]
-        found = Qrels.from_sets(keep, found.n_documents)
+        found = found.at_least(min_grade)
     return found
-
-
-def _row(qrels: Qrels, q: int) -> tuple[list[int], list[int]]:
-    part = slice(qrels.indptr[q], qrels.indptr[q + 1])
-    return qrels.indices[part].tolist(), qrels.grades[part].tolist()
 
 
 def design(

@@ -12,7 +12,7 @@ from pathlib import Path
 from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets.folders import read_folder, write_folder
-from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, published_as
+from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, published_as, recipe
 from limitbench.errors import DataError, InputError, LimitbenchError, UnknownName
 from limitbench.files import storing
 
@@ -69,12 +69,12 @@ def _from_catalog(name: str, split: str) -> Dataset:
         if spec.sha256 is not None and found.digest != spec.sha256:
             log.warning("%s holds other data than the published %s (sha256 %s)", local, name, found.digest[:12])
             return found
-        return Dataset(name, found.corpus, found.queries, found.qrels, spec=_recipe(spec), notes=found.notes)
+        return Dataset(name, found.corpus, found.queries, found.qrels, spec=recipe(spec), notes=found.notes)
     place = catalog.cache_folder() / "datasets" / f"{name}-{(spec.sha256 or 'unpinned')[:12]}"
     with contextlib.suppress(LimitbenchError):
         kept = read_folder(place, name=name)
         if kept.digest == spec.sha256:
-            return Dataset(name, kept.corpus, kept.queries, kept.qrels, spec=_recipe(spec))
+            return Dataset(name, kept.corpus, kept.queries, kept.qrels, spec=recipe(spec))
     if place.exists():
         log.warning("the cached dataset at %s is not whole; it is made again", place)
     made = generate(spec, name)
@@ -105,7 +105,3 @@ def _keep(made: Dataset, place: Path) -> None:
                 (aside / "new").replace(place)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _recipe(spec: DatasetSpec) -> dict[str, object]:
-    return spec.model_dump(mode="json", exclude={"title", "card", "sha256", "licence"}, exclude_none=True)

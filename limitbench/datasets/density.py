@@ -10,6 +10,7 @@ from scipy import sparse
 
 from limitbench.collection import Dataset
 from limitbench.relevance import Qrels
+from limitbench.theory import bracket
 
 _CHUNK = 4096  # rows of the co-occurrence product at a time
 
@@ -53,8 +54,11 @@ def average_query_strength(qrels: Qrels) -> float:
     return (total - own) / qrels.n_queries if qrels.n_queries else 0.0
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """Sizes, distribution of k, densities and text statistics of a dataset, JSON-ready; lengths in characters."""
+def describe(dataset: Dataset, *, budget_s: float = 5.0) -> dict[str, Any]:
+    """Sizes, distribution of k, densities, text statistics and needed dimension of a dataset, JSON-ready; lengths in characters.
+
+    The dimension is the certified bracket of the order-preserving rank, searched for `budget_s` seconds.
+    """
     qrels = dataset.qrels
     sizes, counts = np.unique(qrels.sizes, return_counts=True)
     used = len(np.unique(qrels.relevant.indices))
@@ -76,7 +80,13 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "share_of_all_k_subsets": distinct / math.comb(used, int(sizes[0])) if constant else None,
         "document_length": _lengths(dataset.corpus.texts),
         "query_length": _lengths(dataset.queries.texts),
+        "order_preserving_rank": _rank(qrels, budget_s),
     }
+
+
+def _rank(qrels: Qrels, budget_s: float) -> dict[str, int]:
+    found = bracket(qrels, "order_preserving", budget_s=budget_s)
+    return {"at least": found.lower.value, "at most": found.upper.value}
 
 
 def _lengths(texts: tuple[str, ...]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 T = TypeVar("T")
 _BLOCK = 4096
@@ -53,3 +54,19 @@ class Draw:
             out.append(moved.get(j, j))
             moved[j] = moved.get(i, i)
         return out
+
+
+def words(seed: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+    """Words number `first` to `first + count` of a second stream of a seed; a window anywhere costs the same."""
+    source = np.random.PCG64([seed, 1])
+    source.advance(first)
+    return np.atleast_1d(source.random_raw(count))
+
+
+def below(raw: npt.NDArray[np.uint64], n: int | npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Integers in [0, n) from 64-bit words, n < 2^24 a number or an array: the high part of (word / 2^24) * n.
+
+    No number is more likely than another by more than a part in 2^16.
+    """
+    bound = np.asarray(n, np.uint64)
+    return ((raw >> np.uint64(24)) * bound >> np.uint64(40)).astype(np.int64)

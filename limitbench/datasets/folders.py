@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
-from limitbench.errors import DataError
+from limitbench.errors import DataError, InputError, UnknownName
 from limitbench.files import atomic_write, is_text, read_jsonl, storing, with_gz
 from limitbench.relevance import Judgements, Qrels, read_qrels
 
+LAYOUTS = {"beir": "qrels/test.tsv", "mteb": "qrels.jsonl", "trec": "qrels/test.qrels"}  # where judgements stand
+FILES = ("corpus.jsonl", "queries.jsonl", LAYOUTS["beir"])  # of a BEIR folder
+
 
 def read_folder(path: Path | str, *, split: str = "test", name: str | None = None) -> Dataset:
-    """The dataset in a folder with corpus.jsonl, queries.jsonl and qrels/<split>.tsv or qrels.jsonl.
+    """The dataset in a folder with corpus.jsonl, queries.jsonl and qrels/<split>.tsv, qrels/<split>.qrels or qrels.jsonl.
 
     Queries that the split does not judge are left out, and the dataset's `notes` say how many. Raises `DataError`
     with path and line for anything that an evaluation could not trust: broken lines, repeated ids, judgements of
@@ -25,11 +28,7 @@ def read_folder(path: Path | str, *, split: str = "test", name: str | None = Non
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing"
         raise DataError(path, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it")
-    corpus_path, queries_path, qrels_path = (
-        _file(path, "corpus.jsonl"),
-        _file(path, "queries.jsonl"),
-        _qrels(path, split),
-    )
+    corpus_path, queries_path, qrels_path = corpus_file(path), queries_file(path), qrels_file(path, split)
     corpus = _corpus(corpus_path)
     texts = _queries(queries_path)
     judgements = read_qrels(qrels_path)
@@ -53,8 +52,20 @@ def _file(folder: Path, name: str) -> Path:
     return found
 
 
-def _qrels(folder: Path, split: str) -> Path:
-    for candidate in (folder / "qrels" / f"{split}.tsv", folder / "qrels" / f"{split}.jsonl", folder / "qrels.jsonl"):
+def corpus_file(folder: Path) -> Path:
+    """The corpus of a folder, plain or gzipped."""
+    return _file(folder, "corpus.jsonl")
+
+
+def queries_file(folder: Path) -> Path:
+    """The queries of a folder, plain or gzipped."""
+    return _file(folder, "queries.jsonl")
+
+
+def qrels_file(folder: Path, split: str = "test") -> Path:
+    """The judgements of a folder's split, in whatever layout; `DataError` names the splits that are there."""
+    names = (f"qrels/{split}.tsv", f"qrels/{split}.jsonl", f"qrels/{split}.qrels", f"qrels/{split}.trec", "qrels.jsonl")
+    for candidate in (folder / name for name in names):
         if found := with_gz(candidate):
             return found
     splits = (
@@ -145,30 +156,51 @@ def _check(
         )
 
 
-def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False) -> Path:
-    """Write corpus.jsonl, queries.jsonl and qrels/test.tsv into a folder; each file appears whole or not at all.
+def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False, qrels: str = "beir") -> Path:
+    """Write corpus.jsonl, queries.jsonl and the judgements into a folder; each file appears whole or not at all.
 
-    All three are written beside the folder's own files first and then moved into place, so a full disk leaves what was
-    there before; a file of the other kind (plain or gzipped) makes way. No byte depends on time, path, host or versions.
+    `qrels` is the layout of the judgements: "beir" (qrels/test.tsv), "mteb" (qrels.jsonl) or "trec" (qrels/test.qrels, ids
+    escaped reversibly). All three files are written beside the folder's own first and then moved into place, so a full disk
+    leaves what was there before; judgements in another layout and files of the other kind (plain or gzipped) make way. No byte
+    depends on time, path, host or versions.
     """
     path = Path(path)
+    if qrels not in LAYOUTS:
+        raise UnknownName("qrels layout", qrels, LAYOUTS)
+    if qrels == "beir" and any(set(name) & set("\t\r\n") for name in (*dataset.queries.ids, *dataset.corpus.ids)):
+        raise InputError(
+            f"dataset '{dataset.name}': an id holds a tab or a line break, which qrels/test.tsv cannot; choose mteb or trec"
+        )
     suffix = ".gz" if gz else ""
     with storing(path):
-        (path / "qrels").mkdir(parents=True, exist_ok=True)
+        path.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".limitbench-", suffix=".part", dir=path))
+    lines = {"beir": dataset.qrels_lines, "mteb": dataset.qrels_json_lines, "trec": dataset.qrels_trec_lines}[qrels]
     try:
         files = {
             "corpus.jsonl": dataset.corpus_lines(),
             "queries.jsonl": dataset.query_lines(),
-            "qrels/test.tsv": dataset.qrels_lines(),
+            LAYOUTS[qrels]: lines(),
         }
-        for name, lines in files.items():
+        for name, content in files.items():
             with atomic_write(staging / f"{name}{suffix}", gz=gz) as out:
-                out.writelines(lines)
-        with storing(path):
-            for name in files:
-                (staging / f"{name}{suffix}").replace(path / f"{name}{suffix}")
-                (path / (name if gz else f"{name}.gz")).unlink(missing_ok=True)
+                out.writelines(content)
+        move_into_place(staging, path, gz=gz, qrels=qrels)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return path
+
+
+def move_into_place(staging: Path, path: Path, *, gz: bool = False, qrels: str = "beir") -> None:
+    """Move a dataset's finished files from a folder beside them into their folder; the same files in other kinds make way."""
+    suffix = ".gz" if gz else ""
+    with storing(path):
+        if "/" in LAYOUTS[qrels]:
+            (path / "qrels").mkdir(exist_ok=True)
+        for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels]):
+            (staging / f"{name}{suffix}").replace(path / f"{name}{suffix}")
+            (path / (name if gz else f"{name}.gz")).unlink(missing_ok=True)
+        for layout, name in LAYOUTS.items():
+            for stale in (path / name, path / f"{name}.gz"):
+                if layout != qrels:
+                    stale.unlink(missing_ok=True)

@@ -1,23 +1,76 @@
-"""From a relevance matrix to sentences: LIMIT's "Who likes X?" over "N likes A, B, ... and Z."
+"""How relevance is put into words: worlds with their sentence forms, query operators, vocabularies.
 
-Each query owns one attribute, and exactly its relevant documents list it. The rest of a document's list is filled with
-attributes that no query asks for. So exact attribute match must give the qrels back, and a test holds us to it.
+A world says that a named thing has attributes, and asks for the things that have one, or a combination. What it says it can
+read back (`listed`, `asked`), so exact attribute logic over the texts must give the qrels back (`exact_match`), and a test
+holds us to it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-from scipy import sparse
 
 from limitbench import catalog
 from limitbench.collection import Corpus, Queries
-from limitbench.datasets.draw import Draw
 from limitbench.errors import SpecError
 from limitbench.relevance import Qrels
+
+Holders = set[int]
+
+
+@dataclass(frozen=True)
+class Operator:
+    """A combination of attributes: how many it takes, the words, and which documents it asks for."""
+
+    arity: int
+    phrase: Callable[..., str]
+    holds: Callable[..., Holders]  # of the holders of each attribute
+
+
+OPERATORS: dict[str, Operator] = {
+    "one": Operator(1, "{}".format, lambda a: a),
+    "and": Operator(2, "both {} and {}".format, lambda a, b: a & b),
+    "or": Operator(2, "{} or {}".format, lambda a, b: a | b),
+    "not": Operator(2, "{} but not {}".format, lambda a, b: a - b),
+    "two-of": Operator(3, "at least two of {}, {} and {}".format, lambda a, b, c: a & b | a & c | b & c),
+}
+
+_FORMS = {
+    "two-of": re.compile(r"at least two of (.+), (.+) and (.+)"),
+    "and": re.compile(r"both (.+) and (.+)"),
+    "not": re.compile(r"(.+) but not (.+)"),
+    "or": re.compile(r"(.+) or (.+)"),
+}
+
+
+def parse_expression(text: str, known: Iterable[str] | Mapping[str, object] = ()) -> tuple[str, tuple[str, ...]]:
+    """The operator and the attributes of what a question asks for; a known attribute is one, whatever words it holds."""
+    if text not in known:
+        for name, form in _FORMS.items():
+            if found := form.fullmatch(text):
+                return name, found.groups()
+    return "one", (text,)
+
+
+class World(Protocol):
+    """A way to say that something has attributes, and to ask for it."""
+
+    def sentence(self, name: str, attributes: Sequence[str]) -> str:
+        """The text of a document."""
+
+    def question(self, expression: str) -> str:
+        """The text of a query."""
+
+    def listed(self, text: str) -> list[str]:
+        """The attributes that a sentence lists; [] where the text has another form."""
+
+    def asked(self, text: str) -> str:
+        """The expression that a question asks for; "" where the text has another form."""
 
 
 class People:
@@ -28,9 +81,9 @@ class People:
         *most, last = attributes
         return f"{name} likes {', '.join(most)}{' and ' if most else ''}{last}."
 
-    def question(self, attribute: str) -> str:
+    def question(self, expression: str) -> str:
         """ "Who likes green tea?" """
-        return f"Who likes {attribute}?"
+        return f"Who likes {expression}?"
 
     def listed(self, text: str) -> list[str]:
         """The attributes that a sentence lists; [] where the text has another form.
@@ -46,17 +99,51 @@ class People:
         return [*most, *(part for at in joints for part in (tail[:at], tail[at + 5 :]))] if joints else [*most, tail]
 
     def asked(self, text: str) -> str:
-        """The attribute that a question asks for; "" where the text has another form."""
+        """The expression that a question asks for; "" where the text has another form."""
         return text.strip().removesuffix("?").partition(" likes ")[2]
 
 
+class Products:
+    """Products and their features, listed line by line as data sheets do."""
+
+    def sentence(self, name: str, attributes: Sequence[str]) -> str:
+        """ "Data sheet of model Ada Lovelace. Features: chess; green tea; engines" """
+        return f"Data sheet of model {name}. Features: {'; '.join(attributes)}"
+
+    def question(self, expression: str) -> str:
+        """ "Show me every model with green tea." """
+        return f"Show me every model with {expression}."
+
+    def listed(self, text: str) -> list[str]:
+        """The attributes that a data sheet lists; [] where the text has another form."""
+        return text.strip().partition(". Features: ")[2].split("; ") if ". Features: " in text else []
+
+    def asked(self, text: str) -> str:
+        """The expression that is asked for; "" where the text has another form."""
+        return text.strip().removesuffix(".").partition("every model with ")[2]
+
+
 def vocabulary(name: str) -> tuple[str, ...]:
-    """The lines of a vocabulary file of the catalogue, in file order."""
+    """The attributes of a vocabulary of the catalogue as documents write them, in file order."""
+    return tuple(said for said, _ in forms(name))
+
+
+def forms(name: str) -> tuple[tuple[str, str], ...]:
+    """(what documents say, what queries say) for every attribute of a vocabulary of the catalogue, in file order.
+
+    A line of its file holds both with a tab between, or one for both. `composed` is every modifier before every attribute of
+    one word. Raises `SpecError` for a name that is not there.
+    """
+    if name == "composed":
+        heads = [said for said, _ in forms("attributes") if " " not in said and "-" not in said]
+        made = [f"{modifier} {head}" for head in heads for modifier, _ in forms("modifiers") if modifier != head]
+        return tuple((said, said) for said in made)
     path: Path = catalog.folder("datasets") / "vocabularies" / f"{name}.txt"
     if not path.is_file():
-        known = sorted(p.stem for p in path.parent.glob("*.txt"))
-        raise SpecError(f"vocabulary '{name}' is not in datasets/vocabularies/; known: {', '.join(known)}")
-    return tuple(line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#"))
+        known = ", ".join(sorted([p.stem for p in path.parent.glob("*.txt")] + ["composed"]))
+        raise SpecError(f"vocabulary '{name}' is not in datasets/vocabularies/; known: {known}")
+    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
+    return tuple((said, asked or said) for said, _, asked in (line.partition("\t") for line in lines))
 
 
 def contained(phrases: Sequence[str]) -> list[tuple[str, str]]:
@@ -70,53 +157,19 @@ def contained(phrases: Sequence[str]) -> list[tuple[str, str]]:
     return [(inner, outer) for inner in phrases for outer in holders.get(words[inner], []) if outer != inner]
 
 
-def full_names(draw: Draw, n: int) -> list[str]:
-    """n distinct names "First Last" from our own two lists, in random order."""
-    first, last = vocabulary("first-names"), vocabulary("last-names")
-    if n > len(first) * len(last):
-        raise SpecError(
-            f"found {n} documents, expected at most {len(first) * len(last)}: the names would not be unique"
-        )
-    return [f"{first[i // len(last)]} {last[i % len(last)]}" for i in draw.distinct(len(first) * len(last), n)]
+def exact_match(corpus: Corpus, queries: Queries, world: World, said: Mapping[str, str] | None = None) -> Qrels:
+    """The relevance matrix that the texts themselves spell out, by exact attribute logic.
 
-
-def phrase(
-    qrels: Qrels, world: People, words: Sequence[str], *, per_document: int, seed: int
-) -> tuple[Corpus, Queries]:
-    """A corpus and queries in the given world whose exact attribute match is `qrels`.
-
-    Each document lists `per_document` attributes in random order. Raises `SpecError` where there are too few of them.
+    `said` maps what queries say of an attribute to what documents say, where they differ (`forms`).
     """
-    m, n = qrels.shape
-    by_document = sparse.csc_array(qrels.csr())
-    needed = np.diff(by_document.indptr)
-    if needed.max(initial=0) > per_document:
-        raise SpecError(
-            f"a document is relevant to {needed.max()} queries, so it needs as many attributes; "
-            f"found {per_document} attributes a document: raise it, or ask fewer queries"
-        )
-    most_fillers = per_document - int(needed.min(initial=per_document))
-    if m + most_fillers > len(words):
-        raise SpecError(
-            f"the pattern needs {m} attributes for its queries and {most_fillers} others; found {len(words)} in the "
-            "vocabulary: choose a larger one or fewer queries"
-        )
-    draw = Draw(seed)
-    order = draw.shuffled(words)
-    asked, fillers = order[:m], order[m:]
-    names = full_names(draw, n)
-    texts = []
-    for document, name in enumerate(names):
-        own = [asked[q] for q in by_document.indices[by_document.indptr[document] : by_document.indptr[document + 1]]]
-        texts.append(world.sentence(name, draw.shuffled([*own, *draw.sample(fillers, per_document - len(own))])))
-    queries = Queries(tuple(f"query_{q}" for q in range(m)), tuple(world.question(a) for a in asked))
-    return Corpus(tuple(names), tuple(texts)), queries
-
-
-def exact_match(corpus: Corpus, queries: Queries, world: People) -> Qrels:
-    """The relevance matrix that the texts themselves spell out: documents that list the attribute asked for."""
-    listed: dict[str, list[int]] = {}
+    said = said or {}
+    holders: dict[str, Holders] = {}
     for number, text in enumerate(corpus.texts):
         for attribute in dict.fromkeys(world.listed(text)):
-            listed.setdefault(attribute, []).append(number)
-    return Qrels.from_sets([listed.get(world.asked(text), []) for text in queries.texts], len(corpus))
+            holders.setdefault(attribute, set()).add(number)
+    known = {*holders, *said}
+    rows = []
+    for text in queries.texts:
+        name, attributes = parse_expression(world.asked(text), known)
+        rows.append(sorted(OPERATORS[name].holds(*(holders.get(said.get(a, a), set()) for a in attributes))))
+    return Qrels.from_sets([np.array(row, np.int64) for row in rows], len(corpus))

@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limitbench import catalog, registry
 from limitbench.collection import Dataset
-from limitbench.datasets.language import phrase, vocabulary
-from limitbench.errors import SpecError
+from limitbench.datasets.plan import Language, Plan, plan
+from limitbench.errors import LimitbenchError, SpecError
+from limitbench.relevance import Qrels
 
 
 class _Table(BaseModel):
@@ -21,14 +22,6 @@ class Pattern(_Table):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     kind: str
-
-
-class Language(_Table):
-    """How the matrix is put into words."""
-
-    world: str = "people"
-    vocabulary: str = "attributes"
-    per_document: int = Field(default=45, ge=1)
 
 
 class Hub(_Table):
@@ -75,6 +68,8 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the table"
         raise SpecError(f"dataset '{name}': {where}: {first['msg']}; mend the spec") from None
+    except LimitbenchError as error:
+        raise SpecError(f"dataset '{name}': {error}; mend the spec") from None
     if (spec.pattern is None) == (spec.hub is None):
         raise SpecError(f"dataset '{name}': expected exactly one of [pattern] and [hub]; mend the spec")
     return spec
@@ -82,17 +77,41 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
 
 def generate(spec: DatasetSpec, name: str) -> Dataset:
     """The dataset that a spec with a pattern describes; the same spec gives the same bytes everywhere."""
+    return plan_of(spec, name).dataset(name, recipe(spec))
+
+
+def plan_of(spec: DatasetSpec, name: str) -> Plan:
+    """The plan of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")
-    make = registry.resolve("pattern", registry.PATTERNS, spec.pattern.kind)
-    arguments = dict(spec.pattern.model_extra or {})
+    return plan(_qrels(spec.pattern, name), spec.language, spec.seed)
+
+
+def pattern_size(spec: DatasetSpec, name: str) -> int:
+    """How many documents the pattern of a spec has, without distractors."""
+    if spec.pattern is None:
+        raise SpecError(f"dataset '{name}' is fetched, not generated; its size cannot be chosen")
+    return _qrels(spec.pattern, name).n_documents
+
+
+def _qrels(pattern: Pattern, name: str) -> Qrels:
+    make = registry.resolve("pattern", registry.PATTERNS, pattern.kind)
+    arguments = dict(pattern.model_extra or {})
+    source = arguments.get("source")
+    if isinstance(source, str):  # like: the name of a dataset, or a folder
+        from limitbench.datasets import load
+
+        if source == name:
+            raise SpecError(f"dataset '{name}': its pattern is like itself; name another source")
+        arguments["source"] = load(source).qrels
     try:
-        qrels = make(**arguments)
+        made: Qrels = make(**arguments)
     except TypeError as error:
-        raise SpecError(f"dataset '{name}': pattern '{spec.pattern.kind}': {error}; mend [pattern]") from None
-    world = registry.resolve("world", registry.WORLDS, spec.language.world)()
-    corpus, queries = phrase(
-        qrels, world, vocabulary(spec.language.vocabulary), per_document=spec.language.per_document, seed=spec.seed
-    )
-    recipe = spec.model_dump(mode="json", exclude={"title", "card", "sha256", "licence"}, exclude_none=True)
-    return Dataset(name, corpus, queries, qrels, spec=recipe)
+        says = " ".join(str(error).split()).removeprefix(f"{make.__name__}() ")
+        raise SpecError(f"dataset '{name}': pattern '{pattern.kind}': {says}; mend [pattern]") from None
+    return made
+
+
+def recipe(spec: DatasetSpec) -> dict[str, object]:
+    """What decides the bytes of a spec's dataset, JSON-ready, and which published figures stand beside it."""
+    return spec.model_dump(mode="json", exclude={"title", "card", "sha256", "licence"}, exclude_none=True)

@@ -1,4 +1,7 @@
-"""TF-IDF with one token an attribute: what a retriever reaches that reads LIMIT's sentences as lists. A ceiling."""
+"""TF-IDF with one token an attribute: what a retriever reaches that reads our worlds' sentences as lists. A ceiling.
+
+Of a combination it adds up the attributes, all of them, as TF-IDF does: "but not" is nothing to it.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.datasets.language import People
+from limitbench.datasets.language import People, Products, World, parse_expression
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 
 
@@ -26,11 +29,12 @@ class TfidfItems(Adapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of attributes."""
-        world, n = People(), len(corpus)
+        n = len(corpus)
+        worlds: tuple[World, ...] = (People(), Products())
         column: dict[str, int] = {}
         rows, columns = [], []
         for row, text in enumerate(corpus.contents):
-            for item in world.listed(text):
+            for item in next((found for world in worlds if (found := world.listed(text))), []):
                 rows.append(row)
                 columns.append(column.setdefault(item.casefold(), len(column)))
         counts = sparse.csr_array(
@@ -46,10 +50,13 @@ class TfidfItems(Adapter):
         def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             out = np.full((len(texts), n), -np.inf)
             for row, text in enumerate(texts):
-                item = column.get(world.asked(text).casefold())
-                if item is not None:
-                    part = slice(by_item.indptr[item], by_item.indptr[item + 1])
-                    out[row, by_item.indices[part]] = by_item.data[part]
+                asked = next((found for world in worlds if (found := world.asked(text))), "").casefold()
+                for name in parse_expression(asked, column)[1]:
+                    item = column.get(name)
+                    if item is not None:
+                        part = slice(by_item.indptr[item], by_item.indptr[item + 1])
+                        found = out[row, by_item.indices[part]]
+                        out[row, by_item.indices[part]] = np.where(np.isinf(found), 0, found) + by_item.data[part]
             return out
 
         nbytes = by_item.data.nbytes + by_item.indices.nbytes + by_item.indptr.nbytes

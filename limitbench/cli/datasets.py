@@ -1,0 +1,292 @@
+"""`limitbench generate`, `adapt`, `convert`, `lint` and `describe`."""
+
+from __future__ import annotations
+
+import json as json_
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from limitbench.cli.bench import JsonFlag
+from limitbench.cli.output import echo_json, print_table, progress_bars, say
+from limitbench.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from limitbench.datasets.plan import Language, Plan
+    from limitbench.datasets.spec import DatasetSpec
+
+OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
+Gz = Annotated[bool, typer.Option("--gz", help="Write gzipped files.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another dataset in the folder.")]
+Split = Annotated[str, typer.Option(help="Which qrels of a folder.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (generate, adapt, convert, lint, describe):
+        app.command()(command)
+
+
+def generate(
+    name: Annotated[str, typer.Argument(help="A dataset of the catalogue, or a spec: a TOML file.")],
+    out: OutFolder,
+    documents: Annotated[
+        str | None, typer.Option("--documents", help="So many in all, such as 1e6: distractors are added.")
+    ] = None,
+    per_document: Annotated[
+        str | None, typer.Option("--per-document", help="Attributes a document lists: 45, or 30:60.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Another seed than the spec's.")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="train or test: half of the attributes, sharing none with the other.")
+    ] = None,
+    gz: Gz = False,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write a generated dataset as a BEIR folder, in constant memory; the same spec gives the same bytes everywhere.
+
+    An interrupted run goes on where it was when the same command is given again.
+    """
+    from limitbench.datasets.spec import plan_of, recipe
+    from limitbench.datasets.stream import folder_digest
+
+    spec, title = _spec(name, documents, per_document, seed, part)
+    if overwrite is False and _present(out):
+        if spec.sha256 is not None and folder_digest(out) == spec.sha256:
+            say(f"{out} holds {title} already, whole")
+            _report(title, spec.sha256, out, [f.name for f in _present(out)], 0, json)
+            return
+        raise InputError(
+            f"{out} already holds {_present(out)[0].name} of something else; choose another or add --overwrite"
+        )
+    key = json_.dumps(recipe(spec), sort_keys=True)
+    _write(plan_of(spec, title), out, key, title, gz=gz, expected=spec.sha256, json=json)
+
+
+def _spec(
+    name: str, documents: str | None, per_document: str | None, seed: int | None, part: str | None
+) -> tuple[DatasetSpec, str]:
+    """The spec with the command line's changes, which unpin its sha256."""
+    from limitbench import catalog
+    from limitbench.datasets.spec import dataset_spec, parse_spec
+    from limitbench.theory.exact import as_count
+
+    title = Path(name).stem if name.endswith(".toml") else name
+    spec = parse_spec(catalog.read_toml(Path(name)), title) if name.endswith(".toml") else dataset_spec(name)
+    changes: dict[str, Any] = {}
+    if per_document is not None:
+        changes["per_document"] = _range(per_document)
+    if part is not None:
+        changes["part"] = part
+    table = spec.model_dump(mode="json", exclude_none=True)
+    if documents is not None:
+        from limitbench.datasets.spec import pattern_size
+
+        wanted, there = as_count(documents, "--documents"), pattern_size(spec, title)
+        if wanted < there:
+            raise InputError(f"found --documents {wanted}, expected at least the pattern's own {there}")
+        changes["distractors"] = wanted - there
+    if changes or seed is not None:
+        table["language"] = {**table["language"], **changes}
+        table["seed"] = spec.seed if seed is None else seed
+        if {k: table["language"].get(k) for k in changes} != {
+            k: spec.language.model_dump(mode="json")[k] for k in changes
+        } or table["seed"] != spec.seed:
+            table.pop("sha256", None)
+            table.pop("published_as", None)
+        spec = parse_spec(table, title)
+    return spec, title
+
+
+def _range(text: str) -> int | list[int]:
+    try:
+        parts = [int(part) for part in text.split(":")]
+    except ValueError:
+        parts = []
+    if not 1 <= len(parts) <= 2:
+        raise InputError(f"found --per-document {text}, expected a number such as 45, or a range such as 30:60")
+    return parts[0] if len(parts) == 1 else parts
+
+
+def _present(out: Path) -> list[Path]:
+    from limitbench.datasets.folders import FILES
+
+    places = (out / f"{name}{suffix}" for name in FILES for suffix in ("", ".gz"))
+    return [place for place in places if place.exists()]
+
+
+def _write(
+    plan: Plan, out: Path, key: str, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
+) -> None:
+    from limitbench.datasets.stream import write_plan
+
+    with progress_bars() as bars:
+        written = write_plan(plan, out, key, gz=gz, expected=expected, progress=bars(title))
+    if written.resumed:
+        say(f"went on from an interrupted run: {written.resumed} of {plan.n} documents were there")
+    elif written.discarded:
+        say("an earlier run was interrupted too early, or asked for something else; started clean")
+    say(f"wrote {', '.join(written.files)} to {out}: {plan.n} documents, {plan.pattern.n_queries} queries")
+    _report(title, written.sha256, out, list(written.files), written.resumed, json, extra)
+
+
+def _report(title: str, sha256: str, out: Path, files: list[str], resumed: int, json: bool, extra: Any = None) -> None:
+    if json:
+        found = {"schema_version": 1, "dataset": title, "sha256": sha256, "folder": str(out), "files": files}
+        echo_json({**found, "resumed_documents": resumed, **(extra or {})})
+    else:
+        typer.echo(f"sha256 {sha256}")
+
+
+def adapt(
+    qrels: Annotated[str, typer.Argument(help="Your BEIR folder, dataset name or qrels file (BEIR, MTEB or TREC).")],
+    out: OutFolder,
+    min_grade: Annotated[int, typer.Option("--min-grade", help="Grades from here on are relevant.")] = 1,
+    world: Annotated[str, typer.Option(help="people or products.")] = "people",
+    vocabulary: Annotated[str, typer.Option(help="attributes, inflected, synonyms or composed.")] = "attributes",
+    operators: Annotated[str, typer.Option(help="Query operators in turn: one,and,or,not,two-of.")] = "one",
+    seed: Annotated[int, typer.Option(help="Of words and names.")] = 0,
+    split: Split = "test",
+    gz: Gz = False,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write a LIMIT-style dataset with the relevance structure of your own qrels, and none of your text.
+
+    ids.tsv tells which of your queries and documents each of its own stands for.
+    """
+    from limitbench.datasets.adapt import adapt as made_of
+    from limitbench.datasets.adapt import correspondence
+    from limitbench.files import atomic_write
+
+    if not overwrite and _present(out):
+        raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
+    matrix, query_ids, document_ids = _judged(qrels, split, min_grade)
+    language = _language(world=world, vocabulary=vocabulary, operators=tuple(operators.split(",")))
+    made = made_of(matrix, language, seed=seed)
+    for note in made.notes:
+        say(note)
+    rows = correspondence(made, query_ids, document_ids)
+    key = json_.dumps([matrix.digest, made.plan.language.model_dump(mode="json"), seed])
+    extra = {"notes": list(made.notes), "ids": str(out / "ids.tsv")}
+    _write(made.plan, out, key, Path(qrels).name, gz=gz, json=json, extra=extra)
+    with atomic_write(out / "ids.tsv") as stream:
+        stream.write(b"kind\ttheirs\tours\n")
+        for kind, theirs, ours in rows:
+            stream.write(f"{kind}\t{json_.dumps(theirs, ensure_ascii=False)[1:-1]}\t{ours}\n".encode())
+
+
+def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], list[str]]:
+    """The relevance matrix with the ids of its rows and columns; a qrels file's judged documents are the corpus."""
+    from limitbench.datasets import load
+    from limitbench.relevance import Qrels, read_qrels
+
+    path = Path(source).expanduser()
+    if path.is_file():
+        judgements = read_qrels(path)
+        if not judgements:
+            raise DataError(path, "there is no judgement; expected at least one")
+        query_ids = list(judgements)
+        document_ids = list(dict.fromkeys(document for row in judgements.values() for document in row))
+        matrix = Qrels.from_judgements(judgements, query_ids, document_ids)
+    else:
+        data = load(source, split=split)
+        matrix, query_ids, document_ids = data.qrels, list(data.queries.ids), list(data.corpus.ids)
+    return matrix.at_least(min_grade), query_ids, document_ids
+
+
+def _language(**options: Any) -> Language:
+    from pydantic import ValidationError
+
+    from limitbench.datasets.plan import Language
+
+    try:
+        return Language(**options)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"--{first['loc'][0]}: {first['msg']}") from None
+
+
+def convert(
+    dataset: Annotated[str, typer.Argument(help="Name or folder.")],
+    out: OutFolder,
+    qrels: Annotated[str, typer.Option(help="Layout of the judgements: beir, mteb or trec.")] = "beir",
+    split: Split = "test",
+    gz: Gz = False,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write a dataset as a folder of another layout; ids are escaped reversibly where TREC needs it."""
+    from limitbench.datasets import load, write_folder
+    from limitbench.datasets.folders import LAYOUTS
+
+    if not overwrite and _present(out):
+        raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
+    data = load(dataset, split=split)
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+    write_folder(data, out, gz=gz, qrels=qrels)
+    files = [f"{name}{'.gz' if gz else ''}" for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels])]
+    say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
+    _report(data.name, data.digest, out, files, 0, json)
+
+
+def lint(
+    dataset: Annotated[str, typer.Argument(help="Name or folder.")],
+    split: Split = "test",
+    json: JsonFlag = False,
+) -> None:
+    """Report what is wrong with a dataset, with counts and examples; reads leniently.
+
+    Exit 0 clean, 1 findings, 2 unreadable.
+    """
+    from limitbench.datasets import find, load
+    from limitbench.datasets.lint import lint_dataset, lint_folder
+
+    place = find(dataset)
+    found = lint_folder(place, split=split) if place is not None else lint_dataset(load(dataset, split=split))
+    if json:
+        echo_json(
+            {"schema_version": 1, "dataset": dataset, "clean": not found, "findings": [f.to_json() for f in found]}
+        )
+    elif found:
+        rows = [[f.check, str(f.count), "; ".join(f.examples), f.meaning] for f in found]
+        print_table(["check", "count", "examples", "meaning"], rows, title=dataset, keep=3)
+    else:
+        typer.echo(f"{dataset}: clean")
+    if found:
+        raise typer.Exit(1)
+
+
+def describe(
+    dataset: Annotated[str, typer.Argument(help="Name or folder.")],
+    split: Split = "test",
+    budget: Annotated[float, typer.Option("--budget", help="Seconds of search for the bracket of the rank.")] = 5.0,
+    json: JsonFlag = False,
+) -> None:
+    """Print sizes, densities (the paper's Table 2), text statistics and the dimension that a dataset needs."""
+    from limitbench.datasets import load
+    from limitbench.datasets.density import describe as facts
+
+    data = load(dataset, split=split)
+    for note in data.notes:
+        say(f"{data.name}: {note}")
+    found = facts(data, budget_s=budget)
+    if json:
+        echo_json({"schema_version": 1, **found})
+        return
+    print_table(["property", "value"], [[key.replace("_", " "), _shown(value)] for key, value in found.items()])
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "-"}[value]
+    if isinstance(value, float):
+        return f"{value:.6f}"
+    if isinstance(value, dict):
+        return ", ".join(
+            f"{key}: {item:.1f}" if isinstance(item, float) else f"{key}: {item}" for key, item in value.items()
+        )
+    return str(value)

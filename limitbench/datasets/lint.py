@@ -1,0 +1,187 @@
+"""What is wrong with a dataset, with counts and examples. Reads leniently: what `read_folder` refuses is a finding here."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from limitbench import registry
+from limitbench.collection import Dataset
+from limitbench.datasets.folders import corpus_file, qrels_file, queries_file
+from limitbench.datasets.language import contained, parse_expression
+from limitbench.errors import DataError
+from limitbench.files import escape_id, is_text, read_lines
+from limitbench.relevance import iter_judgements
+
+_SHOWN = 5
+_LONGEST = 60  # characters of an example
+
+CHECKS = {
+    # name                     what it means, and what to do
+    "unreadable-line": "a line is not what its file should hold; mend or drop it",
+    "repeated-document": "a document id stands twice; rename or drop one",
+    "repeated-query": "a query id stands twice; rename or drop one",
+    "empty-document": "a document has no text; a retriever can only find it by its title",
+    "dangling-document": "a judgement names a document that is not in the corpus; add it or drop the judgement",
+    "dangling-query": "a judgement names a query that is not there; add it or drop the judgement",
+    "conflicting-judgement": "a query and a document are judged twice with different grades; keep one",
+    "duplicate-labels": "documents with equal text are relevant and not relevant to one query; judge them alike or drop one",
+    "no-relevant-document": "a judged query has no relevant document; add one or drop its judgements",
+    "contained-attribute": "an attribute stands inside another, so words alone cannot tell them apart; rename one",
+    "unsafe-id": "an id holds white space or '%', which breaks TREC's readers; limitbench escapes it reversibly",
+}
+
+
+@dataclass
+class Finding:
+    """One check's result: how often, and the first few places."""
+
+    check: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+    @property
+    def meaning(self) -> str:
+        """What it means, and what to do."""
+        return CHECKS[self.check]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return {"check": self.check, "count": self.count, "examples": self.examples, "meaning": self.meaning}
+
+
+class _Findings:
+    def __init__(self) -> None:
+        self.by_check: dict[str, Finding] = {}
+
+    def add(self, check: str, example: str) -> None:
+        found = self.by_check.setdefault(check, Finding(check))
+        found.count += 1
+        if len(found.examples) < _SHOWN:
+            shown = example if len(example) <= _LONGEST else example[: _LONGEST - 3] + "..."
+            found.examples.append(shown.encode("utf-8", "backslashreplace").decode())
+
+    def ordered(self) -> list[Finding]:
+        return [self.by_check[name] for name in CHECKS if name in self.by_check]
+
+
+def lint_folder(path: Path | str, *, split: str = "test") -> list[Finding]:
+    """The findings about a BEIR or MTEB folder. Raises `DataError` where it has no corpus, queries and judgements to read."""
+    folder = Path(path)
+    if not folder.is_dir():
+        raise DataError(
+            folder, "found no folder; expected one with corpus.jsonl, queries.jsonl and qrels; check the path"
+        )
+    corpus, queries, qrels = corpus_file(folder), queries_file(folder), qrels_file(folder, split)
+    out = _Findings()
+    return _lint(_records(corpus, out), _records(queries, out), _judgements(qrels, out), out)
+
+
+def lint_dataset(data: Dataset) -> list[Finding]:
+    """The findings about a dataset in memory."""
+    qrels = data.qrels
+    judged = (
+        (data.queries.ids[q], data.corpus.ids[d], grade)
+        for q, d, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True)
+    )
+    documents = zip(data.corpus.ids, data.corpus.contents, strict=True)
+    return _lint(documents, zip(data.queries.ids, data.queries.texts, strict=True), judged, _Findings())
+
+
+def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
+    """(id, title and text) of every line that can be read."""
+    for number, line in read_lines(path):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            identifier = row["_id"]
+            parts = [row.get(key) or "" for key in ("title", "text")]
+            if isinstance(identifier, bool) or not isinstance(identifier, str | int) or str(identifier) == "":
+                raise TypeError
+            if not all(isinstance(part, str) and is_text(part) for part in (str(identifier), *parts)):
+                raise TypeError
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            out.add("unreadable-line", f"{path.name}:{number}: {line}")
+            continue
+        yield str(identifier), " ".join(part for part in parts if part)
+
+
+def _judgements(path: Path, out: _Findings) -> Iterator[tuple[str, str, int]]:
+    """(query, document, grade) of every line that can be read."""
+
+    def broken(error: DataError) -> None:
+        out.add("unreadable-line", f"{path.name}:{error.line}: {str(error).partition(': ')[2]}")
+
+    for _, query, document, grade in iter_judgements(path, broken=broken):
+        yield query, document, grade
+
+
+def _lint(
+    corpus: Iterable[tuple[str, str]], queries: Iterable[tuple[str, str]], judged: Iterable[tuple[str, str, int]], out: _Findings
+) -> list[Finding]:  # fmt: skip
+    documents = _distinct(corpus, "document", out)
+    questions = _distinct(queries, "query", out)
+    grades: dict[str, dict[str, int]] = {}
+    for query, document, grade in judged:
+        if document not in documents:
+            out.add("dangling-document", f"'{document}' for query '{query}'")
+        if query not in questions:
+            out.add("dangling-query", f"'{query}'")
+        row = grades.setdefault(query, {})
+        if row.setdefault(document, grade) != grade:
+            out.add("conflicting-judgement", f"'{query}' and '{document}': {row[document]} and {grade}")
+    for query, row in grades.items():
+        if max(row.values()) <= 0:
+            out.add("no-relevant-document", f"'{query}'")
+    _duplicates(documents, grades, out)
+    _attributes(documents, questions, out)
+    for identifier in (*documents, *questions):
+        if escape_id(identifier) != identifier:
+            out.add("unsafe-id", f"'{identifier}'")
+    return out.ordered()
+
+
+def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Findings) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for identifier, text in records:
+        if identifier in found:
+            out.add(f"repeated-{kind}", f"'{identifier}'")
+            continue
+        found[identifier] = text
+        if kind == "document" and not text.strip():
+            out.add("empty-document", f"'{identifier}'")
+    return found
+
+
+def _duplicates(documents: dict[str, str], grades: dict[str, dict[str, int]], out: _Findings) -> None:
+    """Documents of equal text of which a query finds some relevant and others not."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for identifier, text in documents.items():
+        if text.strip():
+            same[text].append(identifier)
+    twins = {identifier: group for group in same.values() if len(group) > 1 for identifier in group}
+    for query, row in grades.items() if twins else ():
+        relevant = {document for document, grade in row.items() if grade > 0}
+        for document in sorted(relevant):
+            others = [twin for twin in twins.get(document, ()) if twin not in relevant]
+            if others:
+                out.add("duplicate-labels", f"query '{query}': '{document}' is relevant, '{others[0]}' is not")
+
+
+def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Findings) -> None:
+    """For texts of a world of ours: attributes that stand inside others."""
+    for name in registry.WORLDS:
+        world = registry.resolve("world", registry.WORLDS, name)()
+        asked = [expression for text in questions.values() if (expression := world.asked(text))]
+        if 2 * len(asked) < len(questions) or not asked:
+            continue
+        listed = dict.fromkeys(item for text in documents.values() for item in world.listed(text) if item)
+        said = dict.fromkeys(item for text in asked for item in parse_expression(text, listed)[1] if item)
+        for inner, outer in contained([*listed, *(item for item in said if item not in listed)]):
+            out.add("contained-attribute", f"'{inner}' in '{outer}'")
+        return

@@ -1,0 +1,342 @@
+"""A dataset before its text: who has which attributes, what is asked, and a stream of documents that needs no memory.
+
+A `Plan` holds what queries depend on, the latent table: the attributes of a query's documents and of its decoys. All other
+attributes of a document are fillers that no query asks for. They, the order of a document's list and its name follow from the
+seed and the document's number alone, so documents can be written from any number on, and a million need no more memory than
+a thousand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from limitbench import registry
+from limitbench.collection import Corpus, Dataset, Queries
+from limitbench.datasets.draw import Draw, below, words
+from limitbench.datasets.language import OPERATORS, World, forms, vocabulary
+from limitbench.errors import SpecError, UnknownName
+from limitbench.relevance import Qrels
+
+_POOL = 4_000_000  # fillers to choose from, over the documents of a block: 32 MB
+_PART_SEED = 20_250_828  # of the split into train and test attributes; one for all datasets, so that no two splits meet
+
+
+class Language(BaseModel):
+    """How a relevance matrix is put into words. Each field is a knob of a spec's [language]."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    world: str = "people"
+    vocabulary: str = "attributes"  # attributes, inflected, synonyms or composed: what documents say, and queries
+    attributes: int | None = Field(None, ge=1)  # the first so many of the vocabulary; None: all
+    fillers: str | None = (
+        None  # another vocabulary for attributes that no query asks for; what shares a word with an asked one is left out
+    )
+    part: Literal["all", "train", "test"] = (
+        "all"  # half of the vocabulary, for training sets that share nothing with test sets
+    )
+    per_document: int | tuple[int, int] = 45  # attributes a document lists: a number, or the least and the most
+    operators: tuple[str, ...] = ("one",)  # taken in turn, query by query
+    decoys: int = Field(
+        2, ge=0
+    )  # documents per query that hold a part of what an operator asks for, and are not relevant
+    distractors: int = Field(0, ge=0)  # documents after the pattern's, relevant to nothing
+    ids: Literal["name", "number"] = "name"  # of documents; names hold spaces, as LIMIT's do
+
+    @field_validator("per_document")
+    @classmethod
+    def _a_range(cls, value: int | tuple[int, int]) -> int | tuple[int, int]:
+        low, high = (value, value) if isinstance(value, int) else value
+        if not 1 <= low <= high:
+            raise ValueError(f"found {value}, expected at least 1, or the least and the most")
+        return value
+
+    @field_validator("operators")
+    @classmethod
+    def _known(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError("found no operator, expected one of " + ", ".join(OPERATORS))
+        for name in value:
+            if name not in OPERATORS:
+                raise UnknownName("operator", name, OPERATORS)
+        return value
+
+    @property
+    def lengths(self) -> tuple[int, int]:
+        """The least and the most attributes of a document."""
+        return (self.per_document,) * 2 if isinstance(self.per_document, int) else self.per_document
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """All that decides a dataset's text. `asked` holds a query's attributes, `own` those of each document that has some."""
+
+    pattern: Qrels
+    language: Language
+    seed: int
+    said: tuple[str, ...]  # what documents say of each attribute
+    said_in_queries: tuple[str, ...]
+    asked: tuple[tuple[str, tuple[int, ...]], ...]  # operator and attributes of each query
+    own: dict[int, tuple[int, ...]]
+    fillers: npt.NDArray[np.int32]
+
+    @cached_property
+    def world(self) -> World:
+        """The world's sentence forms."""
+        made: World = registry.resolve("world", registry.WORLDS, self.language.world)()
+        return made
+
+    @property
+    def n(self) -> int:
+        """The number of documents, distractors included."""
+        return self.pattern.n_documents + self.language.distractors
+
+    @cached_property
+    def qrels(self) -> Qrels:
+        """The relevance matrix, computed from the latent table: which documents hold what each query asks for."""
+        holders: dict[int, set[int]] = {}
+        for document, attributes in self.own.items():
+            for attribute in attributes:
+                holders.setdefault(attribute, set()).add(document)
+        rows = [OPERATORS[name].holds(*(holders.get(a, set()) for a in parts)) for name, parts in self.asked]
+        return Qrels.from_sets([np.array(sorted(row), np.int64) for row in rows], self.n)
+
+    @cached_property
+    def queries(self) -> Queries:
+        """The questions."""
+        texts = tuple(
+            self.world.question(OPERATORS[name].phrase(*(self.said_in_queries[a] for a in parts)))
+            for name, parts in self.asked
+        )
+        return Queries(tuple(f"query_{q}" for q in range(len(texts))), texts)
+
+    @cached_property
+    def names(self) -> Names:
+        """The documents' names."""
+        return Names(self.n, self.seed)
+
+    @cached_property
+    def block(self) -> int:
+        """How many documents are made at a time."""
+        return max(16, min(2048, _POOL // max(1, len(self.fillers))))
+
+    def document_id(self, document: int) -> str:
+        """The id of a document: its name, or its number where the language says so."""
+        return self._id(document, self.names[document])
+
+    def _id(self, document: int, name: str) -> str:
+        return f"document_{document}" if self.language.ids == "number" else name
+
+    def documents(self, start: int = 0, stop: int | None = None) -> Iterator[tuple[str, str]]:
+        """(id, text) of the documents from `start` on, the same whatever `start` is."""
+        stop = self.n if stop is None else stop
+        for at in range(start, stop, self.block):
+            end = min(stop, at + self.block)
+            for document, listed in zip(range(at, end), self._lists(at, end), strict=True):
+                name = self.names[document]
+                yield self._id(document, name), self.world.sentence(name, [self.said[a] for a in listed])
+
+    def corpus_lines(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """`corpus.jsonl` from document `start` on, line by line; equal to the dataset's own."""
+        quoted = json.encoder.encode_basestring  # what json.dumps does to a string, without the way there
+        for name, text in self.documents(start, stop):
+            yield f'{{"_id": {quoted(name)}, "title": "", "text": {quoted(text)}}}\n'.encode()
+
+    def qrels_lines(self) -> Iterator[bytes]:
+        """`qrels/test.tsv`, line by line; equal to the dataset's own."""
+        yield b"query-id\tcorpus-id\tscore\n"
+        ids = {d: self.document_id(d) for d in np.unique(self.qrels.indices).tolist()}
+        for row, column in zip(self.qrels.rows.tolist(), self.qrels.indices.tolist(), strict=True):
+            yield f"{self.queries.ids[row]}\t{ids[column]}\t1\n".encode()
+
+    def query_lines(self) -> Iterator[bytes]:
+        """`queries.jsonl`, line by line; equal to the dataset's own."""
+        for name, text in zip(self.queries.ids, self.queries.texts, strict=True):
+            yield (json.dumps({"_id": name, "text": text}, ensure_ascii=False) + "\n").encode()
+
+    def dataset(self, name: str, spec: dict[str, object] | None = None) -> Dataset:
+        """The whole dataset in memory."""
+        ids, texts = zip(*self.documents(), strict=True)
+        return Dataset(name, Corpus(ids, texts), self.queries, self.qrels, spec=spec or {})
+
+    def _lists(self, start: int, stop: int) -> Iterator[list[int]]:
+        """The attributes of these documents in the order of their lists."""
+        low, high = self.language.lengths
+        count, stride, f = stop - start, 2 * high + 1, len(self.fillers)
+        raw = words(self.seed, start * stride, count * stride).reshape(count, stride)
+        length = low + below(raw[:, -1], high - low + 1)  # (count,)
+        pool = np.tile(self.fillers, (count, 1))  # (count, f); its first columns become the sample (Fisher and Yates)
+        rows = np.arange(count)
+        for j in range(min(high, f)):
+            chosen = j + below(raw[:, j], f - j)
+            pool[rows, j], pool[rows, chosen] = pool[rows, chosen], pool[rows, j]
+        table = np.full((count, high), -1, np.int32)
+        table[:, : min(high, f)] = pool[:, :high]
+        for row in range(count):
+            mine = self.own.get(start + row)
+            if mine:
+                table[row, len(mine) :] = table[row, : high - len(mine)].copy()
+                table[row, : len(mine)] = mine
+                length[row] = max(length[row], len(mine))
+        keys = raw[:, high : 2 * high].copy()
+        keys[np.arange(high) >= length[:, None]] = np.iinfo(np.uint64).max
+        order = np.argsort(keys, axis=1, kind="stable")
+        listed = np.take_along_axis(table, order, 1).tolist()
+        for row, size in zip(listed, length.tolist(), strict=True):
+            yield row[:size]
+
+
+class Names:
+    """n distinct names "First Last" of our own two lists; with middle names where those are not enough.
+
+    Document i has number a i + b modulo the count of names, a and the count having no common divisor: no two are equal,
+    and none needs a list.
+    """
+
+    def __init__(self, n: int, seed: int) -> None:
+        self.first, self.last = vocabulary("first-names"), vocabulary("last-names")
+        self.middles = 0
+        while (count := len(self.last) * len(self.first) ** (1 + self.middles)) < n:
+            self.middles += 1
+        self.count = count
+        self.factor = int(count * 0.618)
+        while math.gcd(self.factor, count) != 1:
+            self.factor += 1
+        self.shift = Draw(seed).below(count)
+
+    def __getitem__(self, document: int) -> str:
+        number = (self.factor * document + self.shift) % self.count
+        number, last = divmod(number, len(self.last))
+        parts = []
+        for _ in range(1 + self.middles):
+            number, first = divmod(number, len(self.first))
+            parts.append(self.first[first])
+        return " ".join([*parts, self.last[last]])
+
+
+def plan(pattern: Qrels, language: Language, seed: int) -> Plan:
+    """What these queries ask for and who has it, so that exact attribute logic gives `pattern` back.
+
+    Raises `SpecError`, before any text is made, where attributes or places in the documents' lists are too few.
+    """
+    pairs = _part(forms(language.vocabulary)[: language.attributes], language.part)
+    operators = [language.operators[q % len(language.operators)] for q in range(pattern.n_queries)]
+    draw = Draw(seed)
+    order = draw.shuffled(range(len(pairs)))
+    needed = sum(OPERATORS[name].arity for name in operators)
+    _require_attributes(needed, language, len(pairs), pattern)
+    n = pattern.n_documents + language.distractors
+    own: dict[int, list[int]] = {}
+    asked = []
+    for name, relevant in zip(operators, pattern.sets(), strict=True):
+        parts = tuple(order.pop() for _ in range(OPERATORS[name].arity))
+        asked.append((name, parts))
+        for document, held in _shares(name, parts, relevant, draw):
+            own.setdefault(document, []).extend(held)
+    _require_room(own, language)
+    for (name, parts), relevant in zip(asked, pattern.sets(), strict=True):
+        if OPERATORS[name].arity > 1:
+            _decoys(name, parts, relevant, own, language, n, draw)
+    if language.fillers and language.fillers != language.vocabulary:
+        others = _apart(vocabulary(language.fillers), pairs)
+        order = list(range(len(pairs), len(pairs) + len(others)))
+        pairs = [*pairs, *((said, said) for said in others)]
+    fillers = np.array(order, np.int32)
+    least = min((len(held) for held in own.values()), default=0) if len(own) == n else 0
+    if language.lengths[1] - least > len(fillers):
+        raise SpecError(
+            f"documents list up to {language.lengths[1] - least} attributes that no query asks for; found "
+            f"{len(fillers)} left in the vocabulary '{language.fillers or language.vocabulary}': choose a larger one, shorter "
+            "lists or fewer queries"
+        )
+    made = Plan(
+        pattern, language, seed, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), tuple(asked),
+        {document: tuple(held) for document, held in own.items()}, fillers,
+    )  # fmt: skip
+    if list(made.qrels.sets()) != list(pattern.sets()):
+        raise AssertionError("the latent table does not give the pattern back")
+    return made
+
+
+def _apart(others: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Those that share no word, plural or not, with anything that documents or queries say of the others."""
+
+    def stems(text: str) -> set[str]:
+        return {word.removesuffix("s").removesuffix("e") for word in re.findall(r"\w+", text.lower())}
+
+    taken = {stem for pair in pairs for said in pair for stem in stems(said)}
+    return [other for other in others if not stems(other) & taken]
+
+
+def _part(pairs: Sequence[tuple[str, str]], part: str) -> list[tuple[str, str]]:
+    """All attributes, or the train or the test half; no attribute is in both."""
+    if part == "all":
+        return list(pairs)
+    mixed = Draw(_PART_SEED).shuffled(range(len(pairs)))
+    half = sorted(mixed[: len(pairs) // 2] if part == "train" else mixed[len(pairs) // 2 :])
+    return [pairs[i] for i in half]
+
+
+def _require_attributes(needed: int, language: Language, there: int, pattern: Qrels) -> None:
+    if needed > there:
+        raise SpecError(
+            f"the pattern needs {needed} attributes for its {pattern.n_queries} queries; found {there} in the vocabulary "
+            f"'{language.vocabulary}': choose a larger one, such as 'composed', or fewer queries"
+        )
+
+
+def _require_room(own: dict[int, list[int]], language: Language) -> None:
+    most = max(map(len, own.values()), default=0)
+    if most > language.lengths[1]:
+        raise SpecError(
+            f"a document is relevant to so many queries that it needs {most} attributes; found per_document = "
+            f"{language.lengths[1]}: raise it, or ask fewer queries"
+        )
+
+
+def _shares(
+    name: str, parts: tuple[int, ...], relevant: Sequence[int], draw: Draw
+) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """What each relevant document holds of a query's attributes."""
+    if name == "or":  # some hold the one, the others the other
+        mixed = draw.shuffled(relevant)
+        half = (len(mixed) + 1) // 2
+        yield from ((document, parts[:1]) for document in mixed[:half])
+        yield from ((document, parts[1:]) for document in mixed[half:] or mixed[:1])
+    elif name == "two-of":
+        for document in relevant:
+            left_out = draw.below(3)
+            yield document, tuple(a for i, a in enumerate(parts) if i != left_out)
+    else:
+        yield from ((document, parts if name == "and" else parts[:1]) for document in relevant)
+
+
+def _decoys(
+    name: str, parts: tuple[int, ...], relevant: Sequence[int], own: dict[int, list[int]], language: Language, n: int,
+    draw: Draw,
+) -> None:  # fmt: skip
+    """Give a query's decoys a part of what it asks for, where their lists have room: one attribute, or both of "A but not B"."""
+    taken, most = set(relevant), language.lengths[1]
+    size = {"and": 1, "two-of": 1, "not": 2}.get(name, 0)
+    for turn in range(language.decoys if size else 0):
+        for _ in range(100):
+            document = draw.below(n)
+            if document not in taken and len(own.get(document, ())) + size <= most:
+                break
+        else:
+            raise SpecError(
+                f"found no document with room for a decoy of '{name}' after {turn}; raise per_document, lower decoys, add "
+                "distractors, or ask fewer queries"
+            )
+        taken.add(document)
+        own.setdefault(document, []).extend(parts if size == 2 else (parts[turn % len(parts)],))

@@ -1,0 +1,725 @@
+from __future__ import annotations
+
+import gzip
+import json
+import math
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limitbench import load
+from limitbench.datasets import dataset_spec, generate, read_folder, stream, write_folder
+from limitbench.datasets.adapt import adapt
+from limitbench.datasets.density import document_graph_density
+from limitbench.datasets.draw import below, words
+from limitbench.datasets.language import (
+    OPERATORS,
+    People,
+    Products,
+    contained,
+    exact_match,
+    forms,
+    parse_expression,
+    vocabulary,
+)
+from limitbench.datasets.patterns import all_k, block, cycle, dense, disjoint, graph, like, power_law, random
+from limitbench.datasets.plan import Language, Names, plan
+from limitbench.datasets.spec import parse_spec
+from limitbench.datasets.stream import folder_digest, write_plan
+from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName
+from limitbench.relevance import Qrels
+
+WORLDS = {"people": People(), "products": Products()}
+SIZES = st.one_of(st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1, max_size=3))
+
+
+# ---------------------------------------------------------------------------------------------------------------- patterns
+
+
+def test_subsets_in_order() -> None:
+    """all-k and dense are the lexicographic subsets, dense over the smallest sufficient corpus."""
+    assert list(all_k(4, 2).sets()) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert dense(5, 2).n_documents == 4
+    assert dense(1000, 2) == dense(1000, 2, n=46)
+    assert list(dense(2, 3, n=4).sets()) == [(0, 1, 2), (0, 1, 3)]
+
+
+def test_cycle_disjoint_and_graph() -> None:
+    """A cycle wraps round, disjoint sets follow each other, edges are queries; sizes are taken in turn."""
+    assert list(cycle(4, 4, 2).sets()) == [(0, 1), (1, 2), (2, 3), (0, 3)]
+    assert list(cycle(5, 3, [1, 2]).sets()) == [(0,), (1, 2), (2,)]
+    assert list(disjoint(3, [1, 2]).sets()) == [(0,), (1, 2), (3,)]
+    assert disjoint(2, 2, n=9).n_documents == 9
+    assert list(graph([[2, 0], [1, 2, 3]]).sets()) == [(0, 2), (1, 2, 3)]
+
+
+def test_graphs_from_files(tmp_path: Path) -> None:
+    """An edge a line, with comments; what is not a number is named with its line."""
+    path = tmp_path / "edges.txt"
+    path.write_text("# a path\n0 1\n1,2  # the end\n")
+    assert list(graph(path).sets()) == [(0, 1), (1, 2)]
+    path.write_text("0 1\n1 x\n")
+    with pytest.raises(LimitbenchError, match="edges.txt:2: found '1 x', expected document numbers"):
+        graph(path)
+
+
+@given(st.integers(4, 30), st.integers(1, 20), SIZES, st.integers(0, 9))
+def test_random_sets_are_distinct_and_of_their_sizes(n: int, m: int, k, seed: int) -> None:
+    """Random sets never repeat, have the sizes asked for, and depend on the seed alone."""
+    sizes = [k] if isinstance(k, int) else k
+    wanted = [sizes[q % len(sizes)] for q in range(m)]
+    if any(count > math.comb(n, size) for size, count in Counter(wanted).items()):
+        return
+    found = random(n, m, k, seed)
+    assert found == random(n, m, k, seed)
+    assert found.sizes.tolist() == wanted
+    assert len(set(found.sets())) == m
+
+
+def test_random_sets_are_uniform() -> None:
+    """Over many seeds each pair of 5 documents is drawn about as often (chi-squared, 9 degrees, far tail)."""
+    counts = Counter(next(random(5, 1, 2, seed).sets()) for seed in range(2000))
+    assert len(counts) == 10
+    assert sum((c - 200) ** 2 / 200 for c in counts.values()) < 40
+
+
+def test_all_subsets_can_be_drawn() -> None:
+    """As many queries as there are subsets use each one once, also where that is just possible."""
+    assert set(random(6, 20, 3, 4).sets()) == set(combinations(range(6), 3))
+
+
+def test_large_random_sets() -> None:
+    """C(n, k) beyond 64 bits is drawn from too."""
+    found = random(1_000_000, 50, 10, 1)
+    assert len(set(found.sets())) == 50
+    assert found.sizes.tolist() == [10] * 50
+
+
+def test_blocks_keep_to_communities() -> None:
+    """Without mixing every set lies in one community; with all of it mixed, hardly any."""
+
+    def inside(qrels: Qrels) -> int:
+        return sum(len({d // 20 for d in row}) == 1 for row in qrels.sets())
+
+    assert inside(block(200, 100, 3, blocks=10)) == 100
+    assert inside(block(200, 100, 3, blocks=10, mixing=1.0)) < 20
+
+
+def test_power_law_popularity_falls() -> None:
+    """Document i is asked for about (i + 1)^-exponent as often as document 0; exponent 0 is uniform."""
+    counts = np.bincount(power_law(400, 3000, 2, 0.5, seed=1).indices, minlength=400)
+    assert counts[:4].mean() / counts[96:104].mean() == pytest.approx(np.mean(np.arange(1, 5) ** -0.5) / 0.1, rel=0.25)
+    flat = np.bincount(power_law(50, 1000, 2, 0.0, seed=1).indices, minlength=50)
+    assert flat.max() < 2 * flat.min()
+
+
+@given(st.integers(0, 50))
+@settings(max_examples=15, deadline=None)
+def test_like_keeps_degrees_and_density(seed: int) -> None:
+    """Rows and columns keep their sums, and the pairs relevant together stay within half a percent."""
+    source = power_law(60, 80, [1, 2, 5], 0.7, seed=seed)
+    made = like(source, seed)
+    assert (made.sizes == source.sizes).all()
+    assert (np.bincount(made.indices, minlength=60) == np.bincount(source.indices, minlength=60)).all()
+    assert document_graph_density(made) == pytest.approx(document_graph_density(source), rel=0.006)
+    assert len(set(made.sets()) & set(source.sets())) < 60
+
+
+REFUSED = {
+    "k above n": lambda: all_k(3, 4),
+    "k of 0": lambda: all_k(3, 0),
+    "more than all subsets": lambda: dense(7, 2, n=4),
+    "no query": lambda: dense(0, 2),
+    "more random sets than there are": lambda: random(4, 7, 2),
+    "a size above n": lambda: random(4, 2, [1, 5]),
+    "no size": lambda: random(4, 2, []),
+    "a longer cycle than documents": lambda: cycle(4, 5, 2),
+    "no room for disjoint sets": lambda: disjoint(3, 2, n=5),
+    "communities smaller than k": lambda: block(20, 3, 5, blocks=5),
+    "no community": lambda: block(20, 3, 5, blocks=0),
+    "a negative exponent": lambda: power_law(5, 2, 2, -1.0),
+    "an edge to itself": lambda: graph([[1, 1]]),
+    "no edge": lambda: graph([]),
+    "fewer documents than the edges name": lambda: graph([[0, 5]], n=3),
+    "communities without enough sets": lambda: block(4, 5, 2, blocks=2),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_impossible_patterns_are_refused(case: str) -> None:
+    """What cannot be is refused before any text is made, with what was found, expected, or to do."""
+    with pytest.raises(SpecError, match="expected|choose|no edge"):
+        REFUSED[case]()
+
+
+# ---------------------------------------------------------------------------------------------------------------- language
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
+    """Whatever the pattern, world, vocabulary, operators, lengths and decoys, exact attribute logic gives the qrels back."""
+    n = data.draw(st.integers(5, 25))
+    pattern = (
+        random(
+            n,
+            data.draw(st.integers(1, 12)),
+            data.draw(st.sampled_from([1, 2, 3, [1, 3]])),
+            data.draw(st.integers(0, 99)),
+        )
+        if n > 11
+        else all_k(n, 1)
+    )
+    language = Language(
+        world=data.draw(st.sampled_from(sorted(WORLDS))),
+        vocabulary=data.draw(st.sampled_from(["attributes", "inflected", "synonyms", "composed"])),
+        part=data.draw(st.sampled_from(["all", "train", "test"])),
+        fillers=data.draw(st.sampled_from([None, "attributes"])),
+        per_document=data.draw(st.sampled_from([30, (25, 40)])),
+        operators=tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5))),
+        decoys=data.draw(st.integers(0, 2)),
+        distractors=data.draw(st.integers(0, 6)),
+        ids=data.draw(st.sampled_from(["name", "number"])),
+    )  # fmt: skip
+    made = plan(pattern, language, data.draw(st.integers(0, 2**40)))
+    found = made.dataset("d")
+    said = {asked: listed for listed, asked in forms(language.vocabulary)}
+    assert exact_match(found.corpus, found.queries, WORLDS[language.world], said) == found.qrels == made.qrels
+    assert list(found.qrels.sets()) == list(pattern.sets())
+    low, high = language.lengths
+    listed = [WORLDS[language.world].listed(text) for text in found.corpus.texts]
+    assert all(len(set(row)) == len(row) <= high for row in listed)
+    assert all(len(row) >= low for row in listed)
+
+
+def test_decoys_matter() -> None:
+    """Without the operator's logic a question finds its decoys too: every combination has documents that hold a part of it."""
+    made = plan(random(40, 50, 2, 1), Language(operators=("and", "not", "two-of"), decoys=2, per_document=60), 0)
+    for (name, parts), relevant in zip(made.asked, made.qrels.sets(), strict=True):
+        holders = {d for d, own in made.own.items() if set(own) & set(parts)}
+        assert len(holders) == len(relevant) + 2, name
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_expressions_are_read_back(world: str) -> None:
+    """Every operator's words parse to the operator and its attributes; a known attribute is never taken apart."""
+    for name, operator in OPERATORS.items():
+        attributes = ("green tea", "sea otters", "chess")[: operator.arity]
+        asked = WORLDS[world].asked(WORLDS[world].question(operator.phrase(*attributes)))
+        assert parse_expression(asked) == (name, attributes)
+    assert parse_expression("trick or treating", {"trick or treating"}) == ("one", ("trick or treating",))
+
+
+def test_synonyms_overlap_nothing() -> None:
+    """At least 1,000 synonym pairs; no word stem stands in two attributes, nor on both sides of one."""
+    Stemmer = pytest.importorskip("Stemmer")
+    stem = Stemmer.Stemmer("english").stemWord
+    small = {
+        "of",
+        "the",
+        "and",
+        "a",
+        "in",
+        "on",
+        "to",
+        "with",
+        "up",
+        "out",
+        "for",
+        "at",
+        "by",
+        "from",
+        "into",
+        "no",
+        "off",
+        "away",
+    }
+    pairs = forms("synonyms")
+    seen: dict[str, int] = {}
+    for number, pair in enumerate(pairs):
+        sides = [
+            {stem(w) for w in side.lower().replace("-", " ").replace("'", " ").split()} - small - {"s"} for side in pair
+        ]
+        assert all(sides), pair
+        assert not sides[0] & sides[1], pair
+        for word in sides[0] | sides[1]:
+            assert seen.setdefault(word, number) == number, (word, pair, pairs[seen[word]])
+    assert len(pairs) >= 1000
+
+
+@pytest.mark.parametrize("name", ["attributes", "inflected", "synonyms"])
+def test_no_attribute_stands_in_another(name: str) -> None:
+    """No form of an attribute is a part of another attribute's, and none holds the words that sentences are built with."""
+    pairs = forms(name)
+    owner = {form: number for number, pair in enumerate(pairs) for form in pair}
+    assert len(owner) == len({form for pair in pairs for form in pair})
+    assert not [(a, b) for a, b in contained(list(owner)) if owner[a] != owner[b]]
+    assert not [
+        f for f in owner if any(part in f" {f} " for part in (",", ";", ". ", " and ", " or ", " but not ", " likes "))
+    ]
+
+
+def test_composed_attributes_are_many_and_distinct() -> None:
+    """Modifiers before one-word attributes give tens of thousands, none a part of another."""
+    words_ = vocabulary("composed")
+    assert len(set(words_)) == len(words_) > 50_000
+    assert contained(words_[:3000]) == []
+
+
+def test_train_and_test_share_no_attribute() -> None:
+    """The two halves of a vocabulary are disjoint, whatever the dataset, and together are all of it."""
+    pattern = dense(50, 2)
+    train, test = (plan(pattern, Language(part=part), seed) for part, seed in (("train", 1), ("test", 2)))
+    assert not set(train.said) & set(test.said)
+    assert set(train.said) | set(test.said) == set(vocabulary("attributes"))
+    said = {
+        part: {a for t in p.dataset("x").corpus.texts for a in People().listed(t)}
+        for part, p in (("train", train), ("test", test))
+    }
+    assert not said["train"] & said["test"]
+
+
+def test_too_little_is_said_before_work() -> None:
+    """Too few attributes, too short lists and no room for decoys are refused with the numbers."""
+    with pytest.raises(SpecError, match="needs 2500 attributes for its 2500 queries; found 2117"):
+        plan(random(3000, 2500, 2), Language(), 0)
+    with pytest.raises(SpecError, match="found 17 left in the vocabulary"):
+        plan(random(3000, 2100, 2), Language(per_document=20), 0)
+    with pytest.raises(SpecError, match="it needs 3 attributes; found per_document = 2"):
+        plan(all_k(4, 2), Language(per_document=2), 0)
+    with pytest.raises(SpecError, match="room for a decoy"):
+        plan(all_k(4, 2), Language(per_document=6, operators=("and",), decoys=2), 0)
+    with pytest.raises(SpecError, match="operator 'nand' is not known; did you mean 'and'"):
+        parse_spec(
+            {"title": "t", "licence": "l", "pattern": {"kind": "all-k"}, "language": {"operators": ["nand"]}}, "x"
+        )
+    with pytest.raises(SpecError, match="like itself"):
+        generate(parse_spec({"title": "t", "licence": "l", "pattern": {"kind": "like", "source": "x"}}, "x"), "x")
+    with pytest.raises(
+        SpecError, match=r"pattern 'random': missing 2 required positional arguments: 'm' and 'k'; mend \[pattern\]"
+    ):
+        generate(parse_spec({"title": "t", "licence": "l", "pattern": {"kind": "random", "n": 5}}, "x"), "x")
+
+
+# ------------------------------------------------------------------------------------------------------------------- scale
+
+
+def test_limit_synthetic_has_limits_statistics() -> None:
+    """Lengths are LIMIT's: means within 2 %, extremes within 10 %; 50,000 documents, 2000 judgements."""
+    data = load("limit-synthetic")
+    lengths = [len(text) for text in data.corpus.texts]
+    assert np.mean(lengths) == pytest.approx(598, rel=0.02)
+    assert min(lengths) == pytest.approx(475, rel=0.1)
+    assert max(lengths) == pytest.approx(731, rel=0.1)
+    assert np.mean([len(text) for text in data.queries.texts]) == pytest.approx(21.8, rel=0.02)
+    assert (len(data.corpus), int(data.qrels.sizes.sum())) == (50_000, 2000)
+
+
+def test_any_window_of_the_stream_is_the_same() -> None:
+    """Documents do not depend on where writing begins, nor on how many are made at a time."""
+    made = plan(dense(20, 2), Language(distractors=300), 5)
+    whole = list(made.documents())
+    assert list(made.documents(137, 201)) == whole[137:201]
+    object.__setattr__(made, "block", 7)
+    assert list(made.documents()) == whole
+    assert b"".join(made.corpus_lines()) == b"".join(made.dataset("x").corpus_lines())
+    assert b"".join(made.query_lines()) == b"".join(made.dataset("x").query_lines())
+    assert b"".join(made.qrels_lines()) == b"".join(made.dataset("x").qrels_lines())
+
+
+def test_words_are_a_window() -> None:
+    """Words from a place in the stream are those that reading up to it gives; bounded numbers stay in bounds."""
+    assert words(3, 1000, 50).tolist() == words(3, 0, 1050)[1000:].tolist()
+    drawn = below(words(1, 0, 30_000), 7)
+    assert drawn.min() == 0
+    assert drawn.max() == 6
+    assert np.bincount(drawn).min() > 4000
+
+
+@pytest.mark.parametrize("n", [10, 94_423, 94_424, 300_000])
+def test_names_are_distinct(n: int) -> None:
+    """No two documents share a name at any size; beyond first times last names, middle names come in."""
+    names = Names(n, 3)
+    assert len({names[i] for i in range(n)}) == n
+    assert len(names[0].split()) == (2 if n < 94_424 else 3)
+
+
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="needs /proc: a child's ru_maxrss counts its parent's"
+)
+def test_memory_does_not_grow(tmp_path: Path) -> None:
+    """Writing 150,000 documents takes no more memory than 30,000, give or take 10 %, and less than 300 MB."""
+    code = "import re, sys; from pathlib import Path; from limitbench.cli import invoke; " \
+           "code = invoke(['generate', 'pattern-dense', '--documents', sys.argv[1], '--out', sys.argv[2]]); " \
+           "print(code, re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1])"  # fmt: skip
+    peaks = []
+    for n in ("30000", "150000"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, n, str(tmp_path / n)], capture_output=True, text=True, check=True
+        )
+        status, peak = done.stdout.split()[-2:]
+        assert status == "0"
+        peaks.append(int(peak))
+    assert peaks[1] < 1.1 * peaks[0]
+    assert peaks[1] < 300_000
+
+
+def _plan():
+    return plan(dense(20, 2), Language(distractors=2000), 5)
+
+
+@pytest.mark.parametrize("gz", [False, True])
+def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool) -> None:
+    """Interrupted anywhere, no file looks whole; the next run keeps the whole parts and ends with the same content."""
+    monkeypatch.setattr(stream, "PART", 500)
+    made = _plan()
+
+    def stop(_stage: str, done: int, _of: int) -> None:
+        if done >= 2000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_plan(made, tmp_path, "key", gz=gz, progress=stop)
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == list((tmp_path / "qrels").iterdir()) == []
+    written = write_plan(made, tmp_path, "key", gz=gz)
+    assert (written.resumed, written.discarded) == (1500, False)
+    assert written.sha256 == made.dataset("x").digest == folder_digest(tmp_path) == read_folder(tmp_path).digest
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["qrels", *(f for f in written.files if "/" not in f)])
+
+
+def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leavings of another plan, or broken notes, are thrown away, and the result says so."""
+    monkeypatch.setattr(stream, "PART", 500)
+
+    def stop(_stage: str, done: int, _of: int) -> None:
+        if done >= 1000:
+            raise KeyboardInterrupt
+
+    for spoil in (lambda: None, lambda: (tmp_path / ".limitbench-generate" / "state.json").write_text("{")):
+        with pytest.raises(KeyboardInterrupt):
+            write_plan(_plan(), tmp_path, "one", progress=stop)
+        spoil()
+        written = write_plan(_plan(), tmp_path, "two")
+        assert (written.resumed, written.discarded, written.sha256) == (0, True, _plan().dataset("x").digest)
+
+
+def test_ctrl_c_in_the_middle_of_a_million(tmp_path: Path) -> None:
+    """SIGINT while a million documents are written ends with 130 and leaves nothing that looks like a dataset."""
+    command = [
+        sys.executable,
+        "-m",
+        "limitbench",
+        "generate",
+        "pattern-dense",
+        "--documents",
+        "1e6",
+        "--out",
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    part = tmp_path / ".limitbench-generate" / "corpus.jsonl.part"
+    deadline = time.monotonic() + 60
+    while not (part.exists() and part.stat().st_size > 1_000_000) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert not [p for p in tmp_path.rglob("*") if p.suffix in (".jsonl", ".tsv")]
+
+
+def test_one_writer_at_a_time(tmp_path: Path) -> None:
+    """A second process in the same folder is told so and touches nothing."""
+    with stream._alone(_hidden(tmp_path)), pytest.raises(InputError, match="another process is writing"):
+        write_plan(_plan(), tmp_path, "key")
+
+
+def _hidden(folder: Path) -> Path:
+    hidden = folder / ".limitbench-generate"
+    hidden.mkdir()
+    return hidden
+
+
+def test_too_full_a_disk_is_known_before_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the disk has clearly no room, that is said at once, with both sizes."""
+    monkeypatch.setattr(
+        stream.shutil, "disk_usage", lambda _: os.terminal_size((1, 1)) and type("U", (), {"free": 1000})
+    )
+    with pytest.raises(StorageError, match="2007 documents take about 1 MB, and 0 MB are free"):
+        write_plan(_plan(), tmp_path, "key")
+
+
+def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
+    """When a write fails in the middle, the error says so, and no file looks whole."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
+        with pytest.raises(StorageError, match="cannot be written"):
+            write_plan(_plan(), tmp_path, "key")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, before)
+    assert not list(tmp_path.glob("*.jsonl"))
+    assert write_plan(_plan(), tmp_path, "key").sha256 == _plan().dataset("x").digest
+
+
+@pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
+def test_another_python_writes_the_same_bytes(tmp_path: Path, version: str) -> None:
+    """Under another Python the command writes the pinned bytes; skips where none with the dependencies is installed."""
+    import shutil
+
+    other = shutil.which(f"python{version}")
+    if (
+        other is None
+        or subprocess.run(
+            [other, "-c", "import numpy, scipy, pydantic, typer, networkx, platformdirs"], capture_output=True
+        ).returncode
+    ):
+        pytest.skip(f"needs python{version} with limitbench's dependencies")
+    root = Path(__file__).parent.parent
+    subprocess.run(
+        [other, "-m", "limitbench", "generate", "limit-small-operators", "--out", str(tmp_path)],
+        check=True,
+        capture_output=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert folder_digest(tmp_path) == dataset_spec("limit-small-operators").sha256
+
+
+# ------------------------------------------------------------------------------------------------------------- command line
+
+
+def test_generate_takes_knobs(cli, tmp_path: Path) -> None:
+    """Sizes, lengths, seeds and halves can be chosen; the pinned name without changes stays pinned."""
+    code, out, err = cli(
+        "generate",
+        "limit-small-synthetic",
+        "--documents",
+        "100",
+        "--per-document",
+        "45:60",
+        "--seed",
+        "9",
+        "--part",
+        "all",
+        "--out",
+        tmp_path / "a",
+        "--json",
+    )
+    assert code == 0, err
+    data = read_folder(tmp_path / "a")
+    assert (len(data.corpus), json.loads(out)["sha256"]) == (100, data.digest)
+    assert {len(People().listed(text)) for text in data.corpus.texts} <= set(range(45, 61))
+    code, out, _ = cli("generate", "limit-small-synthetic", "--documents", "46", "--out", tmp_path / "b", "--json")
+    assert json.loads(out)["sha256"] == dataset_spec("limit-small-synthetic").sha256
+    for options, says in (
+        (("--documents", "45"), "expected at least the pattern's own 46"),
+        (("--per-document", "x"), "a range such as 30:60"),
+        (("--per-document", "44"), "raise it"),
+        (("--part", "half"), "train"),
+    ):  # fmt: skip
+        code, _, err = cli("generate", "limit-small-synthetic", "--out", tmp_path / "c", *options)
+        assert (code, says in err, err.count("\n")) == (2, True, 1), err
+    assert not (tmp_path / "c").exists()
+
+
+def test_generate_from_a_file(cli, tmp_path: Path) -> None:
+    """A user's own spec is a TOML file."""
+    spec = tmp_path / "mine.toml"
+    spec.write_text(
+        'title = "t"\nlicence = "l"\nseed = 3\n[pattern]\nkind = "graph"\nedges = [[0, 1], [1, 2]]\n[language]\nworld = "products"\nids = "number"\n'
+    )
+    assert cli("generate", spec, "--out", tmp_path / "out")[0] == 0
+    assert read_folder(tmp_path / "out").corpus.ids == ("document_0", "document_1", "document_2")
+
+
+def test_generate_is_done_once(cli, tmp_path: Path) -> None:
+    """A folder that holds the dataset whole is left alone; one that holds something else is not overwritten unasked."""
+    assert cli("generate", "graph-petersen", "--out", tmp_path)[0] == 0
+    stamp = (tmp_path / "corpus.jsonl").stat().st_mtime_ns
+    code, out, err = cli("generate", "graph-petersen", "--out", tmp_path)
+    assert (code, "already, whole" in err, (tmp_path / "corpus.jsonl").stat().st_mtime_ns) == (0, True, stamp)
+    assert out.strip() == f"sha256 {dataset_spec('graph-petersen').sha256}"
+    code, _, err = cli("generate", "all-3-of-12", "--out", tmp_path)
+    assert (code, "--overwrite" in err) == (2, True)
+    assert cli("generate", "all-3-of-12", "--out", tmp_path, "--overwrite", "--gz")[0] == 0
+    assert folder_digest(tmp_path) == dataset_spec("all-3-of-12").sha256
+
+
+def test_a_read_only_folder_is_one_line(cli, tmp_path: Path) -> None:
+    """A folder that cannot be made is said before any work."""
+    (tmp_path / "file").write_text("")
+    code, _, err = cli("generate", "graph-petersen", "--out", tmp_path / "file" / "x")
+    assert (code, "cannot be written" in err, err.count("\n")) == (2, True, 1)
+
+
+def test_adapt_keeps_the_structure_alone(cli, beir, tmp_path: Path) -> None:
+    """Relevance is the given one, row for row, no text of theirs is there, and ids.tsv leads back."""
+    source = beir()
+    code, _, err = cli("adapt", source, "--out", tmp_path / "out")
+    assert code == 0, err
+    made, theirs = read_folder(tmp_path / "out"), read_folder(source)
+    assert list(made.qrels.sets()) == list(theirs.qrels.sets())
+    texts = " ".join((*made.corpus.texts, *made.queries.texts))
+    assert "Ada likes tea and chess" not in texts
+    rows = [line.split("\t") for line in (tmp_path / "out" / "ids.tsv").read_text().splitlines()[1:]]
+    assert [(kind, their) for kind, their, _ in rows] == [
+        ("query", "q1"),
+        ("query", "q2"),
+        ("document", "d 1"),
+        ("document", "d2"),
+    ]
+    assert [ours for _, _, ours in rows] == [*made.queries.ids, *made.corpus.ids]
+
+
+def test_adapt_reads_qrels_files_and_grades(cli, tmp_path: Path) -> None:
+    """A TREC file alone is enough; grades below --min-grade do not count, and queries left with nothing are named."""
+    path = tmp_path / "q.trec"
+    path.write_text("q1 0 a%20b 2\nq1 0 c 1\nq2 0 c 1\nq3 0 c 3\n")
+    code, _, err = cli("adapt", path, "--out", tmp_path / "out", "--min-grade", "2", "--world", "products")
+    assert (code, "1 queries without a relevant document are left out" in err) == (0, True), err
+    assert list(read_folder(tmp_path / "out").qrels.sets()) == [(0,), (1,)]
+    assert "query\tq3\tquery_1" in (tmp_path / "out" / "ids.tsv").read_text()
+
+
+def test_adapt_finds_room() -> None:
+    """Many queries and popular documents get longer lists and composed attributes, and are told; nothing is lost."""
+    rng = np.random.default_rng(0)
+    sets = [[0, int(d)] for d in rng.integers(1, 500, 2200)]
+    made = adapt(Qrels.from_sets(sets, 500))
+    assert [note.split(":")[-1] for note in made.notes] == [
+        " one of them is relevant to 2200 queries",
+        " composed ones are taken",
+    ] or len(made.notes) == 2
+    assert list(made.plan.qrels.sets()) == [tuple(sorted(set(row))) for row in sets]
+    with pytest.raises(InputError, match="no query has a relevant document"):
+        adapt(Qrels.from_sets([[], []], 3))
+
+
+@pytest.mark.parametrize("layout", ["beir", "mteb", "trec"])
+@pytest.mark.parametrize("gz", [False, True])
+def test_layouts_round_trip(cli, tmp_path: Path, layout: str, gz: bool) -> None:
+    """What was written in any layout reads back equal, and written again gives the same bytes."""
+    options = ("--gz",) if gz else ()
+    assert cli("convert", "graph-petersen", "--out", tmp_path / "a", "--qrels", layout, *options)[0] == 0
+    assert read_folder(tmp_path / "a") == load("graph-petersen")
+    assert cli("convert", tmp_path / "a", "--out", tmp_path / "b", "--qrels", layout, *options)[0] == 0
+    files = [p.relative_to(tmp_path / "a") for p in (tmp_path / "a").rglob("*") if p.is_file()]
+    assert len(files) == 3
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_other_folders_round_trip_by_value(cli, limit_small: Path, tmp_path: Path) -> None:
+    """The real LIMIT-small survives every layout, value for value."""
+    real = read_folder(limit_small)
+    for layout in ("beir", "mteb", "trec"):
+        assert cli("convert", limit_small, "--out", tmp_path / layout, "--qrels", layout)[0] == 0
+        assert read_folder(tmp_path / layout) == real
+
+
+def test_odd_ids_survive_where_the_layout_allows(tmp_path: Path) -> None:
+    """Ids with tabs, percent signs and spaces survive MTEB's and TREC's layouts; BEIR's tsv cannot hold a tab, and says so."""
+    from limitbench.collection import Corpus, Dataset, Queries
+
+    odd = Dataset(
+        "odd",
+        Corpus(("a\tb", "50% c", "ü ß"), ("x", "y", "z")),
+        Queries(("q 1",), ("?",)),
+        Qrels.from_sets([[0, 1, 2]], 3),
+    )
+    for layout in ("mteb", "trec"):
+        assert read_folder(write_folder(odd, tmp_path / layout, qrels=layout)) == odd
+    with pytest.raises(InputError, match="tab or a line break.*mteb"):
+        write_folder(odd, tmp_path / "beir")
+    with pytest.raises(UnknownName, match="qrels layout 'bier'"):
+        write_folder(odd, tmp_path / "beir", qrels="bier")
+
+
+def test_a_new_layout_replaces_the_old(tmp_path: Path) -> None:
+    """Judgements in another layout do not stay beside the new ones, where they could be read instead."""
+    data = load("graph-petersen")
+    write_folder(data, tmp_path)
+    write_folder(data, tmp_path, qrels="mteb", gz=True)
+    assert sorted(p.name for p in tmp_path.rglob("*") if p.is_file()) == [
+        "corpus.jsonl.gz",
+        "qrels.jsonl.gz",
+        "queries.jsonl.gz",
+    ]
+
+
+# -------------------------------------------------------------------------------------------------------------------- lint
+
+DIRTY = {
+    "unreadable-line": {"corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\nnot json\n[]\n{"text": "no id"}\n'},
+    "repeated-document": {"corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\n{"_id": "d1", "text": "z"}\n'},
+    "repeated-query": {"queries": '{"_id": "q1", "text": "?"}\n{"_id": "q1", "text": "!"}\n'},
+    "empty-document": {"corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": " "}\n'},
+    "dangling-document": {"qrels": "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\tnowhere\t1\n"},
+    "dangling-query": {"qrels": "query-id\tcorpus-id\tscore\nq1\td1\t1\nq9\td1\t1\n"},
+    "conflicting-judgement": {"qrels": "query-id\tcorpus-id\tscore\nq1\td1\t1\nq1\td1\t2\n"},
+    "duplicate-labels": {"corpus": '{"_id": "d1", "text": "same"}\n{"_id": "d2", "text": "same"}\n'},
+    "no-relevant-document": {"qrels": "query-id\tcorpus-id\tscore\nq1\td1\t0\n"},
+    "contained-attribute": {
+        "corpus": '{"_id": "d1", "text": "Ada likes roses and chess."}\n{"_id": "d2", "text": "Bo likes desert roses and go."}\n',
+        "queries": '{"_id": "q1", "text": "Who likes roses?"}\n',
+    },
+    "unsafe-id": {
+        "corpus": '{"_id": "d 1", "text": "x"}\n{"_id": "d2", "text": "y"}\n', "qrels": "query-id\tcorpus-id\tscore\nq1\td 1\t1\n"
+    },
+}  # fmt: skip
+CLEAN = {
+    "corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\n', "queries": '{"_id": "q1", "text": "?"}\n',
+    "qrels": "query-id\tcorpus-id\tscore\nq1\td1\t1\n",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("check", DIRTY)
+def test_lint_finds(cli, beir, check: str) -> None:
+    """Each defect gives its own finding alone, with count and example, and exit code 1."""
+    code, out, err = cli("lint", beir(**{**CLEAN, **DIRTY[check]}), "--json")
+    assert (code, err) == (1, "")
+    (found,) = json.loads(out)["findings"]
+    assert (found["check"], found["count"] >= 1, bool(found["examples"])) == (check, True, True)
+
+
+def test_every_check_is_tested() -> None:
+    """The table above names every check there is."""
+    from limitbench.datasets.lint import CHECKS
+
+    assert set(DIRTY) == set(CHECKS)
+
+
+def test_lint_exit_codes(cli, beir, tmp_path: Path) -> None:
+    """Clean is 0, findings 1, unreadable 2."""
+    code, out, _ = cli("lint", beir(**CLEAN))
+    assert (code, out.strip().endswith("clean")) == (0, True)
+    assert cli("lint", tmp_path / "nowhere")[0] == 2
+    (tmp_path / "data" / "corpus.jsonl").write_bytes(gzip.compress(b"x")[:-5])
+    assert cli("lint", tmp_path / "data")[0] == 2
+    code, out, _ = cli("lint", "limit-small-synthetic")
+    assert (code, "unsafe-id" in out, "46" in out) == (1, True, True)
+
+
+def test_lint_of_the_real_one(cli, limit_small: Path) -> None:
+    """The real LIMIT-small has ids with spaces and attributes inside others."""
+    code, out, _ = cli("lint", limit_small, "--json")
+    assert code == 1
+    assert {f["check"]: f["count"] for f in json.loads(out)["findings"]} == {"unsafe-id": 46, "contained-attribute": 9}
+
+
+def test_describe_brackets_the_rank(cli) -> None:
+    """describe names the dimension that the dataset needs: 4 for LIMIT's matrix."""
+    _, out, _ = cli("describe", "limit-small-synthetic", "--json")
+    assert json.loads(out)["order_preserving_rank"] == {"at least": 4, "at most": 4}
