@@ -17,8 +17,12 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "bm25": ("limitbench.retrievers.bm25:BM25", None),
     "rank-bm25": ("limitbench.retrievers.rank_bm25:RankBM25", None),
     "tfidf-items": ("limitbench.retrievers.tfidf_items:TfidfItems", None),
+    "exact": ("limitbench.retrievers.exact:Exact", None),
     "random": ("limitbench.retrievers.random:Random", None),
     "dense": ("limitbench.retrievers.dense:Dense", "models"),
+    "maxsim": ("limitbench.retrievers.maxsim:MaxSim", "models"),
+    "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
+    "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
 }
 
 PATTERNS: dict[str, tuple[str, str | None]] = {

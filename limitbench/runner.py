@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from scipy import sparse
 
 from limitbench import catalog
 from limitbench.collection import Dataset
@@ -20,6 +21,7 @@ from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecE
 from limitbench.measures import DEFAULT_MEASURES, Measure, parse_measures, score
 from limitbench.provenance import PeakMemory, provenance
 from limitbench.rankings import Run
+from limitbench.relevance import Qrels
 from limitbench.results import Cost, DatasetFacts, Means, Result, RetrieverFacts, Store, configuration_digest
 from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
 
@@ -62,6 +64,8 @@ def evaluate(
     if keep is not None:
         keep(run)
     scores = score(run, data.qrels, chosen)
+    candidates: Run | None = getattr(index, "candidates", None)
+    ceiling = None if candidates is None else score(_perfected(candidates, data.qrels), data.qrels, chosen)
     return Result(
         configuration_digest=digest,
         dataset=DatasetFacts(
@@ -80,6 +84,7 @@ def evaluate(
         ),
         depth=depth,
         measures={title: Means(**values.means()) for title, values in scores.items()},
+        ceiling=None if ceiling is None else {title: Means(**values.means()) for title, values in ceiling.items()},
         per_query={title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
         cost=Cost(
             index_bytes=index.nbytes,
@@ -94,6 +99,17 @@ def evaluate(
         ),
         provenance={**provenance(), "seeds": _seeds(data, named)},
     )
+
+
+def _perfected(candidates: Run, qrels: Qrels) -> Run:
+    """The candidates as a perfect reranker orders them: by grade."""
+    n = qrels.n_documents
+    grades = sparse.csr_array((qrels.grades, qrels.indices, qrels.indptr), shape=qrels.shape)
+    scores = np.asarray(grades[candidates.rows, candidates.indices]).ravel().astype(np.float64)
+    return Run.from_entries(
+        candidates.rows, candidates.indices, np.maximum(scores, 0), query_ids=candidates.query_ids,
+        document_ids=candidates.document_ids, depth=max(1, n),
+    )  # fmt: skip
 
 
 def _digest(data: Dataset, named: NamedRetriever, measures: Sequence[Measure]) -> str:
@@ -120,6 +136,50 @@ def _retrieving(name: str) -> Iterator[None]:
 def _seeds(data: Dataset, named: NamedRetriever) -> dict[str, int]:
     seeds = {"dataset": data.spec.get("seed"), "retriever": named.retriever.configuration.get("seed")}
     return {name: int(seed) for name, seed in seeds.items() if seed is not None}
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: how many dimensions, in which dtype, behind which index."""
+
+    dim: int | None
+    dtype: str
+    index: str
+
+    def spec(self, retriever: str) -> str:
+        """The retriever's spec at this point."""
+        dim = "" if self.dim is None else f",dim={self.dim}"
+        return f"{retriever}{dim},dtype={self.dtype},index={self.index}"
+
+
+def sweep(
+    dataset: Dataset | str | Path,
+    by: str,
+    *,
+    dims: Sequence[int | None] = (None,),
+    dtypes: Sequence[str] = ("fp32",),
+    indexes: Sequence[str] = ("exact",),
+    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    store: Store | None = None,
+    fresh: bool = False,
+    progress: Progress = no_progress,
+) -> Iterator[tuple[Point, Result]]:
+    """The result at every combination of dimension, dtype and index of one dense retriever, from one encode.
+
+    Texts are embedded at the first point and come from the embedding cache at the others. With a store, recorded points are
+    reused unless `fresh`. All points are checked before any work.
+    """
+    data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
+    points = [Point(dim, dtype, index) for dim in dims for dtype in dtypes for index in indexes]
+    named = [(point, retriever(point.spec(by))) for point in points]
+    for point, one in named:
+        kept = None if store is None or fresh else store.find(data.name, one.name, _digest(data, one, chosen))
+        if kept is None:
+            kept = evaluate(data, one, measures=chosen, progress=progress)
+            if store is not None:
+                store.write(kept, replace=fresh)
+        yield point, kept
 
 
 @dataclass(frozen=True)

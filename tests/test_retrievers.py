@@ -13,8 +13,14 @@ from limitbench.errors import MissingExtra, SpecError, UnknownName
 from limitbench.measures import parse_measures, score
 from limitbench.retrievers import Retriever, retriever
 
-LIGHT = ["bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "random"]
-NEURAL = ["minilm", "minilm,dim=32", "wordllama"]
+LIGHT = [
+    "bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "exact", "random",
+    "hybrid:bm25+rank-bm25", "hybrid:bm25+tfidf-items,fusion=sum,normalise=z-score",
+]  # fmt: skip
+NEURAL = [
+    "minilm", "minilm,dim=32", "wordllama", "wordllama,dtype=int8", "wordllama,dtype=binary", "wordllama,index=flat", "hybrid",
+    "minilm-maxsim",
+]  # fmt: skip
 
 CORPUS = Corpus(
     ("d 1", "ü", "d3", "d4"),
@@ -179,7 +185,7 @@ def test_dense_agrees_with_the_models_own_evaluator() -> None:
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
     from sentence_transformers.sentence_transformer.evaluation import InformationRetrievalEvaluator
 
-    from limitbench.retrievers.dense import Dense, _load
+    from limitbench.retrievers.dense import Dense, Encoder
 
     data = load("limit-small-synthetic")
     keep = range(0, 1000, 10)
@@ -191,7 +197,7 @@ def test_dense_agrees_with_the_models_own_evaluator() -> None:
         precision_recall_at_k=[2, 10], show_progress_bar=False,
     )  # fmt: skip
     made = Dense(model="wordllama")
-    theirs = evaluator(_load(made))
+    theirs = evaluator(Encoder.of(made).model.engine)
     run = made.index(data.corpus).search(Queries(tuple(queries), tuple(queries.values())), 10)
     qrels = type(data.qrels).from_sets([sets[i] for i in keep], len(data.corpus))
     ours = score(run, qrels, parse_measures("Recall@2,10"))

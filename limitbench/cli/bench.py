@@ -1,4 +1,4 @@
-"""`limitbench run` and `limitbench compare`."""
+"""`limitbench run`, `sweep`, `cache` and `compare`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the re
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
+    app.command()(sweep)
+    app.command()(cache)
     app.command()(compare)
 
 
@@ -110,16 +112,105 @@ def _print_results(results: list[Result]) -> None:
         print_table(
             ["retriever", *titles, "index", "p50 query"],
             [
-                [
-                    r.retriever.name,
-                    *(percent(r.measures.get(t)) for t in titles),
-                    size(r.cost.index_bytes),
-                    duration(r.cost.query_latency_p50_seconds),
-                ]
+                row
                 for r in part
+                for row in (
+                    [
+                        r.retriever.name,
+                        *(percent(r.measures.get(t)) for t in titles),
+                        size(r.cost.index_bytes),
+                        duration(r.cost.query_latency_p50_seconds),
+                    ],
+                    ["  its first stage's ceiling", *(percent((r.ceiling or {}).get(t)) for t in titles), "", ""],
+                )[: 1 if r.ceiling is None else 2]
             ],
             title=f"{name}: {facts.documents} documents, {facts.queries} queries (percent; [worst, best] over ties)",
         )
+
+
+def sweep(
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="Name or folder.")],
+    retriever: Annotated[str, typer.Option("-r", "--retriever", help="A dense retriever: name or spec.")],
+    dims: Annotated[str, typer.Option(help="Dimensions, such as 32,64,128; full is the model's own.")] = "full",
+    dtypes: Annotated[str, typer.Option(help="Of fp32,bf16,fp16,int8,binary.")] = "fp32",
+    index: Annotated[str, typer.Option("--index", help="Of exact,flat,hnsw,ivf,pq,sq8.")] = "exact",
+    measures: Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")] = "Recall@2,10,20",
+    results: ResultsFolder = Path("results"),
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Encode once and measure every combination of dimension, dtype and index."""
+    from limitbench.datasets import load
+    from limitbench.measures import parse_measures
+    from limitbench.report import percent, size
+    from limitbench.results import Store
+    from limitbench.runner import sweep as points
+
+    try:
+        sizes = [None if part == "full" else int(part) for part in dims.split(",")]
+    except ValueError:
+        raise InputError(f"found --dims {dims}, expected numbers with commas between, or full") from None
+    chosen = parse_measures(measures)
+    store = Store(results)
+    store.require_writable()
+    data = load(dataset, split=split)
+    _say_notes(data)
+    done = []
+    with progress_bars() as bars:
+        for point, result in points(
+            data, retriever, dims=sizes, dtypes=dtypes.split(","), indexes=index.split(","), measures=chosen, store=store,
+            fresh=fresh, progress=bars(f"{data.name} {retriever}"),
+        ):  # fmt: skip
+            done.append((point, result))
+    if json:
+        rows = [
+            {**r.summary(), "dim": r.retriever.facts.get("dim", p.dim), "dtype": p.dtype, "index": p.index}
+            for p, r in done
+        ]
+        echo_json({"schema_version": 1, "results": rows})
+        return
+    titles = [repr(measure) for measure in chosen]
+    print_table(
+        ["dim", "dtype", "index", *titles, "size", "found of exact"],
+        [
+            [
+                str(r.retriever.facts.get("dim", p.dim)), p.dtype, p.index, *(percent(r.measures[t]) for t in titles),
+                size(r.cost.index_bytes), _share(r.retriever.facts.get("agreement_with_exact")),
+            ]
+            for p, r in done
+        ],
+        title=f"{data.name}, {retriever} (percent; [worst, best] over ties)",
+        keep=3,
+    )  # fmt: skip
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"
+
+
+def cache(
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what was used longest ago, down to --keep-gb.")
+    ] = False,
+    keep_gb: Annotated[float, typer.Option("--keep-gb", min=0, help="Gigabytes that --prune leaves.")] = 0.0,
+    json: JsonFlag = False,
+) -> None:
+    """Show the cached embeddings, or remove them."""
+    from limitbench.report import size
+    from limitbench.retrievers.cache import EmbeddingCache
+
+    kept = EmbeddingCache.default()
+    removed = kept.prune(int(keep_gb * 1e9)) if prune else (0, 0)
+    files = kept.files()
+    total = sum(count for _, count, _ in files)
+    if json:
+        found = {"folder": str(kept.folder), "files": len(files), "bytes": total, "most_bytes": kept.most_bytes}
+        echo_json({"schema_version": 1, **found, "removed_files": removed[0], "removed_bytes": removed[1]})
+        return
+    if prune:
+        say(f"removed {removed[0]} files, {size(removed[1])}")
+    typer.echo(f"{kept.folder}: {len(files)} batches of embeddings, {size(total)} of at most {size(kept.most_bytes)}")
 
 
 def compare(

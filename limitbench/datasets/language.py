@@ -123,6 +123,9 @@ class Products:
         return text.strip().removesuffix(".").partition("every model with ")[2]
 
 
+WORLD_FORMS: tuple[World, ...] = (People(), Products())
+
+
 def vocabulary(name: str) -> tuple[str, ...]:
     """The attributes of a vocabulary of the catalogue as documents write them, in file order."""
     return tuple(said for said, _ in forms(name))

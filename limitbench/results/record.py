@@ -73,6 +73,7 @@ class Result(_Record):
     depth: int
     evidence: Literal["measured"] = "measured"
     measures: dict[str, Means]
+    ceiling: dict[str, Means] | None = None  # of a reranker: what a perfect one would make of the same candidates
     per_query: dict[str, list[float]]
     cost: Cost
     provenance: dict[str, Any]

