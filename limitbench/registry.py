@@ -21,6 +21,10 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "random": ("limitbench.retrievers.random:Random", None),
     "dense": ("limitbench.retrievers.dense:Dense", "models"),
     "maxsim": ("limitbench.retrievers.maxsim:MaxSim", "models"),
+    "splade": ("limitbench.retrievers.splade:Splade", "models"),
+    "endpoint": ("limitbench.retrievers.endpoint:Endpoint", "endpoint"),
+    "vectors": ("limitbench.retrievers.precomputed:Precomputed", None),
+    "free": ("limitbench.retrievers.free:Free", "models"),
     "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
     "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
 }

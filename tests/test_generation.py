@@ -38,7 +38,9 @@ from limitbench.datasets.plan import Language, Names, plan
 from limitbench.datasets.spec import parse_spec
 from limitbench.datasets.stream import folder_digest, write_plan
 from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName
+from limitbench.measures import parse_measures, score
 from limitbench.relevance import Qrels
+from limitbench.retrievers import retriever
 
 WORLDS = {"people": People(), "products": Products()}
 SIZES = st.one_of(st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -61,6 +63,7 @@ def test_cycle_disjoint_and_graph() -> None:
     assert list(cycle(5, 3, [1, 2]).sets()) == [(0,), (1, 2), (2,)]
     assert list(disjoint(3, [1, 2]).sets()) == [(0,), (1, 2), (3,)]
     assert disjoint(2, 2, n=9).n_documents == 9
+    assert disjoint(500, 2).shape == (500, 1000)
     assert list(graph([[2, 0], [1, 2, 3]]).sets()) == [(0, 2), (1, 2, 3)]
 
 
@@ -114,6 +117,7 @@ def test_blocks_keep_to_communities() -> None:
 
     assert inside(block(200, 100, 3, blocks=10)) == 100
     assert inside(block(200, 100, 3, blocks=10, mixing=1.0)) < 20
+    assert 35 < inside(block(200, 100, 3, blocks=10, mixing=0.5)) < 65
 
 
 def test_power_law_popularity_falls() -> None:
@@ -132,8 +136,10 @@ def test_like_keeps_degrees_and_density(seed: int) -> None:
     made = like(source, seed)
     assert (made.sizes == source.sizes).all()
     assert (np.bincount(made.indices, minlength=60) == np.bincount(source.indices, minlength=60)).all()
-    assert document_graph_density(made) == pytest.approx(document_graph_density(source), rel=0.006)
-    assert len(set(made.sets()) & set(source.sets())) < 60
+    assert document_graph_density(made) == pytest.approx(document_graph_density(source), rel=0.005)
+    assert len(set(made.sets())) == len(set(source.sets()))
+    wide = [row for row in made.sets() if len(row) > 1]
+    assert len(set(wide) & set(source.sets())) < len(wide) / 2
 
 
 REFUSED = {
@@ -144,6 +150,10 @@ REFUSED = {
     "more random sets than there are": lambda: random(4, 7, 2),
     "a size above n": lambda: random(4, 2, [1, 5]),
     "no size": lambda: random(4, 2, []),
+    "no room for disjoint sets in none": lambda: disjoint(3, 1, n=0),
+    "too many judgements": lambda: dense(10**12, 2),
+    "all subsets of too many": lambda: all_k(60, 30),
+    "a set that popularity does not give": lambda: power_law(100, 1, 50, 8.0),
     "a longer cycle than documents": lambda: cycle(4, 5, 2),
     "no room for disjoint sets": lambda: disjoint(3, 2, n=5),
     "communities smaller than k": lambda: block(20, 3, 5, blocks=5),
@@ -171,21 +181,19 @@ def test_impossible_patterns_are_refused(case: str) -> None:
 def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
     """Whatever the pattern, world, vocabulary, operators, lengths and decoys, exact attribute logic gives the qrels back."""
     n = data.draw(st.integers(5, 25))
-    pattern = (
-        random(
-            n,
-            data.draw(st.integers(1, 12)),
-            data.draw(st.sampled_from([1, 2, 3, [1, 3]])),
-            data.draw(st.integers(0, 99)),
+    pattern = data.draw(
+        st.sampled_from(
+            [
+                lambda: random(n + 8, 9, [1, 3], 7), lambda: all_k(5, 2), lambda: dense(9, 2), lambda: cycle(n, 4, [1, 2]),
+                lambda: disjoint(5, 2), lambda: block(n + 5, 6, 2, 2, 0.3), lambda: power_law(n + 5, 6, 2, 0.5),
+                lambda: graph([[0, 1], [1, 2, 3]]), lambda: like(dense(9, 2), 1),
+            ]
         )
-        if n > 11
-        else all_k(n, 1)
-    )
+    )()  # fmt: skip
     language = Language(
         world=data.draw(st.sampled_from(sorted(WORLDS))),
         vocabulary=data.draw(st.sampled_from(["attributes", "inflected", "synonyms", "composed"])),
         part=data.draw(st.sampled_from(["all", "train", "test"])),
-        fillers=data.draw(st.sampled_from([None, "attributes"])),
         per_document=data.draw(st.sampled_from([30, (25, 40)])),
         operators=tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5))),
         decoys=data.draw(st.integers(0, 2)),
@@ -278,16 +286,64 @@ def test_composed_attributes_are_many_and_distinct() -> None:
 
 
 def test_train_and_test_share_no_attribute() -> None:
-    """The two halves of a vocabulary are disjoint, whatever the dataset, and together are all of it."""
-    pattern = dense(50, 2)
-    train, test = (plan(pattern, Language(part=part), seed) for part, seed in (("train", 1), ("test", 2)))
-    assert not set(train.said) & set(test.said)
-    assert set(train.said) | set(test.said) == set(vocabulary("attributes"))
-    said = {
-        part: {a for t in p.dataset("x").corpus.texts for a in People().listed(t)}
-        for part, p in (("train", train), ("test", test))
-    }
-    assert not said["train"] & said["test"]
+    """Whatever vocabularies and sizes the two sides have, no last word, in document or query, is on both."""
+
+    def said(part: str, **options) -> set[str]:
+        made = plan(dense(30, 2), Language(part=part, per_document=30, **options), 1)
+        phrases = [made.said[a] for a in made.fillers] + [made.said[a] for _, parts in made.asked for a in parts]
+        phrases += [made.said_in_queries[a] for _, parts in made.asked for a in parts]
+        return {p.split()[-1].lower().removesuffix("s").removesuffix("e") for p in phrases}
+
+    options = (
+        {},
+        {"attributes": 900},
+        {"vocabulary": "inflected"},
+        {"vocabulary": "synonyms"},
+        {"vocabulary": "composed"},
+    )
+    trains, tests = ([said(part, **o) for o in options] for part in ("train", "test"))
+    for train in trains:
+        for test in tests:
+            assert not train & test
+    whole = vocabulary("attributes")
+    halves = [plan(dense(30, 2), Language(part=part), 1).said for part in ("train", "test")]
+    assert set(halves[0]) | set(halves[1]) == set(whole)
+    assert all(len(half) > 900 for half in halves)
+
+
+def test_length_gives_nothing_away() -> None:
+    """On the 50,000-document datasets a document's length does not tell who is relevant to something."""
+    for name in ("limit-synthetic", "limit-synonyms", "limit-operators"):
+        data = load(name)
+        lengths = np.array([len(text.split()) for text in data.corpus.texts])
+        used = np.unique(data.qrels.indices)
+        place = (lengths < np.median(lengths[used])).mean()
+        assert 0.1 < place < 0.9, name
+
+
+def test_bm25_on_the_large_ones() -> None:
+    """BM25 finds 80 to 95 % in 2 and over 90 % in 100 on limit-synthetic; on limit-synonyms it is near the floor even at 100."""
+    for name, low, high, low_100, high_100 in (("limit-synthetic", 80, 95, 90, 100), ("limit-synonyms", 0, 5, 0, 20)):
+        data = load(name)
+        run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 100)
+        found = {t: 100 * v.mean for t, v in score(run, data.qrels, parse_measures("Recall@2,100")).items()}
+        assert low <= found["Recall@2"] <= high, (name, found)
+        assert low_100 <= found["Recall@100"] <= high_100, (name, found)
+
+
+def test_synonyms_hurt_words_more_than_meaning() -> None:
+    """From the same form to synonyms BM25 loses at least 70 % of its recall@2, and MiniLM less than BM25."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    lost = {}
+    for spec in ("bm25", "minilm"):
+        found = []
+        for name in ("limit-small-synthetic", "limit-small-synonyms"):
+            data = load(name)
+            run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2)
+            found.append(score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean)
+        lost[spec] = 1 - found[1] / found[0]
+    assert lost["bm25"] >= 0.7
+    assert lost["minilm"] < lost["bm25"]
 
 
 def test_too_little_is_said_before_work() -> None:
@@ -306,9 +362,7 @@ def test_too_little_is_said_before_work() -> None:
         )
     with pytest.raises(SpecError, match="like itself"):
         generate(parse_spec({"title": "t", "licence": "l", "pattern": {"kind": "like", "source": "x"}}, "x"), "x")
-    with pytest.raises(
-        SpecError, match=r"pattern 'random': missing 2 required positional arguments: 'm' and 'k'; mend \[pattern\]"
-    ):
+    with pytest.raises(SpecError, match=r"pattern 'random': m: missing required argument; mend \[pattern\]"):
         generate(parse_spec({"title": "t", "licence": "l", "pattern": {"kind": "random", "n": 5}}, "x"), "x")
 
 
@@ -390,28 +444,82 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_plan(made, tmp_path, "key", gz=gz, progress=stop)
+        write_plan(made, tmp_path, gz=gz, progress=stop)
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == list((tmp_path / "qrels").iterdir()) == []
-    written = write_plan(made, tmp_path, "key", gz=gz)
+    written = write_plan(made, tmp_path, gz=gz)
     assert (written.resumed, written.discarded) == (1500, False)
     assert written.sha256 == made.dataset("x").digest == folder_digest(tmp_path) == read_folder(tmp_path).digest
-    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["qrels", *(f for f in written.files if "/" not in f)])
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        [".limitbench.json", "qrels", *(f for f in written.files if "/" not in f)]
+    )
 
 
-def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leavings of another plan, or broken notes, are thrown away, and the result says so."""
+@pytest.mark.parametrize("harm", ["another plan", "broken notes", "altered", "altered gz", "gone"])
+def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
+    """Leavings of another plan, broken notes and damaged parts are thrown away, and the result says so."""
     monkeypatch.setattr(stream, "PART", 500)
+    gz = harm.endswith("gz")
 
     def stop(_stage: str, done: int, _of: int) -> None:
         if done >= 1000:
             raise KeyboardInterrupt
 
-    for spoil in (lambda: None, lambda: (tmp_path / ".limitbench-generate" / "state.json").write_text("{")):
-        with pytest.raises(KeyboardInterrupt):
-            write_plan(_plan(), tmp_path, "one", progress=stop)
-        spoil()
-        written = write_plan(_plan(), tmp_path, "two")
-        assert (written.resumed, written.discarded, written.sha256) == (0, True, _plan().dataset("x").digest)
+    made = plan(dense(20, 2), Language(distractors=2000), 6) if harm == "another plan" else _plan()
+    with pytest.raises(KeyboardInterrupt):
+        write_plan(made, tmp_path, gz=gz, progress=stop)
+    hidden = tmp_path / ".limitbench-generate"
+    part = hidden / f"corpus.jsonl{'.gz' if gz else ''}.part"
+    if harm == "broken notes":
+        (hidden / "state.json").write_text("{")
+    elif harm == "gone":
+        part.unlink()
+    elif harm != "another plan":
+        raw = bytearray(part.read_bytes())
+        raw[200] ^= 1
+        part.write_bytes(raw)
+    written = write_plan(_plan(), tmp_path, gz=gz)
+    assert (written.resumed, written.discarded, written.sha256) == (0, True, _plan().dataset("x").digest)
+
+
+def test_a_changed_source_is_another_plan(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spec whose edges file changed between two runs does not go on from the first."""
+    monkeypatch.setattr(stream, "PART", 100)
+    edges, spec = tmp_path / "edges.txt", tmp_path / "s.toml"
+    spec.write_text(
+        f'title = "t"\nlicence = "l"\n[pattern]\nkind = "graph"\nedges = "{edges}"\n[language]\ndistractors = 300\n'
+    )
+    edges.write_text("0 1\n1 2\n")
+    original = stream.move_into_place
+    monkeypatch.setattr(stream, "move_into_place", lambda *a, **k: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert cli("generate", spec, "--out", tmp_path / "o")[0] == 130
+    monkeypatch.setattr(stream, "move_into_place", original)
+    edges.write_text("0 2\n1 2\n")
+    code, _, err = cli("generate", spec, "--out", tmp_path / "o")
+    assert (code, "started clean" in err) == (0, True), err
+    assert list(read_folder(tmp_path / "o").qrels.sets()) == [(0, 2), (1, 2)]
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_an_interrupted_move_is_finished(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: int) -> None:
+    """Stopped between two renames, over another dataset, the folder reads as no dataset; the same command finishes it."""
+    assert cli("generate", "all-3-of-12", "--out", tmp_path)[0] == 0
+    original, calls = Path.replace, []
+
+    def stop(self: Path, target: Path) -> Path:
+        if Path(target).parent in (tmp_path, tmp_path / "qrels") and Path(target).suffix in (".jsonl", ".tsv"):
+            calls.append(target)
+            if len(calls) == at + 1:
+                raise KeyboardInterrupt
+        return original(self, target)
+
+    monkeypatch.setattr(Path, "replace", stop)
+    assert cli("generate", "graph-petersen", "--out", tmp_path, "--overwrite")[0] == 130
+    monkeypatch.setattr(Path, "replace", original)
+    with pytest.raises(LimitbenchError):
+        read_folder(tmp_path)
+    code, _, err = cli("generate", "graph-petersen", "--out", tmp_path)
+    assert code == 0, err
+    assert folder_digest(tmp_path) == dataset_spec("graph-petersen").sha256
 
 
 def test_ctrl_c_in_the_middle_of_a_million(tmp_path: Path) -> None:
@@ -441,7 +549,7 @@ def test_ctrl_c_in_the_middle_of_a_million(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second process in the same folder is told so and touches nothing."""
     with stream._alone(_hidden(tmp_path)), pytest.raises(InputError, match="another process is writing"):
-        write_plan(_plan(), tmp_path, "key")
+        write_plan(_plan(), tmp_path)
 
 
 def _hidden(folder: Path) -> Path:
@@ -456,7 +564,7 @@ def test_too_full_a_disk_is_known_before_work(tmp_path: Path, monkeypatch: pytes
         stream.shutil, "disk_usage", lambda _: os.terminal_size((1, 1)) and type("U", (), {"free": 1000})
     )
     with pytest.raises(StorageError, match="2007 documents take about 1 MB, and 0 MB are free"):
-        write_plan(_plan(), tmp_path, "key")
+        write_plan(_plan(), tmp_path)
 
 
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
@@ -466,12 +574,12 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
         with pytest.raises(StorageError, match="cannot be written"):
-            write_plan(_plan(), tmp_path, "key")
+            write_plan(_plan(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
     assert not list(tmp_path.glob("*.jsonl"))
-    assert write_plan(_plan(), tmp_path, "key").sha256 == _plan().dataset("x").digest
+    assert write_plan(_plan(), tmp_path).sha256 == _plan().dataset("x").digest
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])
@@ -528,6 +636,8 @@ def test_generate_takes_knobs(cli, tmp_path: Path) -> None:
         (("--per-document", "x"), "a range such as 30:60"),
         (("--per-document", "44"), "raise it"),
         (("--part", "half"), "train"),
+        (("--seed", "-1"), "seed"),
+        (("--documents", "1e400"), "at most"),
     ):  # fmt: skip
         code, _, err = cli("generate", "limit-small-synthetic", "--out", tmp_path / "c", *options)
         assert (code, says in err, err.count("\n")) == (2, True, 1), err
@@ -548,6 +658,10 @@ def test_generate_is_done_once(cli, tmp_path: Path) -> None:
     """A folder that holds the dataset whole is left alone; one that holds something else is not overwritten unasked."""
     assert cli("generate", "graph-petersen", "--out", tmp_path)[0] == 0
     stamp = (tmp_path / "corpus.jsonl").stat().st_mtime_ns
+    for options in ((), ("--documents", "20")):
+        place = tmp_path / f"n{len(options)}"
+        assert cli("generate", "graph-petersen", "--out", place, *options)[0] == 0
+        assert "already, whole" in cli("generate", "graph-petersen", "--out", place, *options)[2]
     code, out, err = cli("generate", "graph-petersen", "--out", tmp_path)
     assert (code, "already, whole" in err, (tmp_path / "corpus.jsonl").stat().st_mtime_ns) == (0, True, stamp)
     assert out.strip() == f"sha256 {dataset_spec('graph-petersen').sha256}"
@@ -594,17 +708,37 @@ def test_adapt_reads_qrels_files_and_grades(cli, tmp_path: Path) -> None:
 
 
 def test_adapt_finds_room() -> None:
-    """Many queries and popular documents get longer lists and composed attributes, and are told; nothing is lost."""
+    """Many queries get composed attributes and a popular document a longer list, alone; both are told and nothing is lost."""
     rng = np.random.default_rng(0)
     sets = [[0, int(d)] for d in rng.integers(1, 500, 2200)]
     made = adapt(Qrels.from_sets(sets, 500))
-    assert [note.split(":")[-1] for note in made.notes] == [
-        " one of them is relevant to 2200 queries",
-        " composed ones are taken",
-    ] or len(made.notes) == 2
+    assert made.notes == (
+        "2200 attributes are asked for and 45 others listed, more than the vocabulary has: composed ones are taken",
+        "lists have up to 2200 attributes: as many are asked for of one document",
+    )
     assert list(made.plan.qrels.sets()) == [tuple(sorted(set(row))) for row in sets]
+    found = made.plan.dataset("x")
+    lengths = [len(People().listed(text)) for text in found.corpus.texts]
+    assert (lengths[0], set(lengths[1:])) == (2205, {45})
+    assert exact_match(found.corpus, found.queries, People()) == found.qrels
     with pytest.raises(InputError, match="no query has a relevant document"):
         adapt(Qrels.from_sets([[], []], 3))
+
+
+def test_adapt_goes_without_decoys_where_there_is_no_room() -> None:
+    """Where every document is relevant, combined questions have no decoys, and the notes say so."""
+    made = adapt(Qrels.from_sets([[0, 1], [0, 1]], 2), Language(operators=("and",)))
+    assert made.notes == ("there is no document left for decoys: combined questions have none",)
+    assert list(made.plan.qrels.sets()) == [(0, 1), (0, 1)]
+
+
+def test_adapt_reads_what_evaluation_refuses(cli, beir, tmp_path: Path) -> None:
+    """A folder with a judged query without a relevant document is adapted without that query."""
+    code, _, err = cli(
+        "adapt", beir(qrels="query-id\tcorpus-id\tscore\nq1\td2\t1\nq2\td2\t0\n"), "--out", tmp_path / "o"
+    )
+    assert (code, "1 queries without a relevant document are left out" in err) == (0, True), err
+    assert list(read_folder(tmp_path / "o").qrels.sets()) == [(1,)]
 
 
 @pytest.mark.parametrize("layout", ["beir", "mteb", "trec"])
@@ -662,6 +796,8 @@ def test_a_new_layout_replaces_the_old(tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------------------- lint
 
 DIRTY = {
+    "empty-file": {"qrels": "query-id\tcorpus-id\tscore\n"},
+    "empty-query": {"queries": '{"_id": "q1", "text": ""}\n'},
     "unreadable-line": {"corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\nnot json\n[]\n{"text": "no id"}\n'},
     "repeated-document": {"corpus": '{"_id": "d1", "text": "x"}\n{"_id": "d2", "text": "y"}\n{"_id": "d1", "text": "z"}\n'},
     "repeated-query": {"queries": '{"_id": "q1", "text": "?"}\n{"_id": "q1", "text": "!"}\n'},
@@ -692,6 +828,49 @@ def test_lint_finds(cli, beir, check: str) -> None:
     assert (code, err) == (1, "")
     (found,) = json.loads(out)["findings"]
     assert (found["check"], found["count"] >= 1, bool(found["examples"])) == (check, True, True)
+
+
+REFUSED_FOLDERS = [
+    {"corpus": ""}, {"queries": ""}, {"qrels": ""}, {"queries": '{"_id": "q1"}\n'}, {"queries": '{"_id": "q1", "text": 0}\n'},
+    {"corpus": '{"_id": "d1", "text": null}\n{"_id": "d2", "text": "y"}\n'},
+    {"corpus": '{"_id": "d1", "title": false, "text": "x"}\n{"_id": "d2", "text": "y"}\n'}, {"qrels": "q1 0 d1\n"}, {"qrels": "q1 0 d1 x\n"},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("files", [*REFUSED_FOLDERS, *({**CLEAN, **dirt} for dirt in DIRTY.values())])
+def test_what_reading_refuses_lint_finds(beir, files: dict[str, str]) -> None:
+    """Whenever a folder cannot be read for an evaluation, lint is not clean."""
+    from limitbench.datasets.lint import lint_folder
+
+    folder = beir(**{**CLEAN, **files})
+    try:
+        read_folder(folder)
+    except LimitbenchError:
+        assert lint_folder(folder)
+
+
+def test_url_ids_are_meant_literally(tmp_path: Path, cli) -> None:
+    """A TREC id that looks escaped and is the corpus's own, such as a URL with %20, is found."""
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_text('{"_id": "http://x/a%20b", "text": "x"}\n')
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q1", "text": "?"}\n')
+    (tmp_path / "qrels" / "test.qrels").write_text("q1 0 http://x/a%20b 1\n")
+    assert list(read_folder(tmp_path).qrels.sets()) == [(0,)]
+    assert [f["check"] for f in json.loads(cli("lint", tmp_path, "--json")[1])["findings"]] == ["unsafe-id"]
+
+
+def test_prose_does_not_slow_lint(cli, beir) -> None:
+    """A document of prose that happens to hold " likes " is not taken for a list of attributes."""
+    prose = "Ada likes " + " ".join(f"word{i}" for i in range(20_000)) + "."
+    code, out, _ = cli(
+        "lint",
+        beir(
+            corpus=json.dumps({"_id": "d1", "text": prose}) + '\n{"_id": "d2", "text": "y"}\n',
+            queries='{"_id": "q1", "text": "Who likes tea?"}\n',
+            qrels=CLEAN["qrels"],
+        ),
+    )
+    assert (code, "clean" in out) == (0, True)
 
 
 def test_every_check_is_tested() -> None:

@@ -22,6 +22,9 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another da
 Split = Annotated[str, typer.Option(help="Which qrels of a folder.")]
 
 
+_MOST_DOCUMENTS = 10**10
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     for command in (generate, adapt, convert, lint, describe):
@@ -37,7 +40,7 @@ def generate(
     per_document: Annotated[
         str | None, typer.Option("--per-document", help="Attributes a document lists: 45, or 30:60.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the spec's.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed than the spec's.")] = None,
     part: Annotated[
         str | None, typer.Option(help="train or test: half of the attributes, sharing none with the other.")
     ] = None,
@@ -49,20 +52,22 @@ def generate(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from limitbench.datasets.spec import plan_of, recipe
-    from limitbench.datasets.stream import folder_digest
+    from limitbench.datasets.spec import plan_of
+    from limitbench.datasets.stream import already_written, is_underway
 
     spec, title = _spec(name, documents, per_document, seed, part)
-    if overwrite is False and _present(out):
-        if spec.sha256 is not None and folder_digest(out) == spec.sha256:
-            say(f"{out} holds {title} already, whole")
-            _report(title, spec.sha256, out, [f.name for f in _present(out)], 0, json)
-            return
-        raise InputError(
-            f"{out} already holds {_present(out)[0].name} of something else; choose another or add --overwrite"
-        )
-    key = json_.dumps(recipe(spec), sort_keys=True)
-    _write(plan_of(spec, title), out, key, title, gz=gz, expected=spec.sha256, json=json)
+    made = plan_of(spec, title)
+    if not overwrite and _present(out) and not is_underway(made, out, gz=gz):
+        sha256 = already_written(made, out, expected=spec.sha256)
+        if sha256 is None:
+            raise InputError(
+                f"{out} already holds {_present(out)[0].name} of something else; choose another or add --overwrite"
+            )
+        say(f"{out} holds {title} already, whole")
+        _report(title, sha256, out, [str(f.relative_to(out)) for f in _present(out)], 0, json)
+        return
+    _write(made, out, title, gz=gz, expected=spec.sha256, json=json)
+    (out / "ids.tsv").unlink(missing_ok=True)  # of an adapted dataset that stood here
 
 
 def _spec(
@@ -85,6 +90,8 @@ def _spec(
         from limitbench.datasets.spec import pattern_size
 
         wanted, there = as_count(documents, "--documents"), pattern_size(spec, title)
+        if wanted > _MOST_DOCUMENTS:
+            raise InputError(f"found --documents {documents}, expected at most {_MOST_DOCUMENTS:.0e}")
         if wanted < there:
             raise InputError(f"found --documents {wanted}, expected at least the pattern's own {there}")
         changes["distractors"] = wanted - there
@@ -118,12 +125,12 @@ def _present(out: Path) -> list[Path]:
 
 
 def _write(
-    plan: Plan, out: Path, key: str, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
+    plan: Plan, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
 ) -> None:
     from limitbench.datasets.stream import write_plan
 
     with progress_bars() as bars:
-        written = write_plan(plan, out, key, gz=gz, expected=expected, progress=bars(title))
+        written = write_plan(plan, out, gz=gz, expected=expected, progress=bars(title))
     if written.resumed:
         say(f"went on from an interrupted run: {written.resumed} of {plan.n} documents were there")
     elif written.discarded:
@@ -143,11 +150,11 @@ def _report(title: str, sha256: str, out: Path, files: list[str], resumed: int, 
 def adapt(
     qrels: Annotated[str, typer.Argument(help="Your BEIR folder, dataset name or qrels file (BEIR, MTEB or TREC).")],
     out: OutFolder,
-    min_grade: Annotated[int, typer.Option("--min-grade", help="Grades from here on are relevant.")] = 1,
+    min_grade: Annotated[int, typer.Option("--min-grade", min=1, help="Grades from here on are relevant.")] = 1,
     world: Annotated[str, typer.Option(help="people or products.")] = "people",
     vocabulary: Annotated[str, typer.Option(help="attributes, inflected, synonyms or composed.")] = "attributes",
     operators: Annotated[str, typer.Option(help="Query operators in turn: one,and,or,not,two-of.")] = "one",
-    seed: Annotated[int, typer.Option(help="Of words and names.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of words and names.")] = 0,
     split: Split = "test",
     gz: Gz = False,
     overwrite: Overwrite = False,
@@ -169,22 +176,37 @@ def adapt(
     for note in made.notes:
         say(note)
     rows = correspondence(made, query_ids, document_ids)
-    key = json_.dumps([matrix.digest, made.plan.language.model_dump(mode="json"), seed])
-    extra = {"notes": list(made.notes), "ids": str(out / "ids.tsv")}
-    _write(made.plan, out, key, Path(qrels).name, gz=gz, json=json, extra=extra)
     with atomic_write(out / "ids.tsv") as stream:
         stream.write(b"kind\ttheirs\tours\n")
         for kind, theirs, ours in rows:
             stream.write(f"{kind}\t{json_.dumps(theirs, ensure_ascii=False)[1:-1]}\t{ours}\n".encode())
+    extra = {"notes": list(made.notes), "ids": str(out / "ids.tsv")}
+    _write(made.plan, out, Path(qrels).name, gz=gz, json=json, extra=extra)
 
 
 def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], list[str]]:
     """The relevance matrix with the ids of its rows and columns; a qrels file's judged documents are the corpus."""
-    from limitbench.datasets import load
+    from limitbench.datasets import find, load
+    from limitbench.datasets.folders import as_known, corpus_file, qrels_file
+    from limitbench.datasets.folders import document_ids as ids_of
     from limitbench.relevance import Qrels, read_qrels
 
     path = Path(source).expanduser()
-    if path.is_file():
+    place = None if path.is_file() else find(source)
+    if place is not None:
+        document_ids = ids_of(corpus_file(place))
+        known = set(document_ids)
+        judgements = as_known(read_qrels(qrels_file(place, split)), (), known)
+        for row in judgements.values():
+            for document in row:
+                if document not in known:
+                    raise DataError(
+                        place,
+                        f"a judgement names document '{document}', which the corpus does not hold; see: limitbench lint",
+                    )
+        query_ids = list(judgements)
+        matrix = Qrels.from_judgements(judgements, query_ids, document_ids)
+    elif path.is_file():
         judgements = read_qrels(path)
         if not judgements:
             raise DataError(path, "there is no judgement; expected at least one")
@@ -206,7 +228,7 @@ def _language(**options: Any) -> Language:
         return Language(**options)
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"--{first['loc'][0]}: {first['msg']}") from None
+        raise InputError(f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def convert(

@@ -9,10 +9,8 @@ import numpy as np
 
 from limitbench.datasets.language import OPERATORS, vocabulary
 from limitbench.datasets.plan import Language, Plan, plan
-from limitbench.errors import InputError
+from limitbench.errors import InputError, SpecError
 from limitbench.relevance import Qrels
-
-_FILLERS = 5  # attributes that a document lists at least beside those that are asked for
 
 
 @dataclass(frozen=True)
@@ -27,8 +25,8 @@ class Adapted:
 def adapt(qrels: Qrels, language: Language | None = None, *, seed: int = 0) -> Adapted:
     """A LIMIT-style dataset with this relevance matrix; grades above 0 count as relevant.
 
-    Queries without a relevant document are left out. Where the language's lists are too short for a document that many queries
-    ask for, they are made longer; where its attributes are too few, `composed` ones are taken. Raises `InputError` where no
+    Queries without a relevant document are left out. A document that many queries ask for has a longer list than the others;
+    where the language's attributes are too few, `composed` ones are taken. Raises `InputError` where no
     query is left, `SpecError` where even that is not enough.
     """
     language = language or Language()
@@ -41,20 +39,22 @@ def adapt(qrels: Qrels, language: Language | None = None, *, seed: int = 0) -> A
     sets = list(qrels.sets())
     pattern = Qrels.from_sets([sets[row] for row in kept], qrels.n_documents)
     arities = [OPERATORS[name].arity for name in language.operators]
-    widest = max(arities)
-    most = int(np.bincount(pattern.indices, minlength=1).max()) * min(widest, 2)
-    low, high = language.lengths
-    if most + _FILLERS > high:
-        spare = _FILLERS + (language.decoys if widest > 1 else 0)
-        language = language.model_copy(update={"per_document": (low, most + spare)})
-        notes.append(
-            f"documents list up to {most + spare} attributes: one of them is relevant to {most // min(widest, 2)} queries"
-        )
     asked = sum(arities[q % len(arities)] for q in range(len(kept)))
     if asked + language.lengths[1] > len(vocabulary(language.vocabulary)) and language.vocabulary != "composed":
         language = language.model_copy(update={"vocabulary": "composed", "attributes": None})
-        notes.append(f"{asked} attributes are asked for, more than the vocabulary has: composed ones are taken")
-    return Adapted(plan(pattern, language, seed), tuple(kept), tuple(notes))
+        notes.append(f"{asked} attributes are asked for and {language.lengths[1]} others listed, more than the vocabulary has: "
+                     "composed ones are taken")  # fmt: skip
+    try:
+        made = plan(pattern, language, seed, stretch=True)
+    except SpecError:
+        if not language.decoys or max(arities) == 1:
+            raise
+        made = plan(pattern, language.model_copy(update={"decoys": 0}), seed, stretch=True)
+        notes.append("there is no document left for decoys: combined questions have none")
+    most = max((len(held) for held in made.own.values()), default=0)
+    if most > language.lengths[1]:
+        notes.append(f"lists have up to {most} attributes: as many are asked for of one document")
+    return Adapted(made, tuple(kept), tuple(notes))
 
 
 def correspondence(made: Adapted, query_ids: Sequence[str], document_ids: Sequence[str]) -> list[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,18 @@ from limitbench.collection import Dataset
 from limitbench.relevance import Qrels
 from limitbench.theory import bracket
 
-_CHUNK = 4096  # rows of the co-occurrence product at a time
+_ENTRIES = 10_000_000  # of the co-occurrence product at a time: 160 MB
+
+
+def _parts(incidence: sparse.csr_array) -> Iterator[slice]:
+    """Rows in chunks whose product with the transpose has at most about so many entries; a single row may have more."""
+    columns = np.bincount(incidence.indices, minlength=incidence.shape[1])
+    cost = np.concatenate([[0], np.cumsum(columns[incidence.indices])])[incidence.indptr]
+    start, m = 0, incidence.shape[0]
+    while start < m:
+        stop = max(start + 1, int(np.searchsorted(cost, cost[start] + _ENTRIES, "right")) - 1)
+        yield slice(start, min(stop, m))
+        start = stop
 
 
 def _pairs(incidence: sparse.csr_array) -> int:
@@ -22,8 +34,8 @@ def _pairs(incidence: sparse.csr_array) -> int:
     )
     across = sparse.csr_array(ones.T)
     total = 0
-    for start in range(0, incidence.shape[0], _CHUNK):
-        total += (ones[start : start + _CHUNK] @ across).nnz
+    for part in _parts(ones):
+        total += (ones[part] @ across).nnz
     return (total - int((np.diff(incidence.indptr) > 0).sum())) // 2
 
 
@@ -45,10 +57,10 @@ def average_query_strength(qrels: Qrels) -> float:
     matrix, sizes = qrels.csr(), qrels.sizes
     across = sparse.csr_array(matrix.T)
     total = 0.0
-    for start in range(0, qrels.n_queries, _CHUNK):
-        shared = sparse.coo_array(matrix[start : start + _CHUNK] @ across)
+    for part in _parts(matrix):
+        shared = sparse.coo_array(matrix[part] @ across)
         rows, columns = shared.coords
-        union = sizes[rows + start] + sizes[columns] - shared.data
+        union = sizes[rows + part.start] + sizes[columns] - shared.data
         total += float((shared.data / union).sum())
     own = int((sizes > 0).sum())  # each nonempty query is wholly similar to itself
     return (total - own) / qrels.n_queries if qrels.n_queries else 0.0

@@ -12,6 +12,8 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from limitbench.errors import InputError
+
 T = TypeVar("T")
 _BLOCK = 4096
 
@@ -25,6 +27,8 @@ class Draw:
 
     def below(self, n: int) -> int:
         """A uniform integer in [0, n): the high half of word * n, biased words drawn again (Lemire 2019)."""
+        if not 1 <= n <= 1 << 64:
+            raise InputError(f"found {n} to draw from, expected 1 to 2^64")
         threshold = (1 << 64) % n
         while True:
             if not self._words:

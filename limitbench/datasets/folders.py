@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.errors import DataError, InputError, UnknownName
-from limitbench.files import atomic_write, is_text, read_jsonl, storing, with_gz
+from limitbench.files import atomic_write, escape_id, is_text, read_jsonl, storing, with_gz
 from limitbench.relevance import Judgements, Qrels, read_qrels
 
 LAYOUTS = {"beir": "qrels/test.tsv", "mteb": "qrels.jsonl", "trec": "qrels/test.qrels"}  # where judgements stand
@@ -31,7 +32,7 @@ def read_folder(path: Path | str, *, split: str = "test", name: str | None = Non
     corpus_path, queries_path, qrels_path = corpus_file(path), queries_file(path), qrels_file(path, split)
     corpus = _corpus(corpus_path)
     texts = _queries(queries_path)
-    judgements = read_qrels(qrels_path)
+    judgements = as_known(read_qrels(qrels_path), texts, set(corpus.ids))
     _check(judgements, texts, set(corpus.ids), queries_path, corpus_path, qrels_path)
     judged = [identifier for identifier in texts if identifier in judgements]
     left_out = len(texts) - len(judged)
@@ -45,11 +46,29 @@ def read_folder(path: Path | str, *, split: str = "test", name: str | None = Non
     )
 
 
+def known_as(name: str, names: Container[str]) -> str:
+    """The id as queries or corpus have it: one that only looks escaped, as a URL's %20, was meant literally."""
+    return escaped if name not in names and (escaped := escape_id(name)) in names else name
+
+
+def as_known(judgements: Judgements, queries: Container[str], documents: Container[str]) -> Judgements:
+    """The judgements with ids as queries and corpus have them."""
+    return {
+        known_as(query, queries): {known_as(document, documents): grade for document, grade in row.items()}
+        for query, row in judgements.items()
+    }
+
+
 def _file(folder: Path, name: str) -> Path:
     found = with_gz(folder / name)
     if found is None:
         raise DataError(folder, f"{name} is missing (plain or .gz); expected a BEIR folder")
     return found
+
+
+def _qrels_names(split: str) -> tuple[str, ...]:
+    """Where the judgements of a split may stand, in the order of preference."""
+    return (f"qrels/{split}.tsv", f"qrels/{split}.jsonl", f"qrels/{split}.qrels", f"qrels/{split}.trec", "qrels.jsonl")
 
 
 def corpus_file(folder: Path) -> Path:
@@ -64,8 +83,7 @@ def queries_file(folder: Path) -> Path:
 
 def qrels_file(folder: Path, split: str = "test") -> Path:
     """The judgements of a folder's split, in whatever layout; `DataError` names the splits that are there."""
-    names = (f"qrels/{split}.tsv", f"qrels/{split}.jsonl", f"qrels/{split}.qrels", f"qrels/{split}.trec", "qrels.jsonl")
-    for candidate in (folder / name for name in names):
+    for candidate in (folder / name for name in _qrels_names(split)):
         if found := with_gz(candidate):
             return found
     splits = (
@@ -102,6 +120,11 @@ def _records(path: Path, kind: str) -> Iterator[tuple[int, str, dict[str, Any]]]
             )
         seen[identifier] = line
         yield line, identifier, row
+
+
+def document_ids(path: Path) -> list[str]:
+    """The ids of a corpus, without its texts."""
+    return [identifier for _, identifier, _ in _records(path, "document")]
 
 
 def _corpus(path: Path) -> Corpus:
@@ -192,15 +215,24 @@ def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False, qrels:
 
 
 def move_into_place(staging: Path, path: Path, *, gz: bool = False, qrels: str = "beir") -> None:
-    """Move a dataset's finished files from a folder beside them into their folder; the same files in other kinds make way."""
+    """Move a dataset's finished files from a folder beside them into their folder.
+
+    First the old judgements go, whatever their layout, and last the new ones come: a folder that has judgements is whole. What is
+    in its place already is passed over, so an interrupted move can be gone on with.
+    """
     suffix = ".gz" if gz else ""
+    names = ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels])
     with storing(path):
+        for name in names:
+            if (path / f"{name}{suffix}").is_dir():
+                raise IsADirectoryError(errno.EISDIR, "is a folder", str(path / f"{name}{suffix}"))
+        if (staging / f"{LAYOUTS[qrels]}{suffix}").exists():
+            for stale in (*_qrels_names("test"), *LAYOUTS.values()):
+                (path / stale).unlink(missing_ok=True)
+                (path / f"{stale}.gz").unlink(missing_ok=True)
         if "/" in LAYOUTS[qrels]:
             (path / "qrels").mkdir(exist_ok=True)
-        for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels]):
-            (staging / f"{name}{suffix}").replace(path / f"{name}{suffix}")
-            (path / (name if gz else f"{name}.gz")).unlink(missing_ok=True)
-        for layout, name in LAYOUTS.items():
-            for stale in (path / name, path / f"{name}.gz"):
-                if layout != qrels:
-                    stale.unlink(missing_ok=True)
+        for name in names:
+            if (staging / f"{name}{suffix}").exists():
+                (path / (name if gz else f"{name}.gz")).unlink(missing_ok=True)
+                (staging / f"{name}{suffix}").replace(path / f"{name}{suffix}")

@@ -17,7 +17,7 @@ import numpy as np
 
 from limitbench import catalog
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import SpecError
+from limitbench.errors import UnknownName
 from limitbench.relevance import Qrels
 
 Holders = set[int]
@@ -135,16 +135,17 @@ def forms(name: str) -> tuple[tuple[str, str], ...]:
     """(what documents say, what queries say) for every attribute of a vocabulary of the catalogue, in file order.
 
     A line of its file holds both with a tab between, or one for both. `composed` is every modifier before every attribute of
-    one word. Raises `SpecError` for a name that is not there.
+    one word. Raises `UnknownName` for a name that is not there.
     """
     if name == "composed":
         heads = [said for said, _ in forms("attributes") if " " not in said and "-" not in said]
         made = [f"{modifier} {head}" for head in heads for modifier, _ in forms("modifiers") if modifier != head]
         return tuple((said, said) for said in made)
-    path: Path = catalog.folder("datasets") / "vocabularies" / f"{name}.txt"
-    if not path.is_file():
-        known = ", ".join(sorted([p.stem for p in path.parent.glob("*.txt")] + ["composed"]))
-        raise SpecError(f"vocabulary '{name}' is not in datasets/vocabularies/; known: {known}")
+    folder: Path = catalog.folder("datasets") / "vocabularies"
+    known = sorted([*(path.stem for path in folder.glob("*.txt")), "composed"])
+    if name not in known:
+        raise UnknownName("vocabulary", name, known, where="datasets/vocabularies/")
+    path = folder / f"{name}.txt"
     lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
     return tuple((said, asked or said) for said, _, asked in (line.partition("\t") for line in lines))
 
@@ -152,10 +153,12 @@ def forms(name: str) -> tuple[tuple[str, str], ...]:
 def contained(phrases: Sequence[str]) -> list[tuple[str, str]]:
     """(inner, outer) pairs where one phrase stands in another as a whole word sequence, whatever the case."""
     words = {phrase: tuple(re.findall(r"\w+", phrase.lower())) for phrase in phrases}
+    sought = set(words.values())
+    lengths = sorted({len(parts) for parts in sought if parts})
     holders: dict[tuple[str, ...], list[str]] = {}
     for phrase, parts in words.items():
-        runs = {parts[i:j] for i in range(len(parts)) for j in range(i + 1, len(parts) + 1)}
-        for run in runs:
+        runs = {parts[i : i + size] for size in lengths for i in range(len(parts) - size + 1)}
+        for run in runs & sought:
             holders.setdefault(run, []).append(phrase)
     return [(inner, outer) for inner in phrases for outer in holders.get(words[inner], []) if outer != inner]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from limitbench import registry
 from limitbench.collection import Dataset
-from limitbench.datasets.folders import corpus_file, qrels_file, queries_file
+from limitbench.datasets.folders import corpus_file, known_as, qrels_file, queries_file
 from limitbench.datasets.language import contained, parse_expression
 from limitbench.errors import DataError
 from limitbench.files import escape_id, is_text, read_lines
@@ -19,13 +19,16 @@ from limitbench.relevance import iter_judgements
 
 _SHOWN = 5
 _LONGEST = 60  # characters of an example
+_WORDS = 12  # an attribute has fewer; what is longer is prose
 
 CHECKS = {
     # name                     what it means, and what to do
     "unreadable-line": "a line is not what its file should hold; mend or drop it",
+    "empty-file": "a file holds nothing that can be read; an evaluation needs a document, a query and a judgement",
     "repeated-document": "a document id stands twice; rename or drop one",
     "repeated-query": "a query id stands twice; rename or drop one",
     "empty-document": "a document has no text; a retriever can only find it by its title",
+    "empty-query": "a query has no text; nothing can be asked with it",
     "dangling-document": "a judgement names a document that is not in the corpus; add it or drop the judgement",
     "dangling-query": "a judgement names a query that is not there; add it or drop the judgement",
     "conflicting-judgement": "a query and a document are judged twice with different grades; keep one",
@@ -62,8 +65,8 @@ class _Findings:
         found = self.by_check.setdefault(check, Finding(check))
         found.count += 1
         if len(found.examples) < _SHOWN:
-            shown = example if len(example) <= _LONGEST else example[: _LONGEST - 3] + "..."
-            found.examples.append(shown.encode("utf-8", "backslashreplace").decode())
+            shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in example)
+            found.examples.append(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "...")
 
     def ordered(self) -> list[Finding]:
         return [self.by_check[name] for name in CHECKS if name in self.by_check]
@@ -100,7 +103,8 @@ def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
         try:
             row = json.loads(line)
             identifier = row["_id"]
-            parts = [row.get(key) or "" for key in ("title", "text")]
+            title = row.get("title")
+            parts = ["" if title is None else title, row["text"]]
             if isinstance(identifier, bool) or not isinstance(identifier, str | int) or str(identifier) == "":
                 raise TypeError
             if not all(isinstance(part, str) and is_text(part) for part in (str(identifier), *parts)):
@@ -127,7 +131,8 @@ def _lint(
     documents = _distinct(corpus, "document", out)
     questions = _distinct(queries, "query", out)
     grades: dict[str, dict[str, int]] = {}
-    for query, document, grade in judged:
+    for given_query, given_document, grade in judged:
+        query, document = known_as(given_query, questions), known_as(given_document, documents)
         if document not in documents:
             out.add("dangling-document", f"'{document}' for query '{query}'")
         if query not in questions:
@@ -135,6 +140,9 @@ def _lint(
         row = grades.setdefault(query, {})
         if row.setdefault(document, grade) != grade:
             out.add("conflicting-judgement", f"'{query}' and '{document}': {row[document]} and {grade}")
+    for name, content in (("corpus.jsonl", documents), ("queries.jsonl", questions), ("qrels", grades)):
+        if not content:
+            out.add("empty-file", name)
     for query, row in grades.items():
         if max(row.values()) <= 0:
             out.add("no-relevant-document", f"'{query}'")
@@ -153,8 +161,8 @@ def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Findings) -> 
             out.add(f"repeated-{kind}", f"'{identifier}'")
             continue
         found[identifier] = text
-        if kind == "document" and not text.strip():
-            out.add("empty-document", f"'{identifier}'")
+        if not text.strip():
+            out.add(f"empty-{kind}", f"'{identifier}'")
     return found
 
 
@@ -166,11 +174,13 @@ def _duplicates(documents: dict[str, str], grades: dict[str, dict[str, int]], ou
             same[text].append(identifier)
     twins = {identifier: group for group in same.values() if len(group) > 1 for identifier in group}
     for query, row in grades.items() if twins else ():
-        relevant = {document for document, grade in row.items() if grade > 0}
-        for document in sorted(relevant):
-            others = [twin for twin in twins.get(document, ()) if twin not in relevant]
-            if others:
-                out.add("duplicate-labels", f"query '{query}': '{document}' is relevant, '{others[0]}' is not")
+        relevant = [document for document, grade in row.items() if grade > 0 and document in twins]
+        for first in {id(twins[document]): document for document in reversed(relevant)}.values():
+            group = twins[first]
+            judged = set(relevant)
+            other = next((twin for twin in group if twin not in judged), None)
+            if other is not None:
+                out.add("duplicate-labels", f"query '{query}': '{first}' is relevant, '{other}' is not")
 
 
 def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Findings) -> None:
@@ -180,7 +190,9 @@ def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Find
         asked = [expression for text in questions.values() if (expression := world.asked(text))]
         if 2 * len(asked) < len(questions) or not asked:
             continue
-        listed = dict.fromkeys(item for text in documents.values() for item in world.listed(text) if item)
+        listed = dict.fromkeys(
+            item for text in documents.values() for item in world.listed(text) if item and item.count(" ") < _WORDS
+        )
         said = dict.fromkeys(item for text in asked for item in parse_expression(text, listed)[1] if item)
         for inner, outer in contained([*listed, *(item for item in said if item not in listed)]):
             out.add("contained-attribute", f"'{inner}' in '{outer}'")

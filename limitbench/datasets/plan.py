@@ -8,6 +8,7 @@ a thousand.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -18,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 from limitbench import registry
 from limitbench.collection import Corpus, Dataset, Queries
@@ -27,8 +28,8 @@ from limitbench.datasets.language import OPERATORS, World, forms, vocabulary
 from limitbench.errors import SpecError, UnknownName
 from limitbench.relevance import Qrels
 
+_SPARE = 5  # fillers of a document whose list is longer than the language's
 _POOL = 4_000_000  # fillers to choose from, over the documents of a block: 32 MB
-_PART_SEED = 20_250_828  # of the split into train and test attributes; one for all datasets, so that no two splits meet
 
 
 class Language(BaseModel):
@@ -38,19 +39,21 @@ class Language(BaseModel):
 
     world: str = "people"
     vocabulary: str = "attributes"  # attributes, inflected, synonyms or composed: what documents say, and queries
-    attributes: int | None = Field(None, ge=1)  # the first so many of the vocabulary; None: all
+    attributes: int | None = Field(None, ge=1, strict=True)  # the first so many of the vocabulary; None: all
     fillers: str | None = (
         None  # another vocabulary for attributes that no query asks for; what shares a word with an asked one is left out
     )
     part: Literal["all", "train", "test"] = (
         "all"  # half of the vocabulary, for training sets that share nothing with test sets
     )
-    per_document: int | tuple[int, int] = 45  # attributes a document lists: a number, or the least and the most
+    per_document: StrictInt | tuple[StrictInt, StrictInt] = (
+        45  # attributes a document lists: a number, or the least and the most
+    )
     operators: tuple[str, ...] = ("one",)  # taken in turn, query by query
     decoys: int = Field(
         2, ge=0
     )  # documents per query that hold a part of what an operator asks for, and are not relevant
-    distractors: int = Field(0, ge=0)  # documents after the pattern's, relevant to nothing
+    distractors: int = Field(0, ge=0, strict=True)  # documents after the pattern's, relevant to nothing
     ids: Literal["name", "number"] = "name"  # of documents; names hold spaces, as LIMIT's do
 
     @field_validator("per_document")
@@ -87,6 +90,7 @@ class Plan:
     said: tuple[str, ...]  # what documents say of each attribute
     said_in_queries: tuple[str, ...]
     asked: tuple[tuple[str, tuple[int, ...]], ...]  # operator and attributes of each query
+    stretch: bool  # whether documents that need longer lists than the language's have them
     own: dict[int, tuple[int, ...]]
     fillers: npt.NDArray[np.int32]
 
@@ -100,6 +104,15 @@ class Plan:
     def n(self) -> int:
         """The number of documents, distractors included."""
         return self.pattern.n_documents + self.language.distractors
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256, in hex, of everything that decides the bytes."""
+        told = [
+            1, self.pattern.digest, self.language.model_dump(mode="json"), self.seed, self.stretch, self.said, self.said_in_queries,
+            self.asked, sorted(self.own.items()), self.fillers.tolist(), self.names.first, self.names.last,
+        ]  # fmt: skip
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @cached_property
     def qrels(self) -> Qrels:
@@ -182,9 +195,12 @@ class Plan:
             pool[rows, j], pool[rows, chosen] = pool[rows, chosen], pool[rows, j]
         table = np.full((count, high), -1, np.int32)
         table[:, : min(high, f)] = pool[:, :high]
+        longer: dict[int, list[int]] = {}
         for row in range(count):
-            mine = self.own.get(start + row)
-            if mine:
+            mine = self.own.get(start + row, ())
+            if self.stretch and len(mine) + _SPARE > high:
+                longer[row] = self._long_list(start + row, mine)
+            elif mine:
                 table[row, len(mine) :] = table[row, : high - len(mine)].copy()
                 table[row, : len(mine)] = mine
                 length[row] = max(length[row], len(mine))
@@ -192,8 +208,13 @@ class Plan:
         keys[np.arange(high) >= length[:, None]] = np.iinfo(np.uint64).max
         order = np.argsort(keys, axis=1, kind="stable")
         listed = np.take_along_axis(table, order, 1).tolist()
-        for row, size in zip(listed, length.tolist(), strict=True):
-            yield row[:size]
+        for number, (row, size) in enumerate(zip(listed, length.tolist(), strict=True)):
+            yield longer.get(number) or row[:size]
+
+    def _long_list(self, document: int, mine: Sequence[int]) -> list[int]:
+        """A list longer than the language's: what the document must have, and a few fillers."""
+        draw = Draw(int.from_bytes(hashlib.sha256(f"{self.seed} {document}".encode()).digest()[:8], "big"))
+        return draw.shuffled([*mine, *draw.sample(self.fillers.tolist(), min(_SPARE, len(self.fillers)))])
 
 
 class Names:
@@ -209,7 +230,7 @@ class Names:
         while (count := len(self.last) * len(self.first) ** (1 + self.middles)) < n:
             self.middles += 1
         self.count = count
-        self.factor = int(count * 0.618)
+        self.factor = count * 618 // 1000
         while math.gcd(self.factor, count) != 1:
             self.factor += 1
         self.shift = Draw(seed).below(count)
@@ -224,12 +245,14 @@ class Names:
         return " ".join([*parts, self.last[last]])
 
 
-def plan(pattern: Qrels, language: Language, seed: int) -> Plan:
+def plan(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False) -> Plan:
     """What these queries ask for and who has it, so that exact attribute logic gives `pattern` back.
+
+    With `stretch`, a document that is relevant to more queries than its list has room for gets a longer one.
 
     Raises `SpecError`, before any text is made, where attributes or places in the documents' lists are too few.
     """
-    pairs = _part(forms(language.vocabulary)[: language.attributes], language.part)
+    pairs = _part(forms(language.vocabulary), language.part)[: language.attributes]
     operators = [language.operators[q % len(language.operators)] for q in range(pattern.n_queries)]
     draw = Draw(seed)
     order = draw.shuffled(range(len(pairs)))
@@ -243,55 +266,53 @@ def plan(pattern: Qrels, language: Language, seed: int) -> Plan:
         asked.append((name, parts))
         for document, held in _shares(name, parts, relevant, draw):
             own.setdefault(document, []).extend(held)
-    _require_room(own, language)
+    if not stretch:
+        _require_room(own, language)
     for (name, parts), relevant in zip(asked, pattern.sets(), strict=True):
         if OPERATORS[name].arity > 1:
-            _decoys(name, parts, relevant, own, language, n, draw)
-    if language.fillers and language.fillers != language.vocabulary:
-        others = _apart(vocabulary(language.fillers), pairs)
-        order = list(range(len(pairs), len(pairs) + len(others)))
-        pairs = [*pairs, *((said, said) for said in others)]
+            _decoys(name, parts, relevant, own, language, n, draw, stretch=stretch)
     fillers = np.array(order, np.int32)
     least = min((len(held) for held in own.values()), default=0) if len(own) == n else 0
     if language.lengths[1] - least > len(fillers):
         raise SpecError(
             f"documents list up to {language.lengths[1] - least} attributes that no query asks for; found "
-            f"{len(fillers)} left in the vocabulary '{language.fillers or language.vocabulary}': choose a larger one, shorter "
+            f"{len(fillers)} left in the vocabulary '{language.vocabulary}': choose a larger one, shorter "
             "lists or fewer queries"
         )
     made = Plan(
         pattern, language, seed, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), tuple(asked),
-        {document: tuple(held) for document, held in own.items()}, fillers,
+        stretch, {document: tuple(held) for document, held in own.items()}, fillers,
     )  # fmt: skip
     if list(made.qrels.sets()) != list(pattern.sets()):
         raise AssertionError("the latent table does not give the pattern back")
     return made
 
 
-def _apart(others: Sequence[str], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Those that share no word, plural or not, with anything that documents or queries say of the others."""
-
-    def stems(text: str) -> set[str]:
-        return {word.removesuffix("s").removesuffix("e") for word in re.findall(r"\w+", text.lower())}
-
-    taken = {stem for pair in pairs for said in pair for stem in stems(said)}
-    return [other for other in others if not stems(other) & taken]
-
-
 def _part(pairs: Sequence[tuple[str, str]], part: str) -> list[tuple[str, str]]:
-    """All attributes, or the train or the test half; no attribute is in both."""
+    """All attributes, or the train or the test half. The last word decides, so that whatever the vocabulary and its size no
+    last word is in both halves; what documents and queries say so differently that they would part is in neither."""
     if part == "all":
         return list(pairs)
-    mixed = Draw(_PART_SEED).shuffled(range(len(pairs)))
-    half = sorted(mixed[: len(pairs) // 2] if part == "train" else mixed[len(pairs) // 2 :])
-    return [pairs[i] for i in half]
+
+    def side(text: str) -> str:
+        last = re.findall(r"\w+", text.lower())[-1]
+        last = last[:-3] + "y" if last.endswith("ies") and len(last) > 4 else last
+        stem = last.removesuffix("s").removesuffix("e")
+        return "train" if hashlib.sha256(stem.encode()).digest()[0] % 2 else "test"
+
+    return [pair for pair in pairs if all(side(said) == part for said in pair)]
 
 
 def _require_attributes(needed: int, language: Language, there: int, pattern: Qrels) -> None:
     if needed > there:
         raise SpecError(
             f"the pattern needs {needed} attributes for its {pattern.n_queries} queries; found {there} in the vocabulary "
-            f"'{language.vocabulary}': choose a larger one, such as 'composed', or fewer queries"
+            f"'{language.vocabulary}': "
+            + (
+                "ask fewer queries"
+                if language.vocabulary == "composed"
+                else "choose a larger one, such as 'composed', or fewer queries"
+            )
         )
 
 
@@ -323,17 +344,21 @@ def _shares(
 
 def _decoys(
     name: str, parts: tuple[int, ...], relevant: Sequence[int], own: dict[int, list[int]], language: Language, n: int,
-    draw: Draw,
+    draw: Draw, *, stretch: bool,
 ) -> None:  # fmt: skip
     """Give a query's decoys a part of what it asks for, where their lists have room: one attribute, or both of "A but not B"."""
     taken, most = set(relevant), language.lengths[1]
     size = {"and": 1, "two-of": 1, "not": 2}.get(name, 0)
+
+    def fits(document: int) -> bool:
+        return document not in taken and (stretch or len(own.get(document, ())) + size <= most)
+
     for turn in range(language.decoys if size else 0):
-        for _ in range(100):
-            document = draw.below(n)
-            if document not in taken and len(own.get(document, ())) + size <= most:
-                break
-        else:
+        tried = (draw.below(n) for _ in range(100))
+        document = next((d for d in tried if fits(d)), None)
+        if document is None:  # hardly any has room: look at them all
+            document = next((d for d in range(n) if fits(d)), None)
+        if document is None:
             raise SpecError(
                 f"found no document with room for a decoy of '{name}' after {turn}; raise per_document, lower decoys, add "
                 "distractors, or ask fewer queries"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_call
 
 from limitbench import catalog, registry
 from limitbench.collection import Dataset
@@ -67,7 +67,9 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the table"
-        raise SpecError(f"dataset '{name}': {where}: {first['msg']}; mend the spec") from None
+        raise SpecError(
+            f"dataset '{name}': {where}: {first['msg'].removeprefix('Value error, ')}; mend the spec"
+        ) from None
     except LimitbenchError as error:
         raise SpecError(f"dataset '{name}': {error}; mend the spec") from None
     if (spec.pattern is None) == (spec.hub is None):
@@ -105,10 +107,15 @@ def _qrels(pattern: Pattern, name: str) -> Qrels:
             raise SpecError(f"dataset '{name}': its pattern is like itself; name another source")
         arguments["source"] = load(source).qrels
     try:
-        made: Qrels = make(**arguments)
-    except TypeError as error:
-        says = " ".join(str(error).split()).removeprefix(f"{make.__name__}() ")
-        raise SpecError(f"dataset '{name}': pattern '{pattern.kind}': {says}; mend [pattern]") from None
+        made: Qrels = validate_call(config={"strict": True, "arbitrary_types_allowed": True})(make)(**arguments)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise SpecError(
+            f"dataset '{name}': pattern '{pattern.kind}': {where}: {first['msg'].lower()}; mend [pattern]"
+        ) from None
+    except LimitbenchError as error:
+        raise SpecError(f"dataset '{name}': pattern '{pattern.kind}': {error}") from None
     return made
 
 

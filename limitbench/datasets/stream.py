@@ -8,11 +8,13 @@ a second process out.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import json
 import os
 import shutil
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from limitbench.files import atomic_write, storing
 Progress = Callable[[str, int, int], None]
 PART = 50_000  # documents between two notes
 _HIDDEN = ".limitbench-generate"
+_NOTE = ".limitbench.json"  # which plan a finished folder holds
 
 
 @dataclass(frozen=True)
@@ -40,30 +43,35 @@ class Written:
 
 
 def write_plan(
-    plan: Plan, folder: Path | str, key: str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
+    plan: Plan, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
 ) -> Written:  # fmt: skip
-    """Write the plan's dataset as a BEIR folder, going on from an interrupted run with the same `key`.
+    """Write the plan's dataset as a BEIR folder, going on from an interrupted run of an equal plan.
 
-    `key` identifies the plan. Raises `StorageError` for what the file system refuses, or at once where there is clearly too little
-    room; `InputError` where another process is at work in the folder, or where the content has not the `expected` sha256.
+    Raises `StorageError` for what the file system refuses, or at once where there is clearly too little room; `InputError` where
+    another process is at work in the folder, or where the content has not the `expected` sha256.
     """
     folder = Path(folder)
     hidden = folder / _HIDDEN
+    suffix = ".gz" if gz else ""
+    files = tuple(f"{name}{suffix}" for name in FILES)
     with storing(folder):
         (folder / "qrels").mkdir(parents=True, exist_ok=True)
+        for name in files:
+            if (folder / name).is_dir():
+                raise IsADirectoryError(errno.EISDIR, "is a folder", str(folder / name))
         hidden.mkdir(exist_ok=True)
     with _alone(hidden):
-        suffix = ".gz" if gz else ""
-        key = hashlib.sha256(f"{key} {gz} {PART}".encode()).hexdigest()
-        corpus = _Growing(hidden / f"corpus.jsonl{suffix}.part", hidden / "state.json", key, gz)
-        done, discarded = corpus.resume(plan.n)
+        corpus = _Growing(hidden / f"corpus.jsonl{suffix}.part", hidden / "state.json", _key(plan, gz), gz)
+        state = corpus.resume(plan.n)
+        if state.moving:
+            move_into_place(hidden, folder, gz=gz)
+            shutil.rmtree(hidden, ignore_errors=True)
+            return Written(folder, files, state.digest.hexdigest(), plan.n, False)
+        digest, done = state.digest, state.documents
         _require_room(plan, folder, gz, done)
-        digest = hashlib.sha256()
-        for chunk in corpus.content():
-            digest.update(chunk)
         for start in range(done, plan.n, PART):
             stop = min(plan.n, start + PART)
-            with corpus.part(stop) as out:
+            with corpus.part(stop, digest) as out:
                 for number, line in enumerate(plan.corpus_lines(start, stop), start + 1):
                     out.write(line)
                     digest.update(line)
@@ -83,9 +91,40 @@ def write_plan(
             )
         with storing(folder):
             corpus.path.replace(hidden / f"corpus.jsonl{suffix}")
+        corpus.note(plan.n, 0, sha256, moving=True)
         move_into_place(hidden, folder, gz=gz)
+        with atomic_write(folder / _NOTE) as out:
+            out.write(json.dumps({"key": corpus.key, "sha256": sha256}).encode())
         shutil.rmtree(hidden, ignore_errors=True)
-    return Written(folder, tuple(f"{name}{suffix}" for name in FILES), sha256, done, discarded)
+    return Written(folder, files, sha256, done, state.discarded)
+
+
+def already_written(plan: Plan, folder: Path, *, expected: str | None = None) -> str | None:
+    """The sha256 of the folder's content where it is this plan's, whole; else None."""
+    found = folder_digest(folder)
+    if found is None:
+        return None
+    if expected is not None:
+        return found if found == expected else None
+    try:
+        noted = json.loads((folder / _NOTE).read_text())
+        same = noted["key"] in (_key(plan, True), _key(plan, False)) and noted["sha256"] == found
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if same else None
+
+
+def is_underway(plan: Plan, folder: Path, *, gz: bool) -> bool:
+    """Whether an interrupted run of an equal plan waits in the folder to be gone on with."""
+    try:
+        noted = json.loads((folder / _HIDDEN / "state.json").read_text())
+        return bool(noted["key"] == _key(plan, gz))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _key(plan: Plan, gz: bool) -> str:
+    return hashlib.sha256(f"{plan.digest} {gz} {PART}".encode()).hexdigest()
 
 
 def folder_digest(folder: Path) -> str | None:
@@ -103,51 +142,79 @@ def folder_digest(folder: Path) -> str | None:
     return state.hexdigest()
 
 
+@dataclass(frozen=True)
+class _State:
+    """What an interrupted run left: whole documents and the hash of their lines, or a dataset that only has to be moved."""
+
+    documents: int
+    digest: Any
+    moving: bool
+    discarded: bool
+
+
+class _Noted:
+    """A digest of which only the value is known."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def hexdigest(self) -> str:
+        return self.value
+
+
 class _Growing:
-    """A file that grows by parts, each noted when it is safely on the disk."""
+    """A file that grows by parts, each noted with the hash of all lines so far when it is safely on the disk."""
 
     def __init__(self, path: Path, notes: Path, key: str, gz: bool) -> None:
         self.path, self.notes, self.key, self.gz = path, notes, key, gz
 
-    def resume(self, most: int) -> tuple[int, bool]:
-        """How many documents an earlier run left whole, the rest cut off, and whether something unusable was thrown away."""
+    def resume(self, most: int) -> _State:
+        """What an earlier run of the same key left whole, its unfinished part cut off; anything else is thrown away."""
         there = self.path.exists() or self.notes.exists()
         with storing(self.path):
             try:
                 noted = json.loads(self.notes.read_text())
-                done, size = int(noted["documents"]), int(noted["bytes"])
+                done, size, known = int(noted["documents"]), int(noted["bytes"]), str(noted["sha256"])
+                if noted["key"] == self.key and noted["moving"]:
+                    return _State(most, _Noted(known), True, False)
                 if noted["key"] == self.key and 0 < done <= most and self.path.stat().st_size >= size:
                     os.truncate(self.path, size)
-                    return done, False
-            except (OSError, ValueError, KeyError, TypeError):
+                    digest = self._digest()
+                    if digest.hexdigest() == known:
+                        return _State(done, digest, False, False)
+            except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error):
                 pass
             for left in (self.path, self.notes):
                 left.unlink(missing_ok=True)
-        return 0, there
+        return _State(0, hashlib.sha256(), False, there)
 
-    def content(self) -> Iterator[bytes]:
-        """What is there, unpacked."""
-        if not self.path.exists():
-            return
+    def _digest(self) -> Any:
+        """The hash of what is there, unpacked."""
+        digest = hashlib.sha256()
         with gzip.open(self.path) if self.gz else self.path.open("rb") as stream:
             while chunk := stream.read(1 << 20):
-                yield chunk
+                digest.update(chunk)
+        return digest
 
     @contextlib.contextmanager
-    def part(self, documents: int) -> Iterator[IO[bytes]]:
+    def part(self, documents: int, digest: Any) -> Iterator[IO[bytes]]:
         """A stream for the part that ends with this many documents; noted at the end."""
-        with storing(self.path):
-            with self.path.open("ab") as raw:
-                if self.gz:
-                    with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                        yield packed  # type: ignore[misc]  # a binary stream in all but its declared type
-                else:
-                    yield raw
-                raw.flush()
-                os.fsync(raw.fileno())
-                size = raw.tell()
-            with atomic_write(self.notes) as out:
-                out.write(json.dumps({"key": self.key, "documents": documents, "bytes": size}).encode())
+        with storing(self.path), self.path.open("ab") as raw:
+            if self.gz:
+                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
+                    yield packed  # type: ignore[misc]  # a binary stream in all but its declared type
+            else:
+                yield raw
+            raw.flush()
+            os.fsync(raw.fileno())
+            size = raw.tell()
+        self.note(documents, size, digest.hexdigest())
+
+    def note(self, documents: int, size: int, sha256: str, *, moving: bool = False) -> None:
+        """Write down how far the file is."""
+        state = {"key": self.key, "documents": documents, "bytes": size, "sha256": sha256, "moving": moving}
+        with atomic_write(self.notes) as out:
+            out.write(json.dumps(state).encode())
 
 
 def _require_room(plan: Plan, folder: Path, gz: bool, done: int) -> None:

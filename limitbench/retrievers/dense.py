@@ -12,21 +12,19 @@ import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from pydantic import Field, model_validator
 from sentence_transformers import SentenceTransformer
 
-from limitbench.collection import Corpus, Queries
+from limitbench.collection import Corpus
 from limitbench.errors import LimitbenchError, MissingExtra, OfflineError, SpecError
-from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
-from limitbench.retrievers.cache import EmbeddingCache
-from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex, truncated
+from limitbench.retrievers.embedded import EmbeddedIndex, embed
+from limitbench.retrievers.vectors import Dtype, Floats, Kind
 
 PACKAGED = {
     # name       what it is, for records
@@ -85,10 +83,7 @@ class Dense(Adapter):
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as embeddings (n, d) in the stored dtype, behind the index asked for."""
         encoder = Encoder.of(self)
-        seen: dict[str, Any] = {}
-        documents = encoder.embed(corpus.contents, "document", progress, seen)
-        built = VectorIndex.built(corpus.ids, encoder.cut(documents, self.dim), dtype=self.dtype, kind=self.kind)
-        return EmbeddedIndex(built, encoder, self.dim, seen)
+        return EmbeddedIndex.built(corpus, encoder, dim=self.dim, dtype=self.dtype, kind=self.kind, progress=progress)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,12 +91,11 @@ class Encoder:
     """A model that embeds texts, loaded only when some text is not in the cache."""
 
     options: Dense
-    cache: EmbeddingCache
 
     @classmethod
     def of(cls, options: Dense) -> Encoder:
         """The encoder of these options. Raises `SpecError` for more dimensions than the model has."""
-        found = cls(options, EmbeddingCache.default())
+        found = cls(options)
         if options.dim is not None and options.dim > found.model.dim:
             raise SpecError(
                 f"dense:{options.model}: found dim={options.dim}, expected at most the model's {found.model.dim}"
@@ -131,42 +125,25 @@ class Encoder:
             "document": document if chosen.document_prompt is None else chosen.document_prompt,
         }
 
-    def cut(self, x: Floats, dim: int | None) -> Floats:
-        """The first `dim` coordinates, of length 1 where the similarity is the cosine."""
-        return truncated(x, dim, self.cosine)
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took."""
+        return self.model.seconds
 
-    def embed(
-        self, texts: Sequence[str], side: str, progress: Progress = no_progress, seen: dict[str, Any] | None = None
-    ) -> Floats:
-        """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows.
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The prompts, verbatim, and after how many tokens texts are cut."""
+        return {"prompts": self.prompts, "max_tokens": self.model.engine.max_seq_length}
 
-        Batches come from the cache where they are there, and go into it; a single text, as a latency probe sends it, does not.
-        `seen` is told how many texts came from the cache: what it took then says nothing of the model's speed.
-        """
-        distinct = list(dict.fromkeys(texts))
-        distinct.sort(key=lambda text: (-len(text), text))  # little padding, and the fullest batch first
-        place = {text: number for number, text in enumerate(distinct)}
+    def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
+        """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""
         identity = {
             "weights": model_source(self.options.model, self.options.revision).weights, "prompt": self.prompts[side],
             "precision": self.options.precision, "max_tokens": self.model.engine.max_seq_length,
         }  # fmt: skip
-        parts = []
-        cached = 0
-        step = 8 * self.options.batch_size
-        for start in range(0, len(distinct), step):
-            batch = distinct[start : start + step]
-            if len(distinct) == 1:
-                parts.append(self._encode(batch, self.prompts[side]))
-            else:
-                rows, there = self.cache.rows(identity, batch, lambda b: self._encode(b, self.prompts[side]))
-                parts.append(rows)
-                cached += len(batch) * there
-            progress(f"encode {side}s", min(start + step, len(distinct)), len(distinct))
-        if len(distinct) > 1:
-            self.cache.prune()
-        if seen is not None:
-            seen[f"{side}s_from_cache"] = cached
-        return np.concatenate(parts)[[place[text] for text in texts]]
+        encode = partial(self._encode, prompt=self.prompts[side])
+        batch = 8 * self.options.batch_size
+        return embed(texts, encode, identity, batch=batch, side=side, progress=progress, seen=seen)
 
     def _encode(self, batch: Sequence[str], prompt: str) -> Floats:
         engine = self.model.engine
@@ -180,46 +157,6 @@ class Encoder:
             )
         found: Floats = out.float().cpu().numpy()
         return found
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedIndex:
-    """Embedded documents, and the encoder of the queries."""
-
-    vectors: VectorIndex
-    encoder: Encoder
-    dim: int | None
-    seen: dict[str, Any]  # what the first search found out
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the embeddings as stored."""
-        return self.vectors.nbytes
-
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that loading the model took."""
-        return self.encoder.model.seconds
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What was in force: dimension, dtype, index, similarity, the prompts verbatim; how far the index is from exact search."""
-        return {
-            "dim": int(self.vectors.documents.shape[1]),
-            "dtype": self.vectors.storage.dtype,
-            "index": self.vectors.kind,
-            "similarity": "cosine" if self.encoder.cosine else "dot",
-            "prompts": self.encoder.prompts,
-            "max_tokens": self.encoder.model.engine.max_seq_length,
-            **self.seen,
-        }
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
-        """The run of these queries."""
-        asked = self.encoder.cut(self.encoder.embed(queries.texts, "query", progress), self.dim)  # (m, d)
-        if len(queries) > 1 and self.vectors.kind != "exact":
-            self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
-        return self.vectors.search(asked, queries.ids, depth, progress)
 
 
 @dataclass(frozen=True)

@@ -103,6 +103,11 @@ class VectorIndex:
             else -(-n * d * BITS[self.storage.dtype] // 8)
         )
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Dimension, dtype and kind of index."""
+        return {"dim": int(self.documents.shape[1]), "dtype": self.storage.dtype, "index": self.kind}
+
     def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
         """The run of query vectors (m, d)."""
         asked = np.ascontiguousarray(self.storage(queries), np.float32)

@@ -1,0 +1,107 @@
+"""What every single-vector retriever shares: texts to vectors through the cache, and the index over them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from limitbench.collection import Corpus, Queries
+from limitbench.rankings import Run
+from limitbench.retrievers.base import Progress, no_progress
+from limitbench.retrievers.cache import EmbeddingCache
+from limitbench.retrievers.vectors import Floats, VectorIndex, truncated
+
+
+class TextEncoder(Protocol):
+    """Turns texts into vectors. Equal texts get equal rows."""
+
+    @property
+    def cosine(self) -> bool:
+        """Whether the similarity is the cosine; else it is the dot product."""
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was in force: prompts verbatim, the longest text."""
+
+    def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
+        """Vectors (texts, d), fp32; `side` is document or query; `seen` is told how many texts came from the cache."""
+
+
+def embed(
+    texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], identity: dict[str, Any], *, batch: int, side: str,
+    progress: Progress, seen: dict[str, Any],
+) -> Floats:  # fmt: skip
+    """Vectors (texts, d) of texts in batches, longest first, each from the cache where it is there, and kept there.
+
+    A single text, as a latency probe sends it, neither comes from the cache nor goes into it.
+    """
+    distinct = sorted(
+        dict.fromkeys(texts), key=lambda text: (-len(text), text)
+    )  # little padding, the fullest batch first
+    place = {text: number for number, text in enumerate(distinct)}
+    cache = EmbeddingCache.default()
+    parts, cached = [], 0
+    for start in range(0, len(distinct), batch):
+        part = distinct[start : start + batch]
+        rows, there = (encode(part), False) if len(distinct) == 1 else cache.rows(identity, part, encode)
+        parts.append(rows)
+        cached += len(part) * there
+        progress(f"encode {side}s", min(start + batch, len(distinct)), len(distinct))
+    if len(distinct) > 1:
+        cache.prune()
+        seen[f"{side}s_from_cache"] = cached
+    return np.concatenate(parts)[[place[text] for text in texts]]
+
+
+@dataclass(frozen=True, eq=False)
+class EmbeddedIndex:
+    """Embedded documents, and the encoder of the queries."""
+
+    vectors: VectorIndex
+    encoder: TextEncoder
+    dim: int | None
+    seen: dict[str, Any] = field(default_factory=dict)  # what indexing and the first search found out
+
+    @classmethod
+    def built(
+        cls, corpus: Corpus, encoder: TextEncoder, *, dim: int | None, dtype: str, kind: str, progress: Progress
+    ) -> EmbeddedIndex:
+        """The corpus embedded, truncated and stored."""
+        seen: dict[str, Any] = {}
+        documents = truncated(encoder.embed(corpus.contents, "document", progress, seen), dim, encoder.cosine)
+        return cls(VectorIndex.built(corpus.ids, documents, dtype=dtype, kind=kind), encoder, dim, seen)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the embeddings as stored."""
+        return self.vectors.nbytes
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took."""
+        return self.encoder.load_seconds
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Dimension, dtype, index, similarity, what the encoder tells; how far the index is from exact search."""
+        return {
+            **self.vectors.facts,
+            "similarity": "cosine" if self.encoder.cosine else "dot",
+            **self.encoder.facts,
+            **self.seen,
+        }
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+        """The run of these queries."""
+        embedded = self.encoder.embed(queries.texts, "query", progress, self.seen)
+        asked = truncated(embedded, self.dim, self.encoder.cosine)  # (m, d)
+        if len(queries) > 1 and self.vectors.kind != "exact":
+            self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
+        return self.vectors.search(asked, queries.ids, depth, progress)

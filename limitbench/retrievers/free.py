@@ -1,0 +1,88 @@
+"""Free embeddings as a retriever: vectors optimised on the dataset's own qrels, the ceiling that d dimensions leave a model.
+
+They read no text. What they do not reach is not impossible: the optimizer did not find it with this seed in this time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from limitbench.capacity.anneal import Annealer, arithmetic
+from limitbench.capacity.problem import Problem
+from limitbench.collection import Corpus, Queries
+from limitbench.datasets import load
+from limitbench.errors import InputError
+from limitbench.rankings import Run
+from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.vectors import Floats, VectorIndex
+
+
+class Free(Adapter):
+    """`free:DATASET,dim=8`: the best vectors found for that dataset's qrels; it answers that dataset's queries alone."""
+
+    adapter: ClassVar[str] = "free"
+    argument: ClassVar[str | None] = "dataset"
+    dataset: str = Field(min_length=1)
+    dim: int = Field(ge=1)
+    seed: int = Field(0, ge=0)
+    seconds: float = Field(60, gt=0, allow_inf_nan=False)
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """That it was made from the answers."""
+        return {"label": "optimised on the test set's own qrels: a ceiling for this dimension, not a retriever"}
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """Vectors of this dimension, optimised until every row is strict, the schedule ends or the time is up."""
+        data = load(self.dataset)
+        if data.corpus.ids != corpus.ids:
+            raise InputError(
+                f"free:{self.dataset} was asked to index another corpus; name the dataset that is evaluated"
+            )
+        problem = Problem.of(data.qrels)
+        deadline = time.monotonic() + self.seconds
+        with arithmetic():
+            found = Annealer(problem, self.dim).attempt(
+                [self.seed], deadline=deadline, watch=lambda done, of, _gap: progress("optimise", done, of)
+            )
+        rows = np.arange(problem.m) if problem.rows is None else problem.rows
+        queries = np.zeros((data.qrels.n_queries, self.dim), np.float32)
+        queries[rows] = found.queries
+        place = {name: number for number, name in enumerate(data.queries.ids)}
+        facts = {"solved": found.solved, "steps": found.steps, "stopped": found.stopped}
+        return _FreeIndex(VectorIndex.built(corpus.ids, np.asarray(found.documents, np.float32)), queries, place, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class _FreeIndex:
+    vectors: VectorIndex
+    queries: Floats
+    place: dict[str, int]
+    found: dict[str, Any]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the documents' vectors."""
+        return self.vectors.nbytes
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Dimension, and how the optimizer ended."""
+        return {**self.vectors.facts, **self.found}
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+        """The run of these queries; one that the dataset does not have is an error."""
+        unknown = [name for name in queries.ids if name not in self.place]
+        if unknown:
+            raise InputError(f"free embeddings know the dataset's own queries alone; found '{unknown[0]}'")
+        return self.vectors.search(self.queries[_rows(self.place, queries.ids)], queries.ids, depth, progress)
+
+
+def _rows(place: dict[str, int], ids: Sequence[str]) -> list[int]:
+    return [place[name] for name in ids]
