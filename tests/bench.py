@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 
 def median_seconds(command: list[str], runs: int = 9) -> float:
@@ -208,12 +209,131 @@ print(code, f"{time.perf_counter() - start:.1f} s, {peak / 1e3:.0f} MB")
             )
 
 
+def _timed(call: Callable[[], object], runs: int = 3) -> float:
+    """The median seconds of a call."""
+    taken = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+    return statistics.median(taken)
+
+
+def retrieval() -> None:
+    """50,000 documents x 1000 queries, top 100: bm25 against bm25s (bar 1.2x) and rank-bm25 (bar 30x); exact dense search against
+    faiss Flat (bar 1.1x)."""
+    import bm25s
+    import faiss
+    import numpy as np
+    import Stemmer
+
+    from limitbench import load
+    from limitbench.collection import Queries
+    from limitbench.retrievers import retriever
+    from limitbench.retrievers.vectors import VectorIndex
+
+    data = load("limit-synthetic")
+    stemmer = Stemmer.Stemmer("english")
+
+    def direct() -> None:
+        engine = bm25s.BM25(method="lucene", k1=1.5, b=0.75)
+        engine.index(
+            bm25s.tokenize(list(data.corpus.texts), stopwords="en", stemmer=stemmer, show_progress=False),
+            show_progress=False,
+        )
+        asked = bm25s.tokenize(list(data.queries.texts), stopwords="en", stemmer=stemmer, show_progress=False)
+        engine.retrieve(asked, k=100, show_progress=False)
+
+    made = retriever("bm25").retriever
+    ours, theirs = _timed(lambda: made.index(data.corpus).search(data.queries, 100)), _timed(direct)
+    print(
+        f"bm25, index and 1000 queries: ours {ours:.1f} s, bm25s {theirs:.1f} s: {ours / theirs:.2f}x (bar: 1.2x)",
+        flush=True,
+    )
+    part = Queries(data.queries.ids[:40], data.queries.texts[:40])
+    index, slow = made.index(data.corpus), retriever("rank-bm25").retriever.index(data.corpus)
+    fast, rank = _timed(lambda: index.search(part, 100)), _timed(lambda: slow.search(part, 100), 1)
+    print(
+        f"bm25 search of 40 queries: ours {fast:.3f} s, rank-bm25 {rank:.2f} s: {rank / fast:.0f}x (bar: 30x)",
+        flush=True,
+    )
+    rng = np.random.default_rng(0)
+    v, u = (rng.standard_normal((n, 384)).astype(np.float32) for n in (50_000, 1000))
+    exact = VectorIndex.built(tuple(map(str, range(50_000))), v)
+    flat = faiss.IndexFlatIP(384)
+    flat.add(v)
+    names = tuple(map(str, range(1000)))
+    ours, theirs = _timed(lambda: exact.search(u, names, 100), 5), _timed(lambda: flat.search(u, 100), 5)
+    print(
+        f"exact dense search, 384 dimensions: ours {ours:.2f} s, faiss Flat {theirs:.2f} s: {ours / theirs:.2f}x (bar: 1.1x)",
+        flush=True,
+    )
+
+
+def sweep_cost() -> None:
+    """5 dimensions x 4 dtypes of MiniLM over 2,000 documents against one encode of them. Bar: 1.3x."""
+    import os
+    import tempfile
+
+    from limitbench import load
+    from limitbench.retrievers import retriever
+    from limitbench.runner import sweep
+
+    data = load("pattern-random")
+    retriever("minilm").retriever.index(load("graph-petersen").corpus)  # the model is loaded once for both
+    with tempfile.TemporaryDirectory() as first, tempfile.TemporaryDirectory() as second:
+        os.environ["LIMITBENCH_CACHE"] = first
+        start = time.perf_counter()
+        retriever("minilm").retriever.index(data.corpus)
+        one = time.perf_counter() - start
+        os.environ["LIMITBENCH_CACHE"] = second
+        start = time.perf_counter()
+        points = list(
+            sweep(
+                data,
+                "minilm",
+                dims=[32, 64, 128, 256, 384],
+                dtypes=["fp32", "bf16", "int8", "binary"],
+                measures="Recall@10",
+            )
+        )
+        all_points = time.perf_counter() - start
+    print(
+        f"sweep of {len(points)} points {all_points:.0f} s, one encode of the documents {one:.0f} s: {all_points / one:.2f}x (bar: 1.3x)"
+    )
+
+
+def maxsim_memory() -> None:
+    """Peak memory of MaxSim search over 5,000 documents beyond what holds their token vectors. Bound: 400 MB."""
+    code = """
+import re
+from pathlib import Path
+import numpy as np, torch
+from limitbench.retrievers import maxsim
+def hwm(): return int(re.search(r'VmHWM:\\s+(\\d+)', Path('/proc/self/status').read_text())[1]) / 1e3
+rng = np.random.default_rng(0)
+tokens = rng.standard_normal((5000 * 166, 384), dtype=np.float32)
+index = maxsim.MaxSimIndex(tuple(map(str, range(5000))), tokens, np.arange(5001) * 166, None)
+before = hwm()
+index.scores([rng.standard_normal((12, 384)).astype(np.float32) for _ in range(32)])
+print(f"{index.nbytes / 1e6:.0f} MB of token vectors, {hwm() - before:.0f} MB more while 32 queries are scored")
+"""
+    print(
+        "MaxSim,",
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip(),
+        "(bound: 400 MB)",
+    )
+
+
 BENCHES = {
     "start-up": start_up,
     "limit-small-bracket": limit_small_bracket,
     "theory-scale": theory_scale,
     "capacity-speed": capacity_speed,
     "capacity-minute": capacity_minute,
+    "retrieval": retrieval,
+    "sweep-cost": sweep_cost,
+    "maxsim-memory": maxsim_memory,
     "generation": generation,
     "generation-scale": generation_scale,
 }

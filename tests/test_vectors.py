@@ -544,3 +544,299 @@ def test_the_oracle_reads_operators() -> None:
         data = load(name)
         run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2)
         assert (score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1) is perfect
+
+
+# ------------------------------------------------------------------------------------------------- vectors made elsewhere
+
+
+@pytest.fixture
+def made_elsewhere(tmp_path: Path) -> Path:
+    """A folder of vectors for graph-petersen, whose documents' vectors are their numbers' unit vectors."""
+    data = load("graph-petersen")
+    np.save(tmp_path / "documents.npy", np.eye(10))
+    np.save(tmp_path / "queries.npy", np.array([np.eye(10)[list(row)].sum(0) for row in data.qrels.sets()]))
+    for side, ids in (("documents", data.corpus.ids), ("queries", data.queries.ids)):
+        (tmp_path / f"{side}.ids").write_text("".join(f"{name}\n" for name in ids))
+    return tmp_path
+
+
+def test_precomputed_vectors_are_found_by_id(made_elsewhere: Path) -> None:
+    """Vectors come by id, whatever their order and however many more there are; npy and safetensors give the same."""
+    data = load("graph-petersen")
+    made = retriever(f"vectors:{made_elsewhere}").retriever
+    run = made.index(data.corpus).search(data.queries, 2)
+    assert score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1
+    order = np.random.default_rng(0).permutation(10)
+    np.save(made_elsewhere / "documents.npy", np.concatenate([np.eye(10)[order], np.ones((1, 10))]))
+    (made_elsewhere / "documents.ids").write_text("".join(f"{data.corpus.ids[i]}\n" for i in order) + "another\n")
+    again = retriever(f"vectors:{made_elsewhere}").retriever
+    assert [dict(again.index(data.corpus).search(data.queries, 2).row(q)) for q in range(15)] == [
+        dict(run.row(q)) for q in range(15)
+    ]
+    assert again.configuration["vectors"] != made.configuration["vectors"]
+    safetensors = pytest.importorskip("safetensors.numpy", reason="needs limitbench[models]")
+    tables = {side: np.load(made_elsewhere / f"{side}.npy").astype(np.float16) for side in ("documents", "queries")}
+    safetensors.save_file(tables, made_elsewhere / "vectors.safetensors")
+    third = retriever(f"vectors:{made_elsewhere}").retriever.index(data.corpus).search(data.queries, 2)
+    assert score(third, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [
+        (lambda p: (p / "queries.npy").unlink(), "queries.npy is missing"),
+        (lambda p: (p / "documents.npy").write_bytes(b"x"), "not a whole .npy file"),
+        (lambda p: (p / "documents.ids").write_text("a\na\n"), "stands twice"),
+        (lambda p: (p / "documents.ids").write_text("a\n"), "found 1 ids for 10 rows"),
+        (lambda p: np.save(p / "documents.npy", np.full((10, 10), np.nan)), "row 0 holds NaN"),
+        (lambda p: np.save(p / "documents.npy", np.zeros(10)), "expected a matrix"),
+        (lambda p: (p / "documents.ids").write_text("\n".join(map(str, range(10)))), "10 documents, the first"),
+        (lambda p: (p / "vectors.safetensors").write_bytes(b"x" * 9), "not a whole safetensors file"),
+    ],
+)
+def test_broken_vectors_are_named(made_elsewhere: Path, harm, says: str) -> None:
+    """Missing, broken, repeated and unmatched vectors and ids are said with the file."""
+    harm(made_elsewhere)
+    with pytest.raises(Exception, match=says):
+        retriever(f"vectors:{made_elsewhere}").retriever.index(load("graph-petersen").corpus)
+
+
+def test_free_embeddings_are_a_ceiling() -> None:
+    """In 4 dimensions free embeddings carry the Petersen graph's edges; they answer that dataset alone, and say what they are."""
+    pytest.importorskip("torch", reason="needs limitbench[models]")
+    data = load("graph-petersen")
+    result = evaluate(data, "free:graph-petersen,dim=4", measures="Recall@2")
+    assert (result.measures["Recall@2"].worst, result.retriever.facts["solved"]) == (1, True)
+    assert "own qrels" in result.retriever.card["label"]
+    with pytest.raises(InputError, match="another corpus"):
+        evaluate(load("all-3-of-12"), "free:graph-petersen,dim=4")
+
+
+@pytest.fixture(scope="module")
+def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SPLADE with random weights: enough for the contract, not for quality."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    from limitbench.retrievers.dense import model_source
+
+    folder = tmp_path_factory.mktemp("splade")
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(str(model_source("minilm", None).folder))
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_learned_sparse_scores_are_the_models(splade: Path) -> None:
+    """The inverted index gives the inner products of the model's own term weights."""
+    data = load("graph-petersen")
+    made = retriever(f"splade:{splade}").retriever
+    run = made.index(data.corpus).search(data.queries, 10)
+    documents, queries = (
+        made.weights(texts, side, lambda *_: None).toarray()
+        for texts, side in ((data.corpus.contents, "document"), (data.queries.texts, "query"))
+    )
+    wanted = queries @ documents.T
+    for q in range(15):
+        for name, value in run.row(q):
+            assert value == pytest.approx(wanted[q, data.corpus.ids.index(name)], rel=1e-4)
+
+
+# --------------------------------------------------------------------------------------------------------------- endpoint
+
+
+@pytest.fixture
+def stub():
+    """A local server that plays an embedding endpoint: `answers` are given one after another, the last for ever."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Stub(BaseHTTPRequestHandler):
+        answers: list = []
+        asked: list = []
+        keys: list = []
+
+        def do_POST(self) -> None:
+            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            type(self).asked.append(payload)
+            type(self).keys.append(self.headers.get("Authorization"))
+            answer = type(self).answers.pop(0) if len(type(self).answers) > 1 else type(self).answers[0]
+            status, body, headers = answer(payload) if callable(answer) else (*answer, {})
+            if status == "hang":
+                stopped.wait(20)
+                return
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+        def log_message(self, *_args) -> None:
+            pass
+
+    stopped = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    Stub.url = f"http://127.0.0.1:{server.server_port}/v1"
+    Stub.answers, Stub.asked, Stub.keys = [], [], []
+    yield Stub
+    stopped.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def good(payload: dict) -> tuple:
+    rows = [
+        {"index": i, "embedding": [float(len(text)), float(sum(map(ord, text)) % 97), 1.0]}
+        for i, text in enumerate(payload["input"])
+    ]
+    return 200, {"data": rows[::-1]}, {}
+
+
+def endpoint(stub, **options) -> str:
+    pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
+    chosen = {
+        "url": stub.url,
+        "wait": 0,
+        "retries": 2,
+        "timeout": 0.5,
+        "batch_size": 20,
+        "key_env": "STUB_KEY",
+        **options,
+    }
+    return "endpoint:m," + ",".join(f"{key}={value}" for key, value in chosen.items())
+
+
+@pytest.fixture
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("LIMITBENCH_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def test_an_endpoint_embeds(stub, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows are matched by their index, prompts stand first, the key goes into the header and nowhere else."""
+    monkeypatch.setenv("STUB_KEY", "secret-key-123")
+    stub.answers = [good]
+    result = evaluate(load("limit-small-operators"), endpoint(stub, query_prompt="q: "), measures="Recall@2")
+    assert set(stub.keys) == {"Bearer secret-key-123"}
+    assert any(text.startswith("q: Who") for payload in stub.asked for text in payload["input"])
+    assert "secret-key-123" not in result.to_json().decode()
+    assert not [p for p in own_cache.rglob("*") if p.is_file() and b"secret-key" in p.read_bytes()]
+    assert result.retriever.facts["dim"] == 3
+
+
+TROUBLES = {
+    "times out": (("hang", b""), "no answer within 0.5 s, 3 times"),
+    "429": ((429, {"error": "slow down"}), "answered 429, 3 times"),
+    "500": ((500, b"oops"), "answered 500, 3 times"),
+    "not JSON": ((200, b"<html>"), "answered what is not JSON, 3 times"),
+}
+
+
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_troubles_are_tried_again_and_then_said_once(
+    cli, stub, own_cache: Path, trouble: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bounded retries, then one clear line without the key; what was encoded before is kept for the next run."""
+    monkeypatch.setenv("STUB_KEY", "secret-key-123")
+    answer, says = TROUBLES[trouble]
+    stub.answers = [good, answer]
+    code, out, err = cli("run", "-d", "limit-small-operators", "-r", endpoint(stub), "--results", own_cache / "r")
+    assert (code, says in err, "what was encoded is kept" in err) == (2, True, True), err
+    assert "secret-key-123" not in out + err
+    assert len(stub.asked) == 4
+    stub.answers = [good]
+    code, _, err = cli(
+        "run",
+        "-d",
+        "limit-small-operators",
+        "-r",
+        endpoint(stub),
+        "--results",
+        own_cache / "r",
+        "--measures",
+        "Recall@2",
+    )
+    assert code == 0, err
+    first = stub.asked[0]["input"]
+    assert not any(payload["input"] == first for payload in stub.asked[4:])
+
+
+def test_a_passing_trouble_passes(stub, own_cache: Path) -> None:
+    """One 429 and one 503 are waited out; the result is that of an endpoint without them."""
+    stub.answers = [lambda _: (429, b"", {"Retry-After": "0"}), (503, b""), good]
+    troubled = evaluate(load("graph-petersen"), endpoint(stub), measures="Recall@2")
+    stub.answers = [good]
+    assert (
+        evaluate(load("graph-petersen"), endpoint(stub, batch_size=19), measures="Recall@2").measures
+        == troubled.measures
+    )
+
+
+FINAL = {
+    "wrong number of rows": (lambda p: (200, {"data": good(p)[1]["data"][1:]}, {}), "expected one finite row each"),
+    "other dimensions": (lambda p: (200, {"data": [{"index": i, "embedding": [1.0] * (3 if len(p["input"]) == 20 else 4)} for i in range(len(p["input"]))]}, {}), "dimensions after 3"),
+    "another form": (lambda _: (200, {"embeddings": []}, {}), "another form than OpenAI's"),
+    "401 that tells the key": (lambda _: (401, b"bad key secret-key-123", {}), r"answered 401 \(bad key \[key\]\)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FINAL)
+def test_wrong_answers_are_not_tried_again(stub, own_cache: Path, case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What trying again cannot mend is said at once."""
+    monkeypatch.setenv("STUB_KEY", "secret-key-123")
+    answer, says = FINAL[case]
+    stub.answers = [answer]
+    with pytest.raises(Exception, match=says):
+        evaluate(load("limit-small-operators"), endpoint(stub), measures="Recall@2")
+    assert len(stub.asked) <= 3
+
+
+def test_keys_do_not_belong_into_urls() -> None:
+    """A URL with a password or a query is refused: options are recorded."""
+    pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
+    for url in ("https://me:secret@host/v1", "https://host/v1?key=secret", "ftp://host", "host"):
+        with pytest.raises(SpecError, match="url"):
+            retriever(f"endpoint:m,url={url}")
+
+
+def test_requests_are_spread_over_the_minute(stub, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """per_minute bounds the rate: the client sleeps until the next request is due."""
+    from limitbench.retrievers import endpoint as module
+
+    pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
+    slept = []
+    monkeypatch.setattr(module.time, "sleep", slept.append)
+    stub.answers = [good]
+    index = retriever(endpoint(stub, per_minute=6, batch_size=5)).retriever.index(load("graph-petersen").corpus)
+    assert index.nbytes == 10 * 3 * 4
+    assert sum(wait > 9 for wait in slept) == 1
+
+
+def test_the_kth_best_is_found_by_blocks() -> None:
+    """Looking at blocks first gives the k-th best of a plain partition, with ties, infinities and odd sizes."""
+    from limitbench.rankings import _kth_best
+
+    rng = np.random.default_rng(0)
+    for n, k in ((1000, 3), (1003, 7), (4097, 10), (64, 5)):
+        scores = rng.integers(0, 50, (20, n)).astype(np.float32)
+        scores[rng.random((20, n)) < 0.3] = -np.inf
+        assert np.array_equal(_kth_best(scores, k)[:, 0], np.sort(scores, axis=1)[:, n - k])
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_brute_force_by_faiss_is_exact_search(repeats: int) -> None:
+    """From 10,000 documents on exact search is faiss's brute force; runs and ties are those of the score matrix."""
+    pytest.importorskip("faiss", reason="needs limitbench[ann]")
+    v, u = np.repeat(unit(1, 12_000 // repeats, 16), repeats, axis=0), unit(2, 10, 16)
+    run = VectorIndex.built(names("d", len(v)), v).search(u, names("q", 10), 5)
+    wanted = Run.from_scores(u @ v.T, query_ids=names("q", 10), document_ids=names("d", len(v)), depth=5)
+    for q in range(10):
+        assert dict(run.row(q)) == pytest.approx(dict(wanted.row(q)), abs=1e-5)

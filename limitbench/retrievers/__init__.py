@@ -28,7 +28,8 @@ def retriever(spec: str) -> NamedRetriever:
     `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`. Raises `UnknownName` with
     the nearest name, `SpecError` naming a wrong option, `MissingExtra` with the pip line.
     """
-    head, *settings = spec.strip().split(",")
+    head, *settings = spec.lstrip().split(",")
+    head = head.rstrip()
     name, colon, argument = head.partition(":")
     options: dict[str, Any] = {}
     typed: set[str] = set()
@@ -54,7 +55,7 @@ def retriever(spec: str) -> NamedRetriever:
         if key in typed:
             raise SpecError(f"retriever '{spec}': option '{key}' is given twice; keep one")
         typed.add(key)
-        options[key] = value.strip()
+        options[key] = value if key.endswith("_prompt") else value.strip()  # a prompt may well end with a space
     try:
         return NamedRetriever(spec.strip(), made(**options))
     except ValidationError as error:

@@ -53,7 +53,9 @@ class BM25(Adapter):
                 kept = [known[word] for word in words if word in known]
                 if kept:
                     value = engine.get_scores_from_ids(kept)
-                    out[row] = np.where(_matching(engine, kept, n), value, -np.inf)
+                    # Lucene's weights are above 0, so a document without any of the words, and no other, has 0
+                    found = value > 0 if self.variant == "lucene" else _matching(engine, kept, n)
+                    np.copyto(out[row], value, where=found)
             return out
 
         return ScoredIndex.bounded(

@@ -7,6 +7,7 @@ that bound memory; approximate indexes are faiss's.
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ DTYPES: tuple[str, ...] = get_args(Dtype)
 KINDS: tuple[str, ...] = get_args(Kind)
 BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1}
 _ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB
+_MANY = 10_000  # documents from which on faiss's brute force is worth its call
+_BLOCK = 32  # columns looked at by their largest score first
 
 
 def truncated(x: Floats, dim: int | None, cosine: bool) -> Floats:
@@ -116,11 +119,43 @@ class VectorIndex:
 
     def _exact(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
         n = len(self.document_ids)
-        chunk = max(1, _ENTRIES // max(1, n))
+        quick = (
+            n >= _MANY
+            and depth + 1 < n
+            and self.storage.dtype != "binary"
+            and importlib.util.find_spec("faiss") is not None
+        )
+        chunk = 4096 if quick else max(1, _ENTRIES // max(1, n))
         for start in range(0, len(asked), chunk):
             part = slice(start, start + chunk)
-            yield best(_products(asked[part], self.documents), ids[part], self.document_ids, depth)
+            yield (self._flat if quick else self._whole)(asked[part], ids[part], depth)
             progress("search", min(start + chunk, len(asked)), len(asked))
+
+    def _whole(self, asked: Floats, ids: Sequence[str], depth: int) -> Run:
+        """The run by the score matrix."""
+        return best(_products(asked, self.documents), ids, self.document_ids, depth)
+
+    def _flat(self, asked: Floats, ids: tuple[str, ...], depth: int) -> Run:
+        """The run by faiss's brute force, which keeps no score matrix; rows that tie at the cut by theirs."""
+        faiss = _faiss()
+        scores, columns = faiss.knn(asked, self.documents, depth + 1, metric=faiss.METRIC_INNER_PRODUCT)
+        found = _sorted_run(scores, columns, ids, self.document_ids, depth)
+        if found is not None:
+            return found
+        unsure = ~np.isfinite(scores).all(1) | (scores[:, depth] == scores[:, depth - 1])
+        tied, sure = np.flatnonzero(unsure), np.flatnonzero(~unsure)
+        room = max(1, _ENTRIES // len(self.document_ids))
+        parts = [
+            self._whole(asked[tied[at : at + room]], [ids[i] for i in tied[at : at + room]], depth)
+            for at in range(0, len(tied), room)
+        ]
+        again = Run.concatenate(parts)
+        return Run.from_entries(
+            np.concatenate([np.repeat(sure, depth), tied[again.rows]]),
+            np.concatenate([columns[sure, :depth].ravel(), again.indices]),
+            np.concatenate([scores[sure, :depth].ravel(), again.scores]),
+            query_ids=ids, document_ids=self.document_ids, depth=depth,
+        )  # fmt: skip
 
     def _approximate(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
         most = min(depth + 1, len(self.document_ids))
@@ -154,12 +189,29 @@ def best(scores: Floats, query_ids: Sequence[str], document_ids: Sequence[str], 
     if depth + 1 >= n or m == 0:
         return Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
     columns = _top(scores, depth + 1)  # (m, depth + 1), best first
-    values = np.take_along_axis(scores, columns, 1)
-    if np.isnan(values).any() or (values[:, depth] == values[:, depth - 1]).any():
-        return Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
-    rows = np.repeat(np.arange(m), values.shape[1])
-    return Run.from_entries(
-        rows, columns.ravel(), values.ravel(), query_ids=query_ids, document_ids=document_ids, depth=depth
+    found = _sorted_run(np.take_along_axis(scores, columns, 1), columns, query_ids, document_ids, depth)
+    return found or Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
+
+
+def _sorted_run(
+    scores: Floats, columns: npt.NDArray[np.int64], query_ids: Sequence[str], document_ids: Sequence[str], depth: int
+) -> Run | None:
+    """The run of the depth + 1 best of every row, best first; None where the cut falls between equal scores, or on no number."""
+    if not np.isfinite(scores).all() or (scores[:, depth] == scores[:, depth - 1]).any():
+        return None
+    m = len(scores)
+    columns, scores = columns[:, :depth], scores[:, :depth]
+    if (scores[:, 1:] == scores[:, :-1]).any():  # equal scores stand in document order
+        rows = np.repeat(np.arange(m), depth)
+        return Run.from_entries(
+            rows, columns.ravel(), scores.ravel(), query_ids=query_ids, document_ids=document_ids, depth=depth
+        )
+    return Run(
+        tuple(query_ids),
+        tuple(document_ids),
+        np.arange(m + 1) * depth,
+        columns.ravel(),
+        scores.ravel().astype(np.float64),
     )
 
 
@@ -172,13 +224,28 @@ def _products(queries: Floats, documents: Floats) -> Floats:
 
 
 def _top(scores: Floats, k: int) -> npt.NDArray[np.int64]:
-    """The columns of the k best of every row, best first: by torch where it is loaded already, which is faster."""
-    if torch := sys.modules.get("torch"):
-        found: npt.NDArray[np.int64] = torch.topk(torch.from_numpy(scores), k, dim=1).indices.numpy()
-        return found
-    part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
-    order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
-    return np.take_along_axis(part, order, 1)
+    """The columns of k best of every row, best first: by torch where it is loaded already, which is faster.
+
+    Looks at blocks of columns by their largest score first: the k best lie in the k best blocks. (If not, more than k scores are
+    at least the k-th best, and so the k blocks hold k of them: the tie at the cut is seen either way.)
+    """
+    m, n = scores.shape
+    if not (torch := sys.modules.get("torch")):
+        part = np.argpartition(scores, n - k, axis=1)[:, -k:]
+        order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
+        return np.take_along_axis(part, order, 1)
+    whole = torch.from_numpy(scores)
+    blocks = n // _BLOCK
+    if blocks < 4 * k:
+        plain: npt.NDArray[np.int64] = torch.topk(whole, k, dim=1).indices.numpy()
+        return plain
+    body, rest = whole[:, : blocks * _BLOCK].view(m, blocks, _BLOCK), whole[:, blocks * _BLOCK :]
+    chosen = torch.topk(body.amax(2), k, dim=1, sorted=False).indices  # (m, k)
+    values = torch.cat([body.gather(1, chosen[..., None].expand(-1, -1, _BLOCK)).flatten(1), rest], 1)
+    places = (chosen[..., None] * _BLOCK + torch.arange(_BLOCK)).flatten(1)
+    tail = torch.arange(blocks * _BLOCK, n).expand(m, -1)
+    found: npt.NDArray[np.int64] = torch.cat([places, tail], 1).gather(1, torch.topk(values, k, dim=1).indices).numpy()
+    return found
 
 
 def _engine(kind: str, documents: Floats) -> Any:
