@@ -64,8 +64,7 @@ def write_plan(
         corpus = _Growing(hidden / f"corpus.jsonl{suffix}.part", hidden / "state.json", _key(plan, gz), gz)
         state = corpus.resume(plan.n)
         if state.moving:
-            move_into_place(hidden, folder, gz=gz)
-            shutil.rmtree(hidden, ignore_errors=True)
+            _finish(hidden, folder, corpus.key, state.digest.hexdigest(), gz=gz, pinned=expected is not None)
             return Written(folder, files, state.digest.hexdigest(), plan.n, False)
         digest, done = state.digest, state.documents
         _require_room(plan, folder, gz, done)
@@ -92,11 +91,19 @@ def write_plan(
         with storing(folder):
             corpus.path.replace(hidden / f"corpus.jsonl{suffix}")
         corpus.note(plan.n, 0, sha256, moving=True)
-        move_into_place(hidden, folder, gz=gz)
-        with atomic_write(folder / _NOTE) as out:
-            out.write(json.dumps({"key": corpus.key, "sha256": sha256}).encode())
-        shutil.rmtree(hidden, ignore_errors=True)
+        _finish(hidden, folder, corpus.key, sha256, gz=gz, pinned=expected is not None)
     return Written(folder, files, sha256, done, state.discarded)
+
+
+def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinned: bool) -> None:
+    """Move the dataset into place; where no spec pins its sha256, leave a note of which plan it is."""
+    move_into_place(hidden, folder, gz=gz)
+    if pinned:
+        (folder / _NOTE).unlink(missing_ok=True)
+    else:
+        with atomic_write(folder / _NOTE) as out:
+            out.write(json.dumps({"key": key, "sha256": sha256}).encode())
+    shutil.rmtree(hidden, ignore_errors=True)
 
 
 def already_written(plan: Plan, folder: Path, *, expected: str | None = None) -> str | None:
