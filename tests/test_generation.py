@@ -197,7 +197,7 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
         per_document=data.draw(st.sampled_from([30, (25, 40)])),
         operators=tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5))),
         decoys=data.draw(st.integers(0, 2)),
-        distractors=data.draw(st.integers(0, 6)),
+        distractors=data.draw(st.integers(2, 6)),  # room for the decoys
         ids=data.draw(st.sampled_from(["name", "number"])),
     )  # fmt: skip
     made = plan(pattern, language, data.draw(st.integers(0, 2**40)))
