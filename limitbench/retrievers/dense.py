@@ -10,7 +10,8 @@ import hashlib
 import importlib.util
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -41,37 +42,18 @@ PACKAGED = {
 }
 
 
-class Dense(Adapter):
-    """A sentence-transformers model by hub id, `id@revision`, folder, or packaged name (`minilm`, `wordllama`).
+class ModelAdapter(Adapter):
+    """Base of the adapters that take one model by hub id, `id@revision`, folder or packaged name, and batches of texts."""
 
-    `dim` keeps the first coordinates (Matryoshka truncation), renormalised. Similarity is the cosine, or the dot
-    product where the model declares it.
-    """
-
-    adapter: ClassVar[str] = "dense"
     argument: ClassVar[str | None] = "model"
     model: str = Field(min_length=1)
     revision: str | None = None
-    dim: int | None = Field(None, ge=1)
-    dtype: Dtype = "fp32"  # in which vectors are stored; int8 with ranges from the documents
-    kind: Kind = Field("exact", alias="index")  # exact, or faiss's flat, hnsw, ivf, pq, sq8
-    precision: Literal["fp32", "bf16"] = "fp32"  # in which the model computes
-    similarity: Literal["model", "cosine", "dot"] = "model"
-    query_prompt: str | None = None  # None: the model's own prompt named "query", where it has one
-    document_prompt: str | None = None
-    device: str = "auto"
     batch_size: int = Field(32, ge=1)
-    trust_remote_code: bool = False
-
-    @model_validator(mode="after")
-    def _packaged_has_one_revision(self) -> Dense:
-        if self.model in PACKAGED and self.revision is not None:
-            raise ValueError(f"'{self.model}' is packaged and has no revision; drop it")
-        return self
+    device: str = "auto"
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Every option, and which weights they stand for: a hash of the files, or the hub's commit."""
+        """Every option, and which weights they stand for."""
         return {**super().configuration, "weights": model_source(self.model, self.revision).weights}
 
     @property
@@ -79,6 +61,30 @@ class Dense(Adapter):
         """The model's name, licence where known, and weights."""
         known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
         return {**known, "weights": model_source(self.model, self.revision).weights}
+
+
+class Dense(ModelAdapter):
+    """A sentence-transformers model by hub id, `id@revision`, folder, or packaged name (`minilm`, `wordllama`).
+
+    `dim` keeps the first coordinates (Matryoshka truncation), renormalised. Similarity is the cosine, or the dot
+    product where the model declares it.
+    """
+
+    adapter: ClassVar[str] = "dense"
+    dim: int | None = Field(None, ge=1)
+    dtype: Dtype = "fp32"  # in which vectors are stored; int8 with ranges from the documents
+    kind: Kind = Field("exact", alias="index")  # exact, or faiss's flat, hnsw, ivf, pq, sq8
+    precision: Literal["fp32", "bf16"] = "fp32"  # in which the model computes
+    similarity: Literal["model", "cosine", "dot"] = "model"
+    query_prompt: str | None = None  # None: the model's own prompt named "query", where it has one
+    document_prompt: str | None = None
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _packaged_has_one_revision(self) -> Dense:
+        if self.model in PACKAGED and self.revision is not None:
+            raise ValueError(f"'{self.model}' is packaged and has no revision; drop it")
+        return self
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as embeddings (n, d) in the stored dtype, behind the index asked for."""
@@ -229,6 +235,21 @@ def _file_hash(path: Path, _size: int, _changed: int) -> bytes:
         return hashlib.file_digest(stream, "sha256").digest()
 
 
+@contextmanager
+def loading(what: str, model: str, device: str) -> Iterator[None]:
+    """Turn whatever a library raises while it loads a model into one sentence; ours pass through."""
+    quiet()
+    try:
+        yield
+    except LimitbenchError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise LimitbenchError(
+            f"{what} '{model}' cannot be loaded on device '{device}' ({reason}); check its files and the device"
+        ) from None
+
+
 @dataclass(frozen=True, eq=False)
 class _Loaded:
     """A model, and how long it took to load."""
@@ -242,8 +263,7 @@ class _Loaded:
 def _load(model: str, revision: str | None, device: str, trust_remote_code: bool) -> _Loaded:
     start = time.perf_counter()
     chosen = None if device == "auto" else device
-    quiet()
-    try:
+    with loading("model", model, device):
         if model == "wordllama":
             engine = _wordllama(chosen)
         else:
@@ -254,13 +274,6 @@ def _load(model: str, revision: str | None, device: str, trust_remote_code: bool
                 model_kwargs={"use_safetensors": True},
             )
         return _Loaded(engine, int(engine.get_embedding_dimension()), time.perf_counter() - start)
-    except LimitbenchError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise LimitbenchError(
-            f"model '{model}' cannot be loaded on device '{device}' ({reason}); check its files and the device"
-        ) from None
 
 
 def quiet() -> None:

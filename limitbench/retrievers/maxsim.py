@@ -13,39 +13,25 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import LimitbenchError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
-from limitbench.retrievers.dense import PACKAGED, model_source, quiet
+from limitbench.retrievers.base import Index, Progress, no_progress
+from limitbench.retrievers.dense import PACKAGED, ModelAdapter, loading, model_source
 from limitbench.retrievers.vectors import Floats, best
 
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
 
 
-class MaxSim(Adapter):
+class MaxSim(ModelAdapter):
     """`maxsim:MODEL`: a sentence-transformers MultiVectorEncoder, by id, `id@revision` or folder, or `minilm`."""
 
     adapter: ClassVar[str] = "maxsim"
-    argument: ClassVar[str | None] = "model"
-    model: str = Field(min_length=1)
-    revision: str | None = None
-    batch_size: int = Field(32, ge=1)
-    device: str = "auto"
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Every option, and which weights they stand for."""
-        return {**super().configuration, "weights": model_source(self.model, self.revision).weights}
 
     @property
     def card(self) -> dict[str, Any]:
         """The model; where it stands in, that it was not trained for this."""
-        known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
-        label = {"label": "not trained for late interaction"} if self.model in PACKAGED else {}
-        return {**known, **label, "weights": model_source(self.model, self.revision).weights}
+        return {**super().card, **({"label": "not trained for late interaction"} if self.model in PACKAGED else {})}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as token vectors."""
@@ -127,9 +113,8 @@ def _load(model: str, revision: str | None, device: str) -> Any:
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
     from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
 
-    quiet()
     chosen = None if device == "auto" else device
-    try:
+    with loading("multi-vector model", model, device):
         folder = str(model_source(model, revision).folder)
         if model not in PACKAGED:
             return MultiVectorEncoder(folder, device=chosen, model_kwargs={"use_safetensors": True})
@@ -137,10 +122,3 @@ def _load(model: str, revision: str | None, device: str) -> Any:
         return MultiVectorEncoder(
             modules=[Transformer(folder, max_seq_length=512), states, MultiVectorMask()], device=chosen
         )
-    except LimitbenchError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise LimitbenchError(
-            f"multi-vector model '{model}' cannot be loaded on device '{device}' ({reason}); check its files"
-        ) from None

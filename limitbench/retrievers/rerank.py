@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,13 +15,12 @@ import torch
 from pydantic import Field
 
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import LimitbenchError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, Retriever, no_progress
-from limitbench.retrievers.dense import model_source, quiet
+from limitbench.retrievers.base import Index, Progress, Retriever, no_progress
+from limitbench.retrievers.dense import ModelAdapter, loading, model_source
 
 
-class Rerank(Adapter):
+class Rerank(ModelAdapter):
     """`rerank:MODEL,first=bm25,candidates=100`: a sentence-transformers CrossEncoder, by id, `id@revision` or folder.
 
     The first stage's best `candidates` documents are scored again (ties across its cut are taken in corpus order); others are
@@ -30,13 +28,8 @@ class Rerank(Adapter):
     """
 
     adapter: ClassVar[str] = "rerank"
-    argument: ClassVar[str | None] = "model"
-    model: str = Field(min_length=1)
-    revision: str | None = None
     first: str = "bm25"
     candidates: int = Field(100, ge=1)
-    batch_size: int = Field(32, ge=1)
-    device: str = "auto"
 
     @cached_property
     def first_stage(self) -> Retriever:
@@ -48,16 +41,12 @@ class Rerank(Adapter):
     @property
     def configuration(self) -> dict[str, Any]:
         """Every option, the first stage's configuration, and which weights the model's name stands for."""
-        weights = model_source(self.model, self.revision).weights
-        return {**super().configuration, "first": self.first_stage.configuration, "weights": weights}
+        return {**super().configuration, "first": self.first_stage.configuration}
 
     @property
     def card(self) -> dict[str, Any]:
-        """The model, its weights, and what its folder says of itself."""
-        source = model_source(self.model, self.revision)
-        label = source.folder / "limitbench.json"
-        told = {"label": label.read_text(encoding="utf-8").strip()} if label.is_file() else {}
-        return {"id": self.model.partition("@")[0], "weights": source.weights, **told}
+        """The model and the first stage."""
+        return {**super().card, "first": self.first_stage.card}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus indexed by the first stage."""
@@ -125,16 +114,6 @@ class _RerankIndex:
 def _load(model: str, revision: str | None, device: str) -> Any:
     from sentence_transformers import CrossEncoder
 
-    quiet()
-    try:
-        folder: Path = model_source(model, revision).folder
-        return CrossEncoder(
-            str(folder), device=None if device == "auto" else device, model_kwargs={"use_safetensors": True}
-        )
-    except LimitbenchError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise LimitbenchError(
-            f"cross-encoder '{model}' cannot be loaded on device '{device}' ({reason}); check its files"
-        ) from None
+    with loading("cross-encoder", model, device):
+        folder = str(model_source(model, revision).folder)
+        return CrossEncoder(folder, device=None if device == "auto" else device, model_kwargs={"use_safetensors": True})

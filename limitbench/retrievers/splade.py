@@ -8,34 +8,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.errors import LimitbenchError
-from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
-from limitbench.retrievers.dense import model_source, quiet
+from limitbench.retrievers.base import Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.dense import ModelAdapter, loading, model_source
 
 
-class Splade(Adapter):
+class Splade(ModelAdapter):
     """`splade:MODEL`: any SPLADE by id, `id@revision` or folder. A document without a term of the query is not retrieved."""
 
     adapter: ClassVar[str] = "splade"
-    argument: ClassVar[str | None] = "model"
-    model: str = Field(min_length=1)
-    revision: str | None = None
-    batch_size: int = Field(32, ge=1)
-    device: str = "auto"
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Every option, and which weights they stand for."""
-        return {**super().configuration, "weights": model_source(self.model, self.revision).weights}
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model and its weights."""
-        return {"id": self.model.partition("@")[0], "weights": model_source(self.model, self.revision).weights}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of term weights, terms by documents."""
@@ -78,16 +61,8 @@ class Splade(Adapter):
 def _load(model: str, revision: str | None, device: str) -> Any:
     from sentence_transformers import SparseEncoder
 
-    quiet()
-    try:
+    with loading("sparse model", model, device):
         folder = str(model_source(model, revision).folder)
         return SparseEncoder(
             folder, device=None if device == "auto" else device, model_kwargs={"use_safetensors": True}
         )
-    except LimitbenchError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise LimitbenchError(
-            f"sparse model '{model}' cannot be loaded on device '{device}' ({reason}); check its files"
-        ) from None
