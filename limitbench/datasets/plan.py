@@ -40,19 +40,12 @@ class Language(BaseModel):
     world: str = "people"
     vocabulary: str = "attributes"  # attributes, inflected, synonyms or composed: what documents say, and queries
     attributes: int | None = Field(None, ge=1, strict=True)  # the first so many of the vocabulary; None: all
-    fillers: str | None = (
-        None  # another vocabulary for attributes that no query asks for; what shares a word with an asked one is left out
-    )
-    part: Literal["all", "train", "test"] = (
-        "all"  # half of the vocabulary, for training sets that share nothing with test sets
-    )
-    per_document: StrictInt | tuple[StrictInt, StrictInt] = (
-        45  # attributes a document lists: a number, or the least and the most
-    )
+    part: Literal["all", "train", "test"] = "all"  # train and test are halves that share no last word
+    per_document: StrictInt | tuple[StrictInt, StrictInt] = 45  # attributes listed: a number, or the least and the most
     operators: tuple[str, ...] = ("one",)  # taken in turn, query by query
     decoys: int = Field(
-        2, ge=0
-    )  # documents per query that hold a part of what an operator asks for, and are not relevant
+        2, ge=0, strict=True
+    )  # per query: documents with a part of what an operator asks for, not relevant
     distractors: int = Field(0, ge=0, strict=True)  # documents after the pattern's, relevant to nothing
     ids: Literal["name", "number"] = "name"  # of documents; names hold spaces, as LIMIT's do
 
