@@ -9,9 +9,10 @@ def main() -> None:
     """Run the command line and exit with its code."""
     try:
         from limitbench.cli import main as run
+
+        run()
     except KeyboardInterrupt:
         sys.exit(130)
-    run()
 
 
 if __name__ == "__main__":
