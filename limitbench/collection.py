@@ -45,6 +45,19 @@ class Corpus:
         """Title and text joined by a space, or the text alone where there is no title, as BEIR and mteb do."""
         return tuple(f"{title} {text}" if title else text for title, text in zip(self.titles, self.texts, strict=True))
 
+    def lines(self) -> Iterator[bytes]:
+        """`corpus.jsonl`, line by line."""
+        for name, title, text in zip(self.ids, self.titles, self.texts, strict=True):
+            yield _json_line({"_id": name, "title": title, "text": text})
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256, in hex, of `corpus.jsonl`."""
+        state = hashlib.sha256()
+        for line in self.lines():
+            state.update(line)
+        return state.hexdigest()
+
 
 @dataclass(frozen=True)
 class Queries:
@@ -86,8 +99,7 @@ class Dataset:
 
     def corpus_lines(self) -> Iterator[bytes]:
         """`corpus.jsonl`, line by line."""
-        for name, title, text in zip(self.corpus.ids, self.corpus.titles, self.corpus.texts, strict=True):
-            yield _json_line({"_id": name, "title": title, "text": text})
+        yield from self.corpus.lines()
 
     def query_lines(self) -> Iterator[bytes]:
         """`queries.jsonl`, line by line."""

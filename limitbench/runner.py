@@ -140,14 +140,17 @@ def _seeds(data: Dataset, named: NamedRetriever) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Point:
-    """One point of a sweep: how many dimensions, in which dtype, behind which index."""
+    """One point of a sweep: dimensions, dtype and index of a dense retriever, or the candidates of a reranker."""
 
     dim: int | None
     dtype: str
     index: str
+    candidates: int | None = None
 
     def spec(self, retriever: str) -> str:
         """The retriever's spec at this point."""
+        if self.candidates is not None:
+            return f"{retriever},candidates={self.candidates}"
         dim = "" if self.dim is None else f",dim={self.dim}"
         return f"{retriever}{dim},dtype={self.dtype},index={self.index}"
 
@@ -159,20 +162,26 @@ def sweep(
     dims: Sequence[int | None] = (None,),
     dtypes: Sequence[str] = ("fp32",),
     indexes: Sequence[str] = ("exact",),
+    candidates: Sequence[int] = (),
     measures: Sequence[Measure] | str = DEFAULT_MEASURES,
     store: Store | None = None,
     fresh: bool = False,
     progress: Progress = no_progress,
+    device: str | None = None,
+    precision: str | None = None,
 ) -> Iterator[tuple[Point, Result]]:
     """The result at every combination of dimension, dtype and index of one dense retriever, from one encode.
 
+    With `candidates`, at every depth of one reranker instead, the deepest first: each pair is scored once.
     Texts are embedded at the first point and come from the embedding cache at the others. With a store, recorded points are
     reused unless `fresh`. All points are checked before any work.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
     points = [Point(dim, dtype, index) for dim in dims for dtype in dtypes for index in indexes]
-    named = [(point, retriever(point.spec(by))) for point in points]
+    if candidates:
+        points = [Point(None, "fp32", "exact", depth) for depth in sorted(set(candidates), reverse=True)]
+    named = [(point, retriever(point.spec(by), device=device, precision=precision)) for point in points]
     for point, one in named:
         kept = None if store is None or fresh else store.find(data.name, one.name, _digest(data, one, chosen))
         if kept is None:
@@ -228,14 +237,16 @@ def run_all(
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
     loaded: Callable[[Dataset], None] = lambda _dataset: None,
     keep: Callable[..., None] | None = None,
+    device: str | None = None,
+    precision: str | None = None,
 ) -> Iterator[Outcome]:
     """The outcome of every cell, each stored before the next begins.
 
     Names are checked before any work. A cell whose configuration is already recorded is reused unless `fresh`. An error
     in one cell does not stop the others; it comes back in the outcome. `keep` is called with each run and the keywords
-    where, name and digest.
+    where, name and digest. `device` and `precision` (fp32, bf16) hold for every model whose spec does not say.
     """
-    named = [retriever(spec) for spec in dict.fromkeys(retrievers)]
+    named = [retriever(spec, device=device, precision=precision) for spec in dict.fromkeys(retrievers)]
     sources = list(dict.fromkeys(datasets))
     for source in sources:
         find(source)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -72,3 +74,113 @@ def beir(tmp_path: Path):
         return write_beir(tmp_path / "data", **{**good, **files})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny cross-encoder with random weights: enough for the contract, not for quality."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    import torch
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+
+    from limitbench.retrievers.dense import model_source
+
+    folder = tmp_path_factory.mktemp("cross")
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(str(model_source("minilm", None).folder))
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=64,
+        num_labels=1,
+    )
+    BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    CrossEncoder(str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny SPLADE with random weights: enough for the contract, not for quality."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    import torch
+    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
+
+    from limitbench.retrievers.dense import model_source
+
+    folder = tmp_path_factory.mktemp("splade")
+    torch.manual_seed(0)
+    tokenizer = AutoTokenizer.from_pretrained(str(model_source("minilm", None).folder))
+    config = BertConfig(
+        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
+    )
+    BertForMaskedLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def made_elsewhere(tmp_path: Path) -> Path:
+    """A folder of vectors for graph-petersen, whose documents' vectors are their numbers' unit vectors."""
+    from limitbench import load
+
+    data = load("graph-petersen")
+    np.save(tmp_path / "documents.npy", np.eye(10))
+    np.save(tmp_path / "queries.npy", np.array([np.eye(10)[list(row)].sum(0) for row in data.qrels.sets()]))
+    for side, ids in (("documents", data.corpus.ids), ("queries", data.queries.ids)):
+        (tmp_path / f"{side}.ids").write_text("".join(f"{name}\n" for name in ids))
+    return tmp_path
+
+
+@pytest.fixture
+def stub():
+    """A local server that plays an embedding endpoint: `answers` are given one after another, the last for ever."""
+    import threading
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    class Stub(BaseHTTPRequestHandler):
+        answers: list = []
+        asked: list = []
+        keys: list = []
+
+        def do_POST(self) -> None:
+            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            type(self).asked.append(payload)
+            type(self).keys.append(self.headers.get("Authorization"))
+            answer = type(self).answers.pop(0) if len(type(self).answers) > 1 else type(self).answers[0]
+            status, body, headers = answer(payload) if callable(answer) else (*answer, {})
+            if status == "hang":
+                stopped.wait(20)
+                return
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
+
+        def log_message(self, *_args) -> None:
+            pass
+
+    stopped = threading.Event()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    Stub.url = f"http://127.0.0.1:{server.server_port}/v1"
+    Stub.answers, Stub.asked, Stub.keys = [], [], []
+    yield Stub
+    stopped.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def embedding_answer(payload: dict) -> tuple:
+    rows = [
+        {"index": i, "embedding": [float(len(text)), float(sum(map(ord, text)) % 97), 1.0]}
+        for i, text in enumerate(payload["input"])
+    ]
+    return 200, {"data": rows[::-1]}, {}

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import embedding_answer
 
 from limitbench import catalog, load, registry
 from limitbench.collection import Corpus, Queries
 from limitbench.datasets import read_folder
-from limitbench.errors import MissingExtra, SpecError, UnknownName
+from limitbench.errors import DataError, MissingExtra, SpecError, UnknownName
 from limitbench.measures import parse_measures, score
 from limitbench.retrievers import Retriever, retriever
+from limitbench.retrievers.saved import load_index, save_index
 
 LIGHT = [
     "bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "exact", "random",
@@ -21,6 +23,7 @@ NEURAL = [
     "minilm", "minilm,dim=32", "wordllama", "wordllama,dtype=int8", "wordllama,dtype=binary", "wordllama,index=flat", "hybrid",
     "minilm-maxsim",
 ]  # fmt: skip
+MADE = ["splade", "rerank", "endpoint"]  # of models that the tests make
 
 CORPUS = Corpus(
     ("d 1", "ü", "d3", "d4"),
@@ -36,12 +39,31 @@ QUERIES = Queries(
 )
 
 
-@pytest.fixture(params=[*LIGHT, *NEURAL])
+@pytest.fixture(params=[*LIGHT, *NEURAL, *MADE])
 def made(request: pytest.FixtureRequest) -> Retriever:
-    """Every embedded retriever."""
-    if request.param in NEURAL:
+    """Every retriever that answers to any text."""
+    spec = request.param
+    if spec in NEURAL:
         pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
-    return retriever(request.param).retriever
+    elif spec == "splade":
+        spec = f"splade:{request.getfixturevalue('splade')}"
+    elif spec == "rerank":
+        spec = f"rerank:{request.getfixturevalue('cross_encoder')},candidates=3"
+    elif spec == "endpoint":
+        pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
+        stub = request.getfixturevalue("stub")
+        stub.answers = [embedding_answer]
+        spec = f"endpoint:m,url={stub.url},wait=0"
+    return retriever(spec).retriever
+
+
+@pytest.fixture(params=["vectors", "free"])
+def by_id(request: pytest.FixtureRequest) -> Retriever:
+    """The retrievers that know one dataset's ids alone."""
+    if request.param == "free":
+        pytest.importorskip("torch", reason="needs limitbench[models]")
+        return retriever("free:graph-petersen,dim=4").retriever
+    return retriever(f"vectors:{request.getfixturevalue('made_elsewhere')},dtype=int8").retriever
 
 
 def rows(made: Retriever, corpus: Corpus, queries: Queries, depth: int = 10) -> list[dict[str, float]]:
@@ -108,6 +130,48 @@ def test_contract_repeated_texts_tie(made: Retriever) -> None:
     )
     (row,) = rows(made, corpus, Queries(("q",), ("Who likes tea?",)))
     assert row["a"] == row["c"]
+
+
+def test_contract_save_and_load(made: Retriever, tmp_path: Path) -> None:
+    """What was saved and loaded gives the same run, and is refused for another corpus or configuration, or when cut off."""
+    saved_and_loaded(made, CORPUS, QUERIES, tmp_path)
+
+
+def saved_and_loaded(made: Retriever, corpus: Corpus, queries: Queries, folder: Path) -> None:
+    index, path = made.index(corpus), folder / "index.npz"
+    save_index(made, index, corpus, path)
+    ours, theirs = (x.search(queries, 3) for x in (index, load_index(made, corpus, path)))
+    assert [dict(ours.row(q)) for q in range(len(ours))] == [dict(theirs.row(q)) for q in range(len(theirs))]
+    with pytest.raises(DataError, match="saved for another corpus"):
+        load_index(made, Corpus(corpus.ids, corpus.ids), path)
+    with pytest.raises(DataError, match="saved for another configuration"):
+        load_index(retriever("random,seed=7").retriever, corpus, path)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(DataError, match="not a whole index"):
+        load_index(made, corpus, path)
+
+
+def test_contract_without_text(by_id: Retriever, tmp_path: Path) -> None:
+    """What answers by ids is deterministic, keeps the rule of depth and ties, saves and loads, and has a size."""
+    data = load("graph-petersen")
+    run = by_id.index(data.corpus).search(data.queries, 99)
+    assert rows(by_id, data.corpus, data.queries, 99) == [dict(run.row(q)) for q in range(len(run))]
+    for ours, full in zip(rows(by_id, data.corpus, data.queries, 1), map(dict, map(run.row, range(15))), strict=True):
+        assert set(ours) == {name for name, value in full.items() if value == max(full.values())}
+    assert by_id.index(data.corpus).nbytes > 0
+    saved_and_loaded(by_id, data.corpus, data.queries, tmp_path)
+
+
+def test_what_is_saved_is_not_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Loading BM25 builds no score matrix, and loading a hybrid builds none of its members that kept theirs."""
+    import bm25s
+
+    for spec in ("bm25", "bm25,variant=bm25+", "hybrid:bm25+random"):
+        made = retriever(spec).retriever
+        save_index(made, made.index(CORPUS), CORPUS, tmp_path / "i.npz")
+        with monkeypatch.context() as patch:
+            patch.setattr(bm25s.BM25, "index", None)
+            load_index(made, CORPUS, tmp_path / "i.npz").search(QUERIES, 2)
 
 
 def recall(made: Retriever, folder: Path, measures: str) -> list[float]:

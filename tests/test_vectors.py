@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import embedding_answer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -126,6 +127,36 @@ def test_approximate_indexes_report_their_gap(kind: str) -> None:
     found = index.gap(u, 10)
     assert found == 1.0 if kind == "flat" else 0.2 < found <= 1.0
     assert all(len(index.search(u, names("q", 50), 10).row(q)) >= 10 for q in range(50))
+
+
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_search_on_a_device_is_exact_search(repeats: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way that CUDA takes gives the runs of the way that the CPU takes, in chunks, ties across the cut included."""
+    pytest.importorskip("torch", reason="needs limitbench[models]")
+    from limitbench.retrievers import vectors
+
+    monkeypatch.setattr(vectors, "_ENTRIES", 1000)
+    v, u = np.repeat(unit(10, 100, 8), repeats, axis=0), unit(11, 30, 8)
+    ids = names("d", len(v))
+    index = VectorIndex.built(ids, v)
+    for depth in (1, 10, len(v) - 1, 2 * len(v)):
+        there = Run.concatenate(index._on_device(u, names("q", 30), depth, lambda *_: None))
+        here = index.search(u, names("q", 30), depth)
+        for q in range(30):
+            assert dict(there.row(q)) == pytest.approx(dict(here.row(q)), abs=1e-6)
+
+
+def test_search_on_cuda() -> None:
+    """Documents sent to CUDA are searched there, with the CPU's result."""
+    torch = pytest.importorskip("torch", reason="needs limitbench[models]")
+    if not torch.cuda.is_available():
+        pytest.skip("needs CUDA")
+    v, u = unit(12, 20_000, 64), unit(13, 50, 64)
+    there, here = (
+        VectorIndex.built(names("d", 20_000), v, device=device).search(u, names("q", 50), 20)
+        for device in ("cuda", "cpu")
+    )
+    assert [set(dict(there.row(q))) for q in range(50)] == [set(dict(here.row(q))) for q in range(50)]
 
 
 def test_ties_across_the_cut_are_all_kept() -> None:
@@ -272,6 +303,60 @@ def test_a_killed_encode_goes_on(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------------ sweep
 
 
+def test_the_probe_keeps_what_it_encodes_and_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text is encoded once, in order; the batch size with the best rate stays, and so do threads if they help."""
+    torch = pytest.importorskip("torch", reason="needs limitbench[models]")
+    from limitbench.retrievers import pace
+
+    clock, asked = [0.0], []
+    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    before = torch.get_num_threads()
+
+    def encode(texts, size):
+        asked.append((size, len(texts)))
+        clock[0] += len(texts) * (1 if size == 64 else 2) * (0.5 if torch.get_num_threads() == 1 else 1)
+        return np.array([[float(text)] for text in texts], np.float32)
+
+    torch.set_num_threads(2)
+    try:
+        texts = [str(i) for i in range(256)]
+        chosen = pace.Pace()
+        assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
+        assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
+        assert (chosen.facts["batch_size"], chosen.facts["threads"], torch.get_num_threads()) == (64, 1, 1)
+        assert asked[-1] == (64, 256)
+        assert set(chosen.facts["probe_characters_per_second"]) == {
+            "batch 16", "batch 32", "batch 64", "batch 64, 1 threads"
+        }  # fmt: skip
+    finally:
+        torch.set_num_threads(before)
+    few = pace.Pace()
+    few.encode(texts[:100], encode, on_cpu=True)
+    assert (few.size, few.facts) == (None, {"batch_size": 32})
+    assert pace.Pace(8).encode(texts, encode, on_cpu=True).shape == (256, 1)
+    assert asked[-1] == (8, 256)
+
+
+def test_device_and_precision_hold_where_the_spec_is_silent(cli, tmp_path: Path) -> None:
+    """--device and --precision reach members and first stages, lose to the spec, mean nothing to BM25, and are checked."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    usual = {"device": "cpu", "precision": "bf16"}
+    members = retriever("hybrid:bm25+wordllama", **usual).retriever.configuration["members"]
+    assert [members[1][key] for key in usual] == ["cpu", "bf16"]
+    first = retriever("rerank:minilm,first=wordllama", **usual).retriever.configuration["first"]
+    assert first["device"] == "cpu"
+    assert retriever("wordllama,precision=fp32", **usual).retriever.configuration["precision"] == "fp32"
+    assert retriever("bm25", **usual).retriever == retriever("bm25").retriever
+    command = ("run", "-d", "graph-petersen", "-r", "wordllama", "-r", "bm25", "--results", tmp_path, "--device", "cpu")
+    code, out, _ = cli(*command, "--precision", "bf16", "--json")
+    assert (code, len(json.loads(out)["results"])) == (0, 2)
+    code, _, err = cli(*command, "--precision", "fp8")
+    assert (code, "option 'precision': found 'fp8'" in err) == (2, True)
+    code, _, err = cli(*command[:-1], "nowhere", "--fresh")
+    assert (code, "on device 'nowhere'" in err) == (2, True)
+
+
 def test_sweep_points_are_separate_runs_of_one_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each point equals an evaluation of its own, and after the first nothing is encoded again."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
@@ -405,33 +490,6 @@ def test_wrong_hybrids_are_named(spec: str, error: type[Exception], says: str) -
 # ----------------------------------------------------------------------------------------------------------------- rerank
 
 
-@pytest.fixture(scope="module")
-def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny cross-encoder with random weights: enough for the contract, not for quality."""
-    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
-    import torch
-    from sentence_transformers import CrossEncoder
-    from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
-
-    from limitbench.retrievers.dense import model_source
-
-    folder = tmp_path_factory.mktemp("cross")
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(str(model_source("minilm", None).folder))
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        intermediate_size=64,
-        num_labels=1,
-    )
-    BertForSequenceClassification(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    CrossEncoder(str(folder))
-    return folder
-
-
 def test_reranking_keeps_the_candidates_and_shows_the_ceiling(cli, cross_encoder: Path, tmp_path: Path) -> None:
     """Only candidates come back, by the model's raw scores; the ceiling is that of a perfect order, printed beside the result."""
     data = load("limit-small-operators")
@@ -456,6 +514,29 @@ def test_reranking_keeps_the_candidates_and_shows_the_ceiling(cli, cross_encoder
         "run", "-d", "limit-small-operators", "-r", f"rerank:{cross_encoder},candidates=5", "--results", tmp_path
     )
     assert (code, "first stage's ceiling" in out) == (0, True), err
+
+
+def test_depths_are_swept_with_each_pair_scored_once(cli, cross_encoder: Path, tmp_path: Path) -> None:
+    """Every depth is the run of its own, with its ceiling; the deepest scores all pairs, the others none."""
+    data, spec = load("graph-petersen"), f"rerank:{cross_encoder},first=random"
+    found = dict(sweep(data, spec, candidates=[2, 8, 4], measures="Recall@2"))
+    assert [point.candidates for point in found] == [8, 4, 2]
+    scored = [result.retriever.facts["pairs_scored"] for result in found.values()]
+    assert scored == [15 * 8, 0, 0]
+    for point, result in found.items():
+        alone = evaluate(data, f"{spec},candidates={point.candidates}", measures="Recall@2")
+        assert (alone.measures, alone.ceiling) == (result.measures, result.ceiling)
+        assert result.retriever.configuration["candidates"] == point.candidates
+    ceilings = [result.ceiling["Recall@2"].mean for result in found.values()]
+    assert ceilings == sorted(ceilings, reverse=True)
+    command = ("sweep", "-d", "graph-petersen", "-r", spec, "--candidates", "2,4", "--results", tmp_path)
+    code, out, _ = cli(*command)
+    assert (code, "Recall@2 ceiling" in out) == (0, True)
+    code, out, _ = cli(*command, "--json")
+    assert [row["candidates"] for row in json.loads(out)["results"]] == [4, 2]
+    assert cli(*command[:-4], "--candidates", "2,x")[0] == 2
+    code, _, err = cli(*command, "--dims", "3")
+    assert (code, "give the one or the others" in err) == (2, True)
 
 
 def test_a_wrong_reranker_is_named(tmp_path: Path) -> None:
@@ -549,17 +630,6 @@ def test_the_oracle_reads_operators() -> None:
 # ------------------------------------------------------------------------------------------------- vectors made elsewhere
 
 
-@pytest.fixture
-def made_elsewhere(tmp_path: Path) -> Path:
-    """A folder of vectors for graph-petersen, whose documents' vectors are their numbers' unit vectors."""
-    data = load("graph-petersen")
-    np.save(tmp_path / "documents.npy", np.eye(10))
-    np.save(tmp_path / "queries.npy", np.array([np.eye(10)[list(row)].sum(0) for row in data.qrels.sets()]))
-    for side, ids in (("documents", data.corpus.ids), ("queries", data.queries.ids)):
-        (tmp_path / f"{side}.ids").write_text("".join(f"{name}\n" for name in ids))
-    return tmp_path
-
-
 def test_precomputed_vectors_are_found_by_id(made_elsewhere: Path) -> None:
     """Vectors come by id, whatever their order and however many more there are; npy and safetensors give the same."""
     data = load("graph-petersen")
@@ -612,26 +682,6 @@ def test_free_embeddings_are_a_ceiling() -> None:
         evaluate(load("all-3-of-12"), "free:graph-petersen,dim=4")
 
 
-@pytest.fixture(scope="module")
-def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny SPLADE with random weights: enough for the contract, not for quality."""
-    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
-    import torch
-    from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
-
-    from limitbench.retrievers.dense import model_source
-
-    folder = tmp_path_factory.mktemp("splade")
-    torch.manual_seed(0)
-    tokenizer = AutoTokenizer.from_pretrained(str(model_source("minilm", None).folder))
-    config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=64
-    )
-    BertForMaskedLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 def test_learned_sparse_scores_are_the_models(splade: Path) -> None:
     """The inverted index gives the inner products of the model's own term weights."""
     data = load("graph-petersen")
@@ -648,56 +698,6 @@ def test_learned_sparse_scores_are_the_models(splade: Path) -> None:
 
 
 # --------------------------------------------------------------------------------------------------------------- endpoint
-
-
-@pytest.fixture
-def stub():
-    """A local server that plays an embedding endpoint: `answers` are given one after another, the last for ever."""
-    import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
-    class Stub(BaseHTTPRequestHandler):
-        answers: list = []
-        asked: list = []
-        keys: list = []
-
-        def do_POST(self) -> None:
-            payload = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            type(self).asked.append(payload)
-            type(self).keys.append(self.headers.get("Authorization"))
-            answer = type(self).answers.pop(0) if len(type(self).answers) > 1 else type(self).answers[0]
-            status, body, headers = answer(payload) if callable(answer) else (*answer, {})
-            if status == "hang":
-                stopped.wait(20)
-                return
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(body if isinstance(body, bytes) else json.dumps(body).encode())
-
-        def log_message(self, *_args) -> None:
-            pass
-
-    stopped = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    Stub.url = f"http://127.0.0.1:{server.server_port}/v1"
-    Stub.answers, Stub.asked, Stub.keys = [], [], []
-    yield Stub
-    stopped.set()
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-def good(payload: dict) -> tuple:
-    rows = [
-        {"index": i, "embedding": [float(len(text)), float(sum(map(ord, text)) % 97), 1.0]}
-        for i, text in enumerate(payload["input"])
-    ]
-    return 200, {"data": rows[::-1]}, {}
 
 
 def endpoint(stub, **options) -> str:
@@ -723,7 +723,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_an_endpoint_embeds(stub, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows are matched by their index, prompts stand first, the key goes into the header and nowhere else."""
     monkeypatch.setenv("STUB_KEY", "secret-key-123")
-    stub.answers = [good]
+    stub.answers = [embedding_answer]
     result = evaluate(load("limit-small-operators"), endpoint(stub, query_prompt="q: "), measures="Recall@2")
     assert set(stub.keys) == {"Bearer secret-key-123"}
     assert any(text.startswith("q: Who") for payload in stub.asked for text in payload["input"])
@@ -747,12 +747,12 @@ def test_troubles_are_tried_again_and_then_said_once(
     """Bounded retries, then one clear line without the key; what was encoded before is kept for the next run."""
     monkeypatch.setenv("STUB_KEY", "secret-key-123")
     answer, says = TROUBLES[trouble]
-    stub.answers = [good, answer]
+    stub.answers = [embedding_answer, answer]
     code, out, err = cli("run", "-d", "limit-small-operators", "-r", endpoint(stub), "--results", own_cache / "r")
     assert (code, says in err, "what was encoded is kept" in err) == (2, True, True), err
     assert "secret-key-123" not in out + err
     assert len(stub.asked) == 4
-    stub.answers = [good]
+    stub.answers = [embedding_answer]
     code, _, err = cli(
         "run",
         "-d",
@@ -771,9 +771,9 @@ def test_troubles_are_tried_again_and_then_said_once(
 
 def test_a_passing_trouble_passes(stub, own_cache: Path) -> None:
     """One 429 and one 503 are waited out; the result is that of an endpoint without them."""
-    stub.answers = [lambda _: (429, b"", {"Retry-After": "0"}), (503, b""), good]
+    stub.answers = [lambda _: (429, b"", {"Retry-After": "0"}), (503, b""), embedding_answer]
     troubled = evaluate(load("graph-petersen"), endpoint(stub), measures="Recall@2")
-    stub.answers = [good]
+    stub.answers = [embedding_answer]
     assert (
         evaluate(load("graph-petersen"), endpoint(stub, batch_size=19), measures="Recall@2").measures
         == troubled.measures
@@ -781,7 +781,7 @@ def test_a_passing_trouble_passes(stub, own_cache: Path) -> None:
 
 
 FINAL = {
-    "wrong number of rows": (lambda p: (200, {"data": good(p)[1]["data"][1:]}, {}), "expected one finite row each"),
+    "wrong number of rows": (lambda p: (200, {"data": embedding_answer(p)[1]["data"][1:]}, {}), "expected one finite row each"),
     "other dimensions": (lambda p: (200, {"data": [{"index": i, "embedding": [1.0] * (3 if len(p["input"]) == 20 else 4)} for i in range(len(p["input"]))]}, {}), "dimensions after 3"),
     "another form": (lambda _: (200, {"embeddings": []}, {}), "another form than OpenAI's"),
     "401 that tells the key": (lambda _: (401, b"bad key secret-key-123", {}), r"answered 401 \(bad key \[key\]\)"),
@@ -814,7 +814,7 @@ def test_requests_are_spread_over_the_minute(stub, own_cache: Path, monkeypatch:
     pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
     slept = []
     monkeypatch.setattr(module.time, "sleep", slept.append)
-    stub.answers = [good]
+    stub.answers = [embedding_answer]
     index = retriever(endpoint(stub, per_minute=6, batch_size=5)).retriever.index(load("graph-petersen").corpus)
     assert index.nbytes == 10 * 3 * 4
     assert sum(wait > 9 for wait in slept) == 1

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from limitbench.results import Result
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Device = Annotated[str | None, typer.Option(help="Of models whose spec does not say: auto, cpu, cuda.")]
+Precision = Annotated[str | None, typer.Option(help="In which models compute whose spec does not say: fp32, bf16.")]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
 
 
@@ -35,6 +37,8 @@ def run(
     split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
     save_runs: Annotated[Path | None, typer.Option(help="Also write each run there as TREC.")] = None,
+    device: Device = None,
+    precision: Precision = None,
     json: JsonFlag = False,
 ) -> None:
     """Evaluate retrievers on datasets; finished cells are recorded and reused.
@@ -76,6 +80,8 @@ def run(
             progress=lambda data, name: bars(f"{data} {name}"),
             loaded=_say_notes,
             keep=keep if save_runs else None,
+            device=device,
+            precision=precision,
         ):
             if outcome.error is not None:
                 where = f"{outcome.dataset} x {outcome.retriever}" if outcome.retriever else outcome.dataset
@@ -134,13 +140,16 @@ def sweep(
     dims: Annotated[str, typer.Option(help="Dimensions, such as 32,64,128; full is the model's own.")] = "full",
     dtypes: Annotated[str, typer.Option(help="Of fp32,bf16,fp16,int8,binary.")] = "fp32",
     index: Annotated[str, typer.Option("--index", help="Of exact,flat,hnsw,ivf,pq,sq8.")] = "exact",
+    candidates: Annotated[str | None, typer.Option(help="Of a reranker instead: depths, such as 10,20,50.")] = None,
     measures: Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")] = "Recall@2,10,20",
     results: ResultsFolder = Path("results"),
     split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
+    device: Device = None,
+    precision: Precision = None,
     json: JsonFlag = False,
 ) -> None:
-    """Encode once and measure every combination of dimension, dtype and index."""
+    """Encode once and measure every combination of dimension, dtype and index; or a reranker at every candidate depth."""
     from limitbench.datasets import load
     from limitbench.measures import parse_measures
     from limitbench.report import percent, size
@@ -151,6 +160,11 @@ def sweep(
         sizes = [None if part == "full" else int(part) for part in dims.split(",")]
     except ValueError:
         raise InputError(f"found --dims {dims}, expected numbers with commas between, or full") from None
+    depths = [int(part) if part.strip().isdigit() else 0 for part in candidates.split(",")] if candidates else []
+    if not all(depths):
+        raise InputError(f"found --candidates {candidates}, expected numbers from 1 on with commas between")
+    if depths and (dims, dtypes, index) != ("full", "fp32", "exact"):
+        raise InputError("found --candidates together with --dims, --dtypes or --index; give the one or the others")
     chosen = parse_measures(measures)
     store = Store(results)
     store.require_writable()
@@ -159,18 +173,32 @@ def sweep(
     done = []
     with progress_bars() as bars:
         for point, result in points(
-            data, retriever, dims=sizes, dtypes=dtypes.split(","), indexes=index.split(","), measures=chosen, store=store,
-            fresh=fresh, progress=bars(f"{data.name} {retriever}"),
+            data, retriever, dims=sizes, dtypes=dtypes.split(","), indexes=index.split(","), candidates=depths,
+            measures=chosen, store=store, fresh=fresh, progress=bars(f"{data.name} {retriever}"), device=device,
+            precision=precision,
         ):  # fmt: skip
             done.append((point, result))
     if json:
         rows = [
-            {**r.summary(), "dim": r.retriever.facts.get("dim", p.dim), "dtype": p.dtype, "index": p.index}
+            {**r.summary(), "candidates": p.candidates}
+            if p.candidates
+            else {**r.summary(), "dim": r.retriever.facts.get("dim", p.dim), "dtype": p.dtype, "index": p.index}
             for p, r in done
         ]
         echo_json({"schema_version": 1, "results": rows})
         return
     titles = [repr(measure) for measure in chosen]
+    if depths:
+        ceilings = [{} if r.ceiling is None else r.ceiling for _, r in done]
+        print_table(
+            ["candidates", *titles, *(f"{title} ceiling" for title in titles)],
+            [
+                [str(p.candidates), *(percent(r.measures[t]) for t in titles), *(percent(most.get(t)) for t in titles)]
+                for (p, r), most in zip(done, ceilings, strict=True)
+            ],
+            title=f"{data.name}, {retriever} (percent; [worst, best] over ties; ceiling: of its first stage)",
+        )
+        return
     print_table(
         ["dim", "dtype", "index", *titles, "size", "found of exact"],
         [

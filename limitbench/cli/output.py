@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -87,16 +88,21 @@ def progress_bars() -> Iterator[Callable[[str], Report]]:
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    throughput = TextColumn("{task.fields[rate]}")
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), throughput, TimeRemainingColumn())
     with Progress(*columns, console=out, transient=True) as bars:
 
         def start(label: str) -> Report:
             tasks: dict[str, Any] = {}
+            began: dict[str, tuple[float, int]] = {}
 
             def report(stage: str, done: int, of: int) -> None:
                 if stage not in tasks:
-                    tasks[stage] = bars.add_task(f"{label}: {stage}", total=of)
-                bars.update(tasks[stage], completed=done, total=of)
+                    tasks[stage] = bars.add_task(f"{label}: {stage}", total=of, rate="")
+                    began[stage] = time.perf_counter(), done
+                start, at = began[stage]
+                rate = (done - at) / max(time.perf_counter() - start, 1e-9)
+                bars.update(tasks[stage], completed=done, total=of, rate=f"{rate:.3g}/s" if done > at else "")
 
             return report
 

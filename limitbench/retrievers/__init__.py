@@ -22,10 +22,11 @@ class NamedRetriever:
     retriever: Retriever
 
 
-def retriever(spec: str) -> NamedRetriever:
+def retriever(spec: str, **usual: str | None) -> NamedRetriever:
     """The retriever of a catalogue name or a spec; options after either override it.
 
-    `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`. Raises `UnknownName` with
+    `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`. `usual` are options that the spec
+    overrides and that are left out where an adapter has none such: device="cuda", precision="bf16". Raises `UnknownName` with
     the nearest name, `SpecError` naming a wrong option, `MissingExtra` with the pip line.
     """
     head, *settings = spec.lstrip().split(",")
@@ -56,6 +57,8 @@ def retriever(spec: str) -> NamedRetriever:
             raise SpecError(f"retriever '{spec}': option '{key}' is given twice; keep one")
         typed.add(key)
         options[key] = value if key.endswith("_prompt") else value.strip()  # a prompt may well end with a space
+    has = getattr(made, "model_fields", {})
+    options = {**{key: value for key, value in usual.items() if value is not None and key in has}, **options}
     try:
         return NamedRetriever(spec.strip(), made(**options))
     except ValidationError as error:

@@ -7,8 +7,8 @@ what a result records. Search before index cannot be written.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -79,6 +79,7 @@ class ScoredIndex:
     scores: Callable[[Sequence[str], Sequence[str]], npt.NDArray[Any]]  # (query ids, query texts) -> (queries, n)
     nbytes: int
     chunk: int = 64
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)  # what the retriever's `restored` needs
 
     @classmethod
     def bounded(
@@ -88,9 +89,11 @@ class ScoredIndex:
         nbytes: int,
         *,
         entries: int = 1 << 23,
+        arrays: Mapping[str, npt.NDArray[Any]] | None = None,
     ) -> ScoredIndex:
         """Chunks of so many queries that a score matrix has about 2^23 entries (64 MB)."""
-        return cls(document_ids, scores, nbytes, chunk=max(1, min(1024, entries // max(1, len(document_ids)))))
+        chunk = max(1, min(1024, entries // max(1, len(document_ids))))
+        return cls(document_ids, scores, nbytes, chunk=chunk, arrays=arrays or {})
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The run of these queries, exact."""

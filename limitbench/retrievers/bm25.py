@@ -13,6 +13,9 @@ from pydantic import Field
 
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.saved import Arrays, packed, unpacked
+
+_MATRIX = ("data", "indices", "indptr")  # of bm25s's score matrix, documents by words
 
 
 class BM25(Adapter):
@@ -28,28 +31,41 @@ class BM25(Adapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as bm25s's sparse score matrix."""
-        stemmer = None if self.stemmer == "none" else Stemmer.Stemmer(self.stemmer)
-        stopwords: list[str] | str = [] if self.stopwords == "none" else self.stopwords
-
-        def tokens(texts: Sequence[str]) -> list[list[str]]:
-            out: list[list[str]] = bm25s.tokenize(
-                list(texts), stopwords=stopwords, stemmer=stemmer, return_ids=False, show_progress=False
-            )
-            return out
-
         n = len(corpus)
-        documents = tokens(corpus.contents)
+        documents = self._tokens(corpus.contents)
         progress("index", 0, n)
         if not any(documents):  # bm25s cannot index a corpus without a single token
             return ScoredIndex.bounded(corpus.ids, lambda ids, _: np.full((len(ids), n), -np.inf, np.float32), 0)
-        engine = bm25s.BM25(method=self.variant, k1=self.k1, b=self.b, delta=self.delta)
+        engine = self._engine()
         engine.index(documents, show_progress=False)
         progress("index", n, n)
-        known = engine.vocab_dict
+        return self._searchable(corpus, engine)
+
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The score matrix that was saved."""
+        engine = self._engine()
+        engine.scores = {**{name: arrays[name] for name in _MATRIX}, "num_docs": len(corpus)}
+        engine.vocab_dict = {word: number for number, word in enumerate(unpacked(arrays["words"]))}
+        engine.nonoccurrence_array = arrays.get("absent")
+        return self._searchable(corpus, engine)
+
+    def _engine(self) -> Any:
+        return bm25s.BM25(method=self.variant, k1=self.k1, b=self.b, delta=self.delta)
+
+    def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
+        stemmer = None if self.stemmer == "none" else Stemmer.Stemmer(self.stemmer)
+        stopwords: list[str] | str = [] if self.stopwords == "none" else self.stopwords
+        out: list[list[str]] = bm25s.tokenize(
+            list(texts), stopwords=stopwords, stemmer=stemmer, return_ids=False, show_progress=False
+        )
+        return out
+
+    def _searchable(self, corpus: Corpus, engine: Any) -> Index:
+        n, known = len(corpus), engine.vocab_dict
 
         def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             out = np.full((len(texts), n), -np.inf, np.float32)
-            for row, words in enumerate(tokens(texts)):
+            for row, words in enumerate(self._tokens(texts)):
                 kept = [known[word] for word in words if word in known]
                 if kept:
                     value = engine.get_scores_from_ids(kept)
@@ -58,8 +74,14 @@ class BM25(Adapter):
                     np.copyto(out[row], value, where=found)
             return out
 
+        words = sorted(
+            known, key=known.__getitem__
+        )  # bm25s numbers them from 0; the empty word, where it adds one, is last
+        arrays = {**{name: engine.scores[name] for name in _MATRIX}, "words": packed(words)}
+        if engine.nonoccurrence_array is not None:
+            arrays["absent"] = engine.nonoccurrence_array
         return ScoredIndex.bounded(
-            corpus.ids, scores, sum(engine.scores[k].nbytes for k in ("data", "indices", "indptr"))
+            corpus.ids, scores, sum(engine.scores[name].nbytes for name in _MATRIX), arrays=arrays
         )
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -25,7 +25,9 @@ from limitbench.collection import Corpus
 from limitbench.errors import LimitbenchError, MissingExtra, OfflineError, SpecError
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
-from limitbench.retrievers.vectors import Dtype, Floats, Kind
+from limitbench.retrievers.pace import USUAL, Pace
+from limitbench.retrievers.saved import Arrays
+from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex
 
 PACKAGED = {
     # name       what it is, for records
@@ -48,8 +50,13 @@ class ModelAdapter(Adapter):
     argument: ClassVar[str | None] = "model"
     model: str = Field(min_length=1)
     revision: str | None = None
-    batch_size: int = Field(32, ge=1)
+    batch_size: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     device: str = "auto"
+
+    @property
+    def batch(self) -> int:
+        """Texts a batch; 32 where nothing is given and nothing is probed."""
+        return USUAL if self.batch_size == "auto" else self.batch_size
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -91,6 +98,12 @@ class Dense(ModelAdapter):
         encoder = Encoder.of(self)
         return EmbeddedIndex.built(corpus, encoder, dim=self.dim, dtype=self.dtype, kind=self.kind, progress=progress)
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The index that was saved."""
+        encoder = Encoder.of(self)
+        vectors = VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind, device=encoder.device)
+        return EmbeddedIndex(vectors, encoder, self.dim)
+
 
 @dataclass(frozen=True, eq=False)
 class Encoder:
@@ -131,6 +144,16 @@ class Encoder:
             "document": document if chosen.document_prompt is None else chosen.document_prompt,
         }
 
+    @cached_property
+    def pace(self) -> Pace:
+        """How many texts go in a batch."""
+        return Pace(None if self.options.batch_size == "auto" else self.options.batch_size)
+
+    @property
+    def device(self) -> str:
+        """Where the model is, and so where its vectors are searched."""
+        return str(self.model.engine.device)
+
     @property
     def load_seconds(self) -> float:
         """Seconds that loading the model took."""
@@ -138,8 +161,10 @@ class Encoder:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The prompts, verbatim, and after how many tokens texts are cut."""
-        return {"prompts": self.prompts, "max_tokens": self.model.engine.max_seq_length}
+        """The prompts, verbatim, after how many tokens texts are cut, the device, the batch size and how it was found."""
+        engine = self.model.engine
+        own = {"prompts": self.prompts, "max_tokens": engine.max_seq_length, "device": engine.device.type}
+        return {**own, **self.pace.facts}
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""
@@ -148,16 +173,20 @@ class Encoder:
             "precision": self.options.precision, "max_tokens": self.model.engine.max_seq_length,
         }  # fmt: skip
         encode = partial(self._encode, prompt=self.prompts[side])
-        batch = 8 * self.options.batch_size
+        batch = 8 * self.options.batch
         return embed(texts, encode, identity, batch=batch, side=side, progress=progress, seen=seen)
 
     def _encode(self, batch: Sequence[str], prompt: str) -> Floats:
+        on_cpu = self.model.engine.device.type == "cpu"
+        return self.pace.encode(batch, partial(self._once, prompt=prompt), on_cpu=on_cpu)
+
+    def _once(self, batch: Sequence[str], size: int, prompt: str) -> Floats:
         engine = self.model.engine
         with torch.autocast(engine.device.type, torch.bfloat16, enabled=self.options.precision == "bf16"):
             out = engine.encode(
                 list(batch),
                 prompt=prompt,
-                batch_size=self.options.batch_size,
+                batch_size=size,
                 convert_to_tensor=True,
                 show_progress_bar=False,
             )

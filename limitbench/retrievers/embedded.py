@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
@@ -25,6 +26,10 @@ class TextEncoder(Protocol):
     @property
     def load_seconds(self) -> float:
         """Seconds that loading the model took."""
+
+    @property
+    def device(self) -> str:
+        """Where vectors are searched exactly: torch's name of a device."""
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -76,7 +81,14 @@ class EmbeddedIndex:
         """The corpus embedded, truncated and stored."""
         seen: dict[str, Any] = {}
         documents = truncated(encoder.embed(corpus.contents, "document", progress, seen), dim, encoder.cosine)
-        return cls(VectorIndex.built(corpus.ids, documents, dtype=dtype, kind=kind), encoder, dim, seen)
+        return cls(
+            VectorIndex.built(corpus.ids, documents, dtype=dtype, kind=kind, device=encoder.device), encoder, dim, seen
+        )
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """The vectors'."""
+        return self.vectors.arrays
 
     @property
     def nbytes(self) -> int:

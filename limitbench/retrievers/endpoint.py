@@ -23,7 +23,8 @@ from limitbench.collection import Corpus
 from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
-from limitbench.retrievers.vectors import Dtype, Floats, Kind
+from limitbench.retrievers.saved import Arrays
+from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex
 
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
 
@@ -69,6 +70,11 @@ class Endpoint(Adapter):
             corpus, _Client(self), dim=self.dim, dtype=self.dtype, kind=self.kind, progress=progress
         )
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The index that was saved; documents are not asked for again."""
+        vectors = VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind)
+        return EmbeddedIndex(vectors, _Client(self), self.dim)
+
 
 @dataclass(eq=False)
 class _Client:
@@ -78,6 +84,7 @@ class _Client:
     asked_at: float = field(default=-np.inf, init=False)
     width: int | None = field(default=None, init=False)
     load_seconds: ClassVar[float] = 0.0
+    device: ClassVar[str] = "cpu"
 
     @property
     def cosine(self) -> bool:

@@ -20,6 +20,7 @@ from limitbench.datasets import load
 from limitbench.errors import InputError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.saved import Arrays, packed, unpacked
 from limitbench.retrievers.vectors import Floats, VectorIndex
 
 
@@ -58,6 +59,12 @@ class Free(Adapter):
         facts = {"solved": found.solved, "steps": found.steps, "stopped": found.stopped}
         return _FreeIndex(VectorIndex.built(corpus.ids, np.asarray(found.documents, np.float32)), queries, place, facts)
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The vectors that were saved."""
+        place = {name: number for number, name in enumerate(unpacked(arrays["queries"]))}
+        vectors = VectorIndex.restored(corpus.ids, arrays, dtype="fp32", kind="exact")
+        return _FreeIndex(vectors, arrays["asked"], place, unpacked(arrays["found"]))
+
 
 @dataclass(frozen=True, eq=False)
 class _FreeIndex:
@@ -65,6 +72,12 @@ class _FreeIndex:
     queries: Floats
     place: dict[str, int]
     found: dict[str, Any]
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """Both sides' vectors, the queries' ids, how the optimizer ended."""
+        found = {"asked": self.queries, "queries": packed(list(self.place)), "found": packed(self.found)}
+        return {**self.vectors.arrays, **found}
 
     @property
     def nbytes(self) -> int:

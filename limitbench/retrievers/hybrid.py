@@ -16,6 +16,7 @@ from pydantic import Field, field_validator, model_validator
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, Retriever, no_progress
+from limitbench.retrievers.saved import Arrays, nested, restored_part
 
 
 class Hybrid(Adapter):
@@ -33,6 +34,8 @@ class Hybrid(Adapter):
     normalise: Literal["min-max", "z-score"] = "min-max"
     weights: tuple[float, ...] | None = None
     candidates: int = Field(1000, ge=1)
+    device: str | None = None  # of members that do not say
+    precision: str | None = None
 
     @field_validator("members", "weights", mode="before")
     @classmethod
@@ -54,7 +57,7 @@ class Hybrid(Adapter):
         """The members."""
         from limitbench.retrievers import retriever
 
-        return tuple(retriever(spec).retriever for spec in self.members)
+        return tuple(retriever(spec, device=self.device, precision=self.precision).retriever for spec in self.members)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -70,12 +73,22 @@ class Hybrid(Adapter):
         """The corpus indexed by every member."""
         return _HybridIndex(corpus.ids, tuple(member.index(corpus, progress) for member in self.retrievers), self)
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The members' indexes that were saved."""
+        parts = (restored_part(m, corpus, arrays, str(number)) for number, m in enumerate(self.retrievers))
+        return _HybridIndex(corpus.ids, tuple(parts), self)
+
 
 @dataclass(frozen=True, eq=False)
 class _HybridIndex:
     document_ids: tuple[str, ...]
     members: tuple[Index, ...]
     options: Hybrid
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The members', by their numbers."""
+        return nested({str(number): member for number, member in enumerate(self.members)})
 
     @property
     def nbytes(self) -> int:

@@ -18,6 +18,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Index, Progress, no_progress
 from limitbench.retrievers.dense import PACKAGED, ModelAdapter, loading, model_source
+from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Floats, best
 
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
@@ -40,16 +41,20 @@ class MaxSim(ModelAdapter):
         tokens = np.concatenate(vectors) if lengths.sum() else np.zeros((0, 1), np.float32)
         return MaxSimIndex(corpus.ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), self)
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The token vectors that were saved."""
+        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], self)
+
     def encode(self, texts: Sequence[str], side: str, progress: Progress = no_progress) -> list[Floats]:
         """Token vectors (tokens, d) of each text, unit rows."""
         engine = _load(self.model, self.revision, self.device)
         call = engine.encode_query if side == "query" else engine.encode_document
         distinct = sorted(dict.fromkeys(texts), key=lambda text: (-len(text), text))
         made: dict[str, Floats] = {}
-        step = 8 * self.batch_size
+        step = 8 * self.batch
         for start in range(0, len(distinct), step):
             batch = distinct[start : start + step]
-            found = call(batch, batch_size=self.batch_size, show_progress_bar=False, convert_to_numpy=True)
+            found = call(batch, batch_size=self.batch, show_progress_bar=False, convert_to_numpy=True)
             made.update((text, np.asarray(x, np.float32)) for text, x in zip(batch, found, strict=True))
             progress(f"encode {side}s", min(start + step, len(distinct)), len(distinct))
         return [made[text] for text in texts]
@@ -63,6 +68,11 @@ class MaxSimIndex:
     tokens: Floats
     starts: np.ndarray[Any, np.dtype[np.int64]]
     options: MaxSim
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """Token vectors, and where each document's begin."""
+        return {"tokens": self.tokens, "starts": self.starts}
 
     @property
     def nbytes(self) -> int:

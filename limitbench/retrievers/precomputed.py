@@ -17,6 +17,7 @@ from limitbench.errors import DataError, MissingExtra
 from limitbench.files import read_lines
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex, truncated
 
 
@@ -61,6 +62,10 @@ class Precomputed(Adapter):
         kept = truncated(documents, self.dim, self.similarity == "cosine")
         return _PrecomputedIndex(VectorIndex.built(corpus.ids, kept, dtype=self.dtype, kind=self.kind), self)
 
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The index that was saved."""
+        return _PrecomputedIndex(VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind), self)
+
     def rows(self, side: str, ids: Sequence[str]) -> Floats:
         """The vectors of these ids. Raises `DataError` where one is missing."""
         known, matrix = self.tables[side]
@@ -77,6 +82,11 @@ class Precomputed(Adapter):
 class _PrecomputedIndex:
     vectors: VectorIndex
     options: Precomputed
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The vectors'."""
+        return self.vectors.arrays
 
     @property
     def nbytes(self) -> int:

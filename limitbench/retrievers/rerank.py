@@ -11,13 +11,18 @@ from functools import cached_property, lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from pydantic import Field
 
 from limitbench.collection import Corpus, Queries
+from limitbench.files import read_record
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Index, Progress, Retriever, no_progress
 from limitbench.retrievers.dense import ModelAdapter, loading, model_source
+from limitbench.retrievers.saved import Arrays, nested, restored_part
+
+_MOST_SCORES = 2_000_000  # pairs kept in memory
 
 
 class Rerank(ModelAdapter):
@@ -36,7 +41,7 @@ class Rerank(ModelAdapter):
         """The first stage."""
         from limitbench.retrievers import retriever
 
-        return retriever(self.first).retriever
+        return retriever(self.first, device=None if self.device == "auto" else self.device).retriever
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -45,12 +50,18 @@ class Rerank(ModelAdapter):
 
     @property
     def card(self) -> dict[str, Any]:
-        """The model and the first stage."""
-        return {**super().card, "first": self.first_stage.card}
+        """The model, the label of one that limitbench trained, and the first stage."""
+        trained = model_source(self.model, self.revision).folder / "limitbench.json"
+        label = {"label": read_record(trained).get("label")} if trained.is_file() else {}
+        return {**super().card, **label, "first": self.first_stage.card}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus indexed by the first stage."""
         return _RerankIndex(corpus, self.first_stage.index(corpus, progress), self)
+
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The first stage's index that was saved."""
+        return _RerankIndex(corpus, restored_part(self.first_stage, corpus, arrays, "first"), self)
 
 
 @dataclass(eq=False)
@@ -59,6 +70,17 @@ class _RerankIndex:
     first: Index
     options: Rerank
     candidates: Run | None = field(default=None, init=False)  # of the last search of more than one query
+    scored: int = field(default=0, init=False)  # pairs that this index had the model score, the rest came from memory
+
+    @property
+    def known(self) -> dict[tuple[str, str], float]:
+        """Scores of pairs that this process has seen, so that a sweep of depths scores each pair once."""
+        return _load(self.options.model, self.options.revision, self.options.device).scores
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The first stage's."""
+        return nested({"first": self.first})
 
     @property
     def nbytes(self) -> int:
@@ -67,8 +89,9 @@ class _RerankIndex:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """How many candidates, and what the first stage reports."""
-        return {"candidates": self.options.candidates, "first_stage": getattr(self.first, "facts", {})}
+        """How many candidates, how many pairs were scored now and not before, and what the first stage reports."""
+        own = {"candidates": self.options.candidates, "pairs_scored": self.scored, "batch_size": self.options.batch}
+        return {**own, "first_stage": getattr(self.first, "facts", {})}
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The candidates of these queries, by the cross-encoder's scores."""
@@ -85,35 +108,52 @@ class _RerankIndex:
             document_ids=self.corpus.ids,
             depth=options.candidates,
         )
-        if len(queries) > 1:
+        probing = len(queries) == 1  # a latency probe must not find its pairs in memory
+        if not probing:
             self.candidates = candidates
         pairs = [
             (queries.texts[q], self.corpus.contents[d]) for q, d in zip(rows.tolist(), columns.tolist(), strict=True)
         ]
-        scores = self._scores(pairs, progress)
+        known: dict[tuple[str, str], float] = {} if probing else self.known
+        self.scored += 0 if probing else len(set(pairs) - known.keys())
+        scores = self._scores(pairs, known, progress)
         return Run.from_entries(rows, columns, scores, query_ids=queries.ids, document_ids=self.corpus.ids, depth=depth)
 
-    def _scores(self, pairs: Sequence[tuple[str, str]], progress: Progress) -> np.ndarray[Any, Any]:
+    def _scores(
+        self, pairs: Sequence[tuple[str, str]], found: dict[tuple[str, str], float], progress: Progress
+    ) -> npt.NDArray[np.float64]:
+        """The model's score of every pair; equal pairs are scored once, so that they tie whatever stands around them."""
         options = self.options
-        engine = _load(options.model, options.revision, options.device)
-        parts = [np.empty(0)]
-        step = 16 * options.batch_size
-        for start in range(0, len(pairs), step):
-            batch = list(pairs[start : start + step])
+        engine = _load(options.model, options.revision, options.device).engine
+        new = sorted(set(pairs) - found.keys(), key=lambda pair: (-len(pair[0]) - len(pair[1]), pair))
+        step = 16 * options.batch
+        for start in range(0, len(new), step):
+            batch = new[start : start + step]
             with torch.inference_mode():
-                parts.append(
-                    engine.predict(
-                        batch, batch_size=options.batch_size, show_progress_bar=False, activation_fn=torch.nn.Identity()
-                    )
+                scores = engine.predict(
+                    batch, batch_size=options.batch, show_progress_bar=False, activation_fn=torch.nn.Identity()
                 )
-            progress("rerank", min(start + step, len(pairs)), len(pairs))
-        return np.concatenate(parts).astype(np.float64)
+            found.update(zip(batch, np.asarray(scores, np.float64).tolist(), strict=True))
+            progress("rerank", min(start + step, len(new)), len(new))
+        out = np.array([found[pair] for pair in pairs], np.float64)
+        if len(found) > _MOST_SCORES:
+            found.clear()
+        return out
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """A cross-encoder, and the scores that it gave in this process."""
+
+    engine: Any
+    scores: dict[tuple[str, str], float] = field(default_factory=dict)
 
 
 @lru_cache(maxsize=1)
-def _load(model: str, revision: str | None, device: str) -> Any:
+def _load(model: str, revision: str | None, device: str) -> _Loaded:
     from sentence_transformers import CrossEncoder
 
     with loading("cross-encoder", model, device):
         folder = str(model_source(model, revision).folder)
-        return CrossEncoder(folder, device=None if device == "auto" else device, model_kwargs={"use_safetensors": True})
+        chosen = None if device == "auto" else device
+        return _Loaded(CrossEncoder(folder, device=chosen, model_kwargs={"use_safetensors": True}))

@@ -13,6 +13,7 @@ from scipy import sparse
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.dense import ModelAdapter, loading, model_source
+from limitbench.retrievers.saved import Arrays
 
 
 class Splade(ModelAdapter):
@@ -22,9 +23,16 @@ class Splade(ModelAdapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of term weights, terms by documents."""
-        n = len(corpus)
         documents = self.weights(corpus.contents, "document", progress)
-        by_term = sparse.csr_array(documents.T)  # (terms, n)
+        return self._searchable(corpus, sparse.csr_array(documents.T))  # (terms, n)
+
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """The term weights that were saved."""
+        parts = (arrays["data"], arrays["indices"], arrays["indptr"])
+        return self._searchable(corpus, sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(corpus))))
+
+    def _searchable(self, corpus: Corpus, by_term: sparse.csr_array) -> Index:
+        n = len(corpus)
 
         def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             asked = self.weights(texts, "query", no_progress)
@@ -34,19 +42,19 @@ class Splade(ModelAdapter):
             out[rows, found.indices] = found.data
             return out
 
-        nbytes = by_term.data.nbytes + by_term.indices.nbytes + by_term.indptr.nbytes
-        return ScoredIndex.bounded(corpus.ids, scores, nbytes)
+        arrays = {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr}
+        return ScoredIndex.bounded(corpus.ids, scores, sum(a.nbytes for a in arrays.values()), arrays=arrays)
 
     def weights(self, texts: Sequence[str], side: str, progress: Progress) -> sparse.csr_array:
         """Term weights (texts, vocabulary) of each text."""
         engine = _load(self.model, self.revision, self.device)
         call = engine.encode_query if side == "query" else engine.encode_document
         parts = []
-        step = 8 * self.batch_size
+        step = 8 * self.batch
         for start in range(0, len(texts), step):
             made = call(
                 list(texts[start : start + step]),
-                batch_size=self.batch_size,
+                batch_size=self.batch,
                 show_progress_bar=False,
                 convert_to_sparse_tensor=True,
             )

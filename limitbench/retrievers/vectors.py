@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -84,17 +85,47 @@ class VectorIndex:
     storage: Storage
     kind: str
     engine: Any = None  # a faiss index, or None for exact search
+    device: str = "cpu"  # where exact search runs
 
     @classmethod
     def built(
-        cls, document_ids: Sequence[str], documents: Floats, *, dtype: str = "fp32", kind: str = "exact"
+        cls,
+        document_ids: Sequence[str],
+        documents: Floats,
+        *,
+        dtype: str = "fp32",
+        kind: str = "exact",
+        device: str = "cpu",
     ) -> VectorIndex:
         """The index of these documents. Raises `SpecError` for an unknown kind, `MissingExtra` without faiss."""
         if kind not in KINDS:
             raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
         storage = Storage.fitted(dtype, documents)
         kept = np.ascontiguousarray(storage(documents), np.float32)
-        return cls(tuple(document_ids), kept, storage, kind, None if kind == "exact" else _engine(kind, kept))
+        return cls(tuple(document_ids), kept, storage, kind, None if kind == "exact" else _engine(kind, kept), device)
+
+    @property
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What `restored` needs: the stored values, int8's ranges, faiss's own index as bytes."""
+        low_step = {"low": self.storage.low, "step": self.storage.step}
+        kept = {name: array for name, array in low_step.items() if array is not None}
+        engine = {} if self.engine is None else {"engine": _faiss().serialize_index(self.engine)}
+        return {"documents": self.documents, **kept, **engine}
+
+    @classmethod
+    def restored(
+        cls,
+        document_ids: Sequence[str],
+        arrays: Mapping[str, npt.NDArray[Any]],
+        *,
+        dtype: str,
+        kind: str,
+        device: str = "cpu",
+    ) -> VectorIndex:
+        """The index whose `arrays` these are."""
+        storage = Storage(dtype, arrays.get("low"), arrays.get("step"))
+        engine = _faiss().deserialize_index(arrays["engine"]) if "engine" in arrays else None
+        return cls(tuple(document_ids), arrays["documents"], storage, kind, engine, device)
 
     @property
     def nbytes(self) -> int:
@@ -119,6 +150,9 @@ class VectorIndex:
 
     def _exact(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
         n = len(self.document_ids)
+        if self.device != "cpu":
+            yield from self._on_device(asked, ids, depth, progress)
+            return
         quick = (
             n >= _MANY
             and depth + 1 < n
@@ -156,6 +190,32 @@ class VectorIndex:
             np.concatenate([scores[sure, :depth].ravel(), again.scores]),
             query_ids=ids, document_ids=self.document_ids, depth=depth,
         )  # fmt: skip
+
+    def _on_device(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
+        """Runs in chunks by torch: scores and their best stay on the device, and only the best come back."""
+        import torch
+
+        n = len(self.document_ids)
+        documents = self._resident
+        chunk = max(1, _ENTRIES // max(1, n))
+        for start in range(0, len(asked), chunk):
+            part = slice(start, start + chunk)
+            scores = torch.from_numpy(asked[part]).to(documents.device) @ documents.T  # (chunk, n)
+            found = None
+            if depth + 1 < n:
+                top = torch.topk(scores, depth + 1, dim=1)
+                found = _sorted_run(
+                    top.values.cpu().numpy(), top.indices.cpu().numpy(), ids[part], self.document_ids, depth
+                )
+            yield found or best(scores.cpu().numpy(), ids[part], self.document_ids, depth)
+            progress("search", min(start + chunk, len(asked)), len(asked))
+
+    @cached_property
+    def _resident(self) -> Any:
+        """The documents (n, d) on the device, sent once."""
+        import torch
+
+        return torch.from_numpy(self.documents).to(self.device)
 
     def _approximate(self, asked: Floats, ids: tuple[str, ...], depth: int, progress: Progress) -> Iterator[Run]:
         most = min(depth + 1, len(self.document_ids))
