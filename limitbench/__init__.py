@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from limitbench.checks import check
     from limitbench.collection import Corpus, Dataset, Queries
     from limitbench.datasets import load
     from limitbench.errors import LimitbenchError
@@ -31,6 +32,7 @@ _HOME = {
     "Result": "results",
     "Run": "rankings",
     "bracket": "theory",
+    "check": "checks",
     "design": "theory",
     "evaluate": "runner",
     "load": "datasets",
@@ -45,6 +47,7 @@ __all__ = [
     "Result",
     "Run",
     "bracket",
+    "check",
     "design",
     "evaluate",
     "load",

@@ -17,6 +17,7 @@ _PLACES = {  # noun         in the wheel    in a checkout
     "theory": ("theory", "theory"),
     "reference": ("reference", "results/reference"),
     "suites": ("suites", "results/suites"),
+    "rules": ("rules", "docs/rules"),
 }
 
 

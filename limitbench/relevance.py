@@ -11,14 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from limitbench.errors import DataError, InputError
 from limitbench.files import atomic_write, escape_id, is_text, parse_object, read_lines, unescape_id
+
+if TYPE_CHECKING:
+    from scipy import sparse  # slow to import, and what closed forms answer needs none of it
 
 Judgements: TypeAlias = dict[str, dict[str, int]]
 IntArray: TypeAlias = npt.NDArray[np.int64]
@@ -77,6 +79,8 @@ class Qrels:
     @classmethod
     def from_matrix(cls, matrix: npt.ArrayLike | sparse.sparray | sparse.spmatrix) -> Qrels:
         """The matrix (m, n) of grades, dense or scipy sparse; 0 means unjudged."""
+        from scipy import sparse
+
         csr: Any = sparse.csr_array(matrix)  # type: ignore[arg-type]  # the stubs know no ArrayLike here
         csr.sum_duplicates()
         csr.eliminate_zeros()
@@ -168,6 +172,8 @@ class Qrels:
     def csr(self) -> sparse.csr_array:
         """The binary relevance matrix (m, n) as a scipy sparse array of int64."""
         relevant = self.relevant
+        from scipy import sparse
+
         return sparse.csr_array((relevant.grades, relevant.indices, relevant.indptr), shape=self.shape)
 
     def dense(self) -> npt.NDArray[np.int8]:
@@ -201,22 +207,26 @@ class Qrels:
 # ---------------------------------------------------------------------------------------------------------- files
 
 
+Layout: TypeAlias = Literal["beir", "jsonl", "trec"]
+
+
 def iter_judgements(
-    path: Path, *, broken: Callable[[DataError], None] | None = None
+    path: Path, *, broken: Callable[[DataError], None] | None = None, layout: Layout | None = None
 ) -> Iterator[tuple[int, str, str, int]]:
     """(line, query id, document id, grade) from a qrels file: BEIR tsv with header, jsonl, or TREC; gz too.
 
-    The layout is told by the suffix and the first line. Repeated pairs come as often as they stand. A line that cannot be read
-    raises `DataError`, or is handed to `broken` and passed over.
+    The layout is told by the suffix and the first line, unless it is given. Repeated pairs come as often as they stand. A line
+    that cannot be read raises `DataError`, or is handed to `broken` and passed over.
     """
     name = path.name.removesuffix(".gz")
-    parse = _parse_json if name.endswith((".jsonl", ".json", ".ndjson")) else None
+    json_suffix = layout is None and name.endswith((".jsonl", ".json", ".ndjson"))
+    parse = _parse_json if json_suffix or layout == "jsonl" else _parse_trec if layout == "trec" else None
     for number, line in read_lines(path):
         if not line.strip():
             continue
         if parse is None:
             header = line.split("\t")[0].strip().lower() in _HEADS and line.count("\t") >= 2
-            parse = _parse_beir if header else _parse_trec
+            parse = _parse_beir if header or layout == "beir" else _parse_trec
             if header:
                 continue
         try:

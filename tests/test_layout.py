@@ -11,7 +11,7 @@ from conftest import ROOT
 import limitbench
 
 FRONT_DOOR = {
-    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "bracket", "design",
+    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "bracket", "check", "design",
     "evaluate", "load",
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from limitbench.datasets.folders import corpus_file, known_as, qrels_file, queri
 from limitbench.datasets.language import contained, parse_expression
 from limitbench.errors import DataError
 from limitbench.files import escape_id, is_text, read_lines
-from limitbench.relevance import iter_judgements
+from limitbench.relevance import Layout, iter_judgements
 
 _SHOWN = 5
 _LONGEST = 60  # characters of an example
@@ -57,6 +57,16 @@ class Finding:
         return {"check": self.check, "count": self.count, "examples": self.examples, "meaning": self.meaning}
 
 
+@dataclass(frozen=True)
+class Linted:
+    """What could be read: texts by document and by query id, grades by query and document, and the findings."""
+
+    documents: dict[str, str]
+    questions: dict[str, str]
+    grades: dict[str, dict[str, int]]
+    flaws: list[Finding]
+
+
 class _Findings:
     def __init__(self) -> None:
         self.by_check: dict[str, Finding] = {}
@@ -79,9 +89,16 @@ def lint_folder(path: Path | str, *, split: str = "test") -> list[Finding]:
         raise DataError(
             folder, "found no folder; expected one with corpus.jsonl, queries.jsonl and qrels; check the path"
         )
-    corpus, queries, qrels = corpus_file(folder), queries_file(folder), qrels_file(folder, split)
+    qrels = qrels_file(folder, split)
+    return lint_files(corpus_file(folder), queries_file(folder), qrels).flaws
+
+
+def lint_files(corpus: Path | None, queries: Path | None, qrels: Path, *, layout: Layout | None = None) -> Linted:
+    """What could be read of these files, and the findings about them. Without a corpus or queries, nothing dangles from them."""
     out = _Findings()
-    return _lint(_records(corpus, out), _records(queries, out), _judgements(qrels, out), out)
+    documents = None if corpus is None else _records(corpus, out)
+    questions = None if queries is None else _records(queries, out)
+    return _lint(documents, questions, _judgements(qrels, out, layout), out)
 
 
 def lint_dataset(data: Dataset) -> list[Finding]:
@@ -92,7 +109,7 @@ def lint_dataset(data: Dataset) -> list[Finding]:
         for q, d, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True)
     )
     documents = zip(data.corpus.ids, data.corpus.contents, strict=True)
-    return _lint(documents, zip(data.queries.ids, data.queries.texts, strict=True), judged, _Findings())
+    return _lint(documents, zip(data.queries.ids, data.queries.texts, strict=True), judged, _Findings()).flaws
 
 
 def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
@@ -115,43 +132,48 @@ def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
         yield str(identifier), " ".join(part for part in parts if part)
 
 
-def _judgements(path: Path, out: _Findings) -> Iterator[tuple[str, str, int]]:
+def _judgements(path: Path, out: _Findings, layout: Layout | None = None) -> Iterator[tuple[str, str, int]]:
     """(query, document, grade) of every line that can be read."""
 
     def broken(error: DataError) -> None:
         out.add("unreadable-line", f"{path.name}:{error.line}: {str(error).partition(': ')[2]}")
 
-    for _, query, document, grade in iter_judgements(path, broken=broken):
+    for _, query, document, grade in iter_judgements(path, broken=broken, layout=layout):
         yield query, document, grade
 
 
 def _lint(
-    corpus: Iterable[tuple[str, str]], queries: Iterable[tuple[str, str]], judged: Iterable[tuple[str, str, int]], out: _Findings
-) -> list[Finding]:  # fmt: skip
-    documents = _distinct(corpus, "document", out)
-    questions = _distinct(queries, "query", out)
+    corpus: Iterable[tuple[str, str]] | None,
+    queries: Iterable[tuple[str, str]] | None,
+    judged: Iterable[tuple[str, str, int]],
+    out: _Findings,
+) -> Linted:
+    documents = {} if corpus is None else _distinct(corpus, "document", out)
+    questions = {} if queries is None else _distinct(queries, "query", out)
     grades: dict[str, dict[str, int]] = {}
     for given_query, given_document, grade in judged:
         query, document = known_as(given_query, questions), known_as(given_document, documents)
-        if document not in documents:
+        if corpus is not None and document not in documents:
             out.add("dangling-document", f"'{document}' for query '{query}'")
-        if query not in questions:
+        if queries is not None and query not in questions:
             out.add("dangling-query", f"'{query}'")
         row = grades.setdefault(query, {})
         if row.setdefault(document, grade) != grade:
             out.add("conflicting-judgement", f"'{query}' and '{document}': {row[document]} and {grade}")
-    for name, content in (("corpus.jsonl", documents), ("queries.jsonl", questions), ("qrels", grades)):
-        if not content:
+    given = (("corpus.jsonl", corpus, documents), ("queries.jsonl", queries, questions), ("qrels", judged, grades))
+    for name, source, content in given:
+        if source is not None and not content:
             out.add("empty-file", name)
     for query, row in grades.items():
         if max(row.values()) <= 0:
             out.add("no-relevant-document", f"'{query}'")
     _duplicates(documents, grades, out)
     _attributes(documents, questions, out)
-    for identifier in (*documents, *questions):
+    judged_documents = dict.fromkeys(document for row in grades.values() for document in row)
+    for identifier in (*(documents or judged_documents), *(questions or grades)):
         if escape_id(identifier) != identifier:
             out.add("unsafe-id", f"'{identifier}'")
-    return out.ordered()
+    return Linted(documents, questions, grades, out.ordered())
 
 
 def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Findings) -> dict[str, str]:

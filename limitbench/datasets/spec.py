@@ -86,17 +86,18 @@ def plan_of(spec: DatasetSpec, name: str) -> Plan:
     """The plan of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")
-    return plan(_qrels(spec.pattern, name), spec.language, spec.seed)
+    return plan(make_pattern(spec.pattern, name), spec.language, spec.seed)
 
 
 def pattern_size(spec: DatasetSpec, name: str) -> int:
     """How many documents the pattern of a spec has, without distractors."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; its size cannot be chosen")
-    return _qrels(spec.pattern, name).n_documents
+    return make_pattern(spec.pattern, name).n_documents
 
 
-def _qrels(pattern: Pattern, name: str) -> Qrels:
+def make_pattern(pattern: Pattern, name: str) -> Qrels:
+    """The relevance matrix of a pattern table; errors are said of `name`. Raises `SpecError`."""
     make = registry.resolve("pattern", registry.PATTERNS, pattern.kind)
     arguments = dict(pattern.model_extra or {})
     source = arguments.get("source")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
 from limitbench.certificates import (
     NOTIONS,
@@ -513,6 +512,7 @@ def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.G
     matrix = relevant.csr()[varying]
     n = qrels.n_documents
     from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
 
     halves: Any = [[None, matrix], [matrix.T, None]]  # rows and columns as one bipartite graph
     both = sparse.csr_array(sparse.block_array(halves))

@@ -11,7 +11,6 @@ import time
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
 
 from limitbench.certificates import Notion
 
@@ -69,6 +68,8 @@ def _descend(
         g = np.concatenate([slope @ v, slope.T @ u])
         g = (g - unit * (g * unit).sum(axis=1, keepdims=True)) / norms
         return value, (g * free).ravel().astype(np.float64)
+
+    from scipy.optimize import minimize  # slow to import, and closed forms need none of it
 
     for beta in 5.0 * 1.5 ** np.arange(12):
         result = minimize(

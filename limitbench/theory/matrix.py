@@ -6,24 +6,33 @@ a row beside its complement (negating a query turns its order round).
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from limitbench.certificates import AllSubsets
 from limitbench.errors import InputError
 from limitbench.relevance import Qrels
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _UNJUDGED = (
     "unjudged is not irrelevant, and no bound here is about partial matrices; judge them, set them to 0 if that is meant, "
     "or drop their rows or columns"
 )
 Relevance: TypeAlias = "Qrels | AllSubsets | npt.ArrayLike | sparse.sparray | sparse.spmatrix | tuple[Any, Any]"
+
+
+def _is_sparse(value: Any) -> bool:
+    """Whether it is a scipy sparse matrix; without scipy.sparse loaded, nothing is."""
+    module: Any = sys.modules.get("scipy.sparse")
+    return module is not None and bool(module.issparse(value))
 
 
 def as_matrix(relevance: Any) -> Qrels | AllSubsets:
@@ -50,8 +59,10 @@ def as_matrix(relevance: Any) -> Qrels | AllSubsets:
         out = _from_sets(first, int(second))
     elif isinstance(relevance, tuple) and all(isinstance(x, int | float | np.number) for x in relevance):
         raise InputError(f"found {relevance!r}, expected (n, k) as whole numbers or (sets, number of documents)")
-    elif sparse.issparse(relevance):
+    elif _is_sparse(relevance):
         given: Any = relevance
+        from scipy import sparse
+
         _only_0_and_1(sparse.csr_array(given).data)
         out = Qrels.from_matrix(given)
     else:
@@ -116,7 +127,7 @@ class Reduced:
     @cached_property
     def by_column(self) -> sparse.csc_array:
         """The same, by columns."""
-        return sparse.csc_array(self.matrix)
+        return self.matrix.tocsc()
 
     @cached_property
     def dense(self) -> npt.NDArray[np.int8]:
@@ -145,7 +156,7 @@ def reduce(qrels: Qrels, *, complements: bool, constants: bool) -> Reduced:
     _, first = np.unique(keys[keep], return_index=True)
     rows = keep[np.sort(first)]
     matrix = relevant.csr()[rows] if len(rows) != m else relevant.csr()
-    by_column = sparse.csc_array(matrix)
+    by_column = matrix.tocsc()
     row_weights = generator.integers(1, 1 << 62, max(1, len(rows)), dtype=np.uint64)
     padded = np.concatenate([np.zeros(1, np.uint64), np.cumsum(row_weights[by_column.indices], dtype=np.uint64)])
     column_keys = padded[by_column.indptr[1:]] - padded[by_column.indptr[:-1]]
@@ -155,5 +166,5 @@ def reduce(qrels: Qrels, *, complements: bool, constants: bool) -> Reduced:
     rank[order] = np.arange(len(order))
     columns = first[order]
     if len(columns) != n:
-        matrix = sparse.csr_array(by_column[:, columns])
-    return Reduced(qrels, sparse.csr_array(matrix), rows.astype(np.int64), columns.astype(np.int64), rank[inverse])
+        matrix = by_column[:, columns].tocsr()
+    return Reduced(qrels, matrix, rows.astype(np.int64), columns.astype(np.int64), rank[inverse])

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
-from scipy.sparse.csgraph import reverse_cuthill_mckee
 
 from limitbench.theory.matrix import Reduced
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 
 def changes(matrix: sparse.csr_array, place: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
@@ -59,6 +60,9 @@ def best_order(
 
 
 def _cuthill_mckee(matrix: sparse.csr_array) -> npt.NDArray[np.int64]:
+    from scipy import sparse
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
     m = matrix.shape[0]
     parts: Any = [[None, matrix], [matrix.T, None]]  # rows and columns as one bipartite graph
     both = sparse.csr_array(sparse.block_array(parts))

@@ -1,0 +1,349 @@
+"""LB1xx and LB2xx: what geometry, margin, bits and optimisers say of a plan. No model, no text.
+
+`proved` comes from integers and fractions alone: closed forms, certificates, exact packing; `constructed` from a construction that
+exists, or the lack of one that is known; `empirical` from optimisers, and never says more than "was not found".
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+
+from limitbench.checks.config import Retriever
+from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
+from limitbench.checks.workloads import Loaded
+from limitbench.theory import bracket, design, exact_all_k
+from limitbench.theory import constructions as build
+from limitbench.theory import margin as margins
+from limitbench.theory.bounds import STRICT, Bracket
+from limitbench.theory.design import BITS, Reason
+from limitbench.theory.exact import log2_ceiling
+
+_RELATIVE = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-9, "fp16": 2.0**-11}
+_CLOSED_FORM = 10**9  # documents up to which constructions are looked for
+
+
+class Plan:
+    """One retriever on one workload; what rules share is computed once."""
+
+    def __init__(self, workload: Loaded, retriever: Retriever, budget: float) -> None:
+        self.workload, self.retriever, self.budget = workload, retriever, budget
+        self._bracket: Bracket | None = None
+
+    @property
+    def d(self) -> int:
+        """The plan's dimension."""
+        assert self.retriever.dim is not None
+        return self.retriever.dim
+
+    @property
+    def n(self) -> int:
+        """The documents to hold at."""
+        return self.workload.grown
+
+    @property
+    def k(self) -> int:
+        """Relevant documents of the largest query."""
+        return min(self.workload.degree, self.n)
+
+    @property
+    def gamma(self) -> Fraction | None:
+        """The half-gap asked for, exactly as written."""
+        return None if self.retriever.margin is None else Fraction(str(self.retriever.margin))
+
+    @property
+    def applies(self) -> bool:
+        """Whether rules about dimension say anything of it."""
+        return self.retriever.kind == "dense" and self.retriever.dim is not None and 0 < self.k < self.n
+
+    @property
+    def sets(self) -> str:
+        """What must be carried, in words."""
+        if self.workload.all_subsets:
+            return f"all {self.k}-subsets of {self.n:,} documents"
+        m = self.workload.m
+        return f"the {m:,} judged sets over {self.n:,} documents"
+
+    @property
+    def assumptions(self) -> tuple[str, ...]:
+        """What a verdict rests on."""
+        grown = self.workload.assumption
+        return (STRICT, *(() if grown is None else (grown,)))
+
+    def bracket(self) -> Bracket:
+        """Certified bounds on the order-preserving rank of the judged sets."""
+        if self._bracket is None:
+            assert self.workload.qrels is not None
+            self._bracket = bracket(self.workload.qrels.relevant, budget_s=self.budget)
+        return self._bracket
+
+    def least(self) -> tuple[int, str]:
+        """The proved lower bound on the dimension by this metric, and whose it is."""
+        if self.workload.all_subsets:
+            value, source = exact_all_k(self.n, self.k), "theory/all-subsets.md"
+        else:
+            bound = self.bracket().lower
+            value, source = (bound.value, bound.citation) if bound.evidence == "proved" else (0, "")
+        # distances are an order of inner products with one coordinate more, |v|^2
+        return (
+            (max(0, value - 1), f"{source}, one less for distances")
+            if self.retriever.metric == "euclidean"
+            else (value, source)
+        )
+
+    def known(self, dtype: str) -> bool:
+        """Whether some construction carries the sets in this dtype and with the margin asked for."""
+        if (
+            dtype == "real"
+            and not self.workload.all_subsets
+            and self.gamma is None
+            and self.d >= self.bracket().upper.value
+        ):
+            return True
+        if self.n > _CLOSED_FORM and dtype != "real":
+            return False
+        found = [r for r in design(self.n, self.k, self.d, dtype, self.gamma).reasons if r.verdict == "possible"]
+        if self.retriever.metric == "dot" or dtype == "real":
+            return bool(found)
+        # cosines and distances: documents of equal length, which all constructions have but the integers on the moment curve
+        if any(r.method != "integer moment curve" for r in found):
+            return True
+        spare = best_half_gap(self.n, self.k, self.d)[0] - float(self.gamma or 0)
+        return spare > resolution(dtype)
+
+    def impossible(self, *methods: str) -> list[Reason]:
+        """The proved reasons of these methods against all k-subsets."""
+        found = design(self.n, self.k, self.d, self.retriever.dtype, self.gamma)
+        return [r for r in found.reasons if r.verdict == "impossible" and r.method in methods]
+
+    def distinct(self) -> int:
+        """The largest number of different judged sets of one size: no two of them hold one another."""
+        qrels = self.workload.qrels
+        assert qrels is not None
+        sets = {row for row in qrels.relevant.sets() if 0 < len(row) < self.n}
+        return int(max(np.unique([len(row) for row in sets], return_counts=True)[1], default=0)) if sets else 0
+
+
+def dimension_too_small(plan: Plan) -> Outcome:
+    """LB101."""
+    least, source = plan.least()
+    if plan.d >= least:
+        return Passes()
+    return Fails(
+        f"dimension {plan.d} cannot carry {plan.sets}: at least {least} are needed",
+        f"plan at least {least} dimensions, more with a margin or a dtype: limitbench bounds --n {plan.n} --k {plan.k}",
+        expected=f"dim >= {least}",
+        observed=f"dim = {plan.d}",
+        numbers={"dim": plan.d, "bound": least, "n": plan.n, "k": plan.k, "source": source},
+        assumptions=plan.assumptions,
+    )
+
+
+def margin_impossible(plan: Plan) -> Outcome | None:
+    """LB103."""
+    gamma = plan.gamma
+    if gamma is None:
+        return None
+    if plan.workload.all_subsets:
+        reasons = plan.impossible("margin ceiling", "spherical caps")
+        why = [reason.inequality for reason in reasons]
+    else:
+        count = plan.distinct()
+        why = []
+        if margins.caps_forbid(count, gamma, plan.d):
+            why = [
+                f"{count} incomparable sets, {2 * float(gamma):g} apart, do not fit on the unit sphere of {plan.d} dimensions"
+            ]
+    if not why:
+        return Passes()
+    return Fails(
+        f"half-gap {float(gamma):g} is impossible for {plan.sets} in {plan.d} dimensions: {why[0]}",
+        "ask for a smaller margin, plan more dimensions, or split the workload over several indexes",
+        expected="a margin that some vectors have",
+        observed=f"margin = {float(gamma):g}",
+        numbers={"margin": float(gamma), "dim": plan.d, "n": plan.n, "k": plan.k},
+        assumptions=plan.assumptions,
+    )
+
+
+def code_space_too_small(plan: Plan) -> Outcome:
+    """LB105."""
+    bits = BITS[plan.retriever.dtype]
+    assert bits is not None
+    if plan.workload.all_subsets:
+        why = [reason.inequality for reason in plan.impossible("code space", "code space of documents")]
+    else:
+        count = plan.distinct()
+        why = (
+            [f"{bits} x {plan.d} bits make at most 2^{bits * plan.d} queries, fewer than the {count} sets of one size"]
+            if count > 1 and log2_ceiling(count) > bits * plan.d
+            else []
+        )
+    if not why:
+        return Passes()
+    return Fails(
+        f"{plan.retriever.dtype} vectors of {plan.d} dimensions cannot carry {plan.sets}: {why[0]}",
+        "plan more dimensions or a wider dtype",
+        expected="as many vectors as sets",
+        observed=f"{bits} bits x {plan.d} dimensions",
+        numbers={"bits": bits, "dim": plan.d, "n": plan.n, "k": plan.k},
+        assumptions=("queries are stored in the same dtype", *plan.assumptions[1:]),
+    )
+
+
+def _proved_impossible(plan: Plan) -> bool:
+    return any(isinstance(rule(plan), Fails) for rule in (dimension_too_small, margin_impossible, code_space_too_small))
+
+
+def dimension_open(plan: Plan) -> Outcome:
+    """LB102."""
+    if _proved_impossible(plan) or plan.known("real"):
+        return Passes()
+    wanted = "" if plan.gamma is None else f" with half-gap {float(plan.gamma):g}"
+    enough = design(plan.n, plan.k, None, "real", plan.gamma).least_sufficient_dim if plan.n <= _CLOSED_FORM else None
+    advice = f"{enough} dimensions are known to be enough" if enough else "ask for a smaller margin"
+    return Fails(
+        f"whether {plan.d} dimensions carry {plan.sets}{wanted} is open: no bound forbids it, and no construction does it",
+        f"{advice}; or let an optimiser try: limitbench check --tier full --select LB201",
+        expected="a construction",
+        observed=f"dim = {plan.d}",
+        numbers={"dim": plan.d, "enough": enough, "n": plan.n, "k": plan.k},
+        assumptions=plan.assumptions,
+    )
+
+
+def resolution(dtype: str) -> float:
+    """How far rounding unit vectors to this dtype may move a score: the sum of both sides' errors.
+
+    Floats: 2 eps. int8: half a step a coordinate, of a largest coordinate of sqrt(2/d). binary: 1.
+    """
+    if dtype == "binary":
+        return 1.0
+    if dtype == "int8":
+        return 2 * math.sqrt(2) / 254
+    return 2 * _RELATIVE[dtype]
+
+
+def best_half_gap(n: int, k: int, d: int) -> tuple[float, str]:
+    """The largest half-gap of a known construction for all k-subsets of n in d dimensions, and its name; 0.0 without one."""
+    found: list[tuple[Fraction, str]] = []
+    if d >= n - 1 and 0 < k < n:
+        found.append((margins.ceiling_squared(n, k), "regular simplex"))
+    code = build.best_polynomial_code(min(d, 1 << 20), k, n=n)
+    if code is not None:
+        found.append((code.gap_squared, "polynomial code"))
+    found.append((build.random_coherence(n, k, min(d, 1 << 20)), "random coherence"))
+    if d >= 2 * k and k <= 64:
+        found.append((build.trigonometric_curve(n, k)[1], "trigonometric moment curve"))
+    square, name = max(found, key=lambda pair: pair[0])
+    return (_root(square), name) if square > 0 else (0.0, "none")
+
+
+def _root(square: Fraction) -> float:
+    """A square root that does not underflow before its time; only for showing."""
+    exponent = (math.log(square.numerator) - math.log(square.denominator)) / 2
+    return math.exp(exponent) if exponent > -700 else 0.0
+
+
+def dtype_too_coarse(plan: Plan) -> Outcome:
+    """LB104."""
+    dtype = plan.retriever.dtype
+    if _proved_impossible(plan) or not plan.known("real") or plan.known(dtype):
+        return Passes()
+    gap, name = best_half_gap(plan.n, plan.k, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
+    step = resolution(dtype)
+    shown = (
+        f"the best known half-gap, {gap:.2g} ({name}), is below {dtype}'s resolution of {step:.2g}"
+        if gap < step
+        else f"no known construction is exact in {dtype}"
+    )
+    return Fails(
+        f"exact numbers of {plan.d} dimensions carry {plan.sets}, but {shown}: whether {dtype} vectors do is open",
+        "plan more dimensions or a finer dtype, or measure the retriever and gate on what it does",
+        expected=f"a construction that {dtype} keeps",
+        observed=f"half-gap {gap:.2g}",
+        numbers={
+            "best_half_gap": gap,
+            "resolution": step,
+            "construction": name,
+            "dim": plan.d,
+            "n": plan.n,
+            "k": plan.k,
+        },
+        assumptions=plan.assumptions,
+    )
+
+
+def free_embeddings_miss(plan: Plan, *, seconds: float, seeds: int = 3) -> Outcome | None:
+    """LB201: optimise the vectors themselves on the sets."""
+    from limitbench.capacity.anneal import Annealer, arithmetic
+    from limitbench.capacity.problem import Problem
+    from limitbench.datasets.patterns import all_k
+
+    if plan.workload.all_subsets:
+        rows = math.comb(plan.n, plan.k) if plan.n < 10**6 else 10**12
+        if rows * plan.n > 50_000_000:
+            return Undecided(
+                f"{plan.sets} are too many to optimise on", "lower growth, or ignore LB201 here", quiet=True
+            )
+        qrels = all_k(plan.n, plan.k)
+    else:
+        assert plan.workload.qrels is not None
+        qrels = plan.workload.qrels.relevant
+        if qrels.n_queries * plan.n > 50_000_000:
+            return Undecided(f"{plan.sets} are too many to optimise on", "ignore LB201 here", quiet=True)
+    import time
+
+    deadline = time.monotonic() + seconds
+    margin = 0.0 if plan.gamma is None else float(plan.gamma)
+    with arithmetic():
+        solver = Annealer(Problem.of(qrels), plan.d, dtype=plan.retriever.dtype, margin=margin)
+        for seed in range(seeds):
+            if solver.attempt([seed], deadline=deadline).solved:
+                return Passes()
+            if time.monotonic() > deadline:
+                return Undecided(
+                    f"seed {seed} of {seeds} was not finished in {seconds:.0f} s",
+                    "give more: --time-budget",
+                    quiet=True,
+                )
+    return Fails(
+        f"free embeddings of {plan.d} dimensions in {plan.retriever.dtype} did not reach {plan.sets} from {seeds} "
+        "seeds; not found is not impossible",
+        "plan more dimensions, or a finer dtype",
+        expected="one seed that reaches it",
+        observed=f"0 of {seeds}",
+        numbers={"seeds": seeds, "dim": plan.d, "n": plan.n, "k": plan.k},
+    )
+
+
+def little_headroom(plan: Plan) -> Outcome | None:
+    """LB202: the corpus against the largest that free embeddings were seen to carry, k = 2 alone."""
+    if plan.k != 2 or not plan.workload.all_subsets or plan.gamma is not None:
+        return None
+    most, source = frontier(plan.d)
+    if plan.n <= most or _proved_impossible(plan):
+        return Passes()
+    return Fails(
+        f"{plan.n:,} documents are more than free embeddings of {plan.d} dimensions were seen to carry: {most:,} ({source})",
+        "plan more dimensions, or lower growth; an extrapolation is no bound, so measure before you decide",
+        expected=f"n <= {most}",
+        observed=f"n = {plan.n}",
+        numbers={"n": plan.n, "frontier": most, "dim": plan.d, "source": source},
+    )
+
+
+# largest n solved and verified: limitbench capacity --dim 4,5,6,8,10,12 --budget 60s (docs/capacity.md)
+_SOLVED = {4: 76, 5: 150, 6: 193, 8: 384, 10: 486, 12: 576}
+
+
+def frontier(d: int) -> tuple[int, str]:
+    """The largest n that free embeddings of d dimensions carried for all pairs, or the paper's cubic beyond, and which it is."""
+    solved = max((n for dim, n in _SOLVED.items() if dim <= d), default=3)
+    cubic = int(-10.53 + 4.031 * d + 0.0520 * d**2 + 0.00368 * d**3) if d >= 4 else 0
+    if cubic > solved:
+        beyond = "extrapolated" if d > 45 else "fitted"
+        return cubic, f"the paper's cubic, {beyond}"
+    return solved, "solved by limitbench capacity, k = 2, fp32"

@@ -1,0 +1,393 @@
+"""`limitbench.toml`: workloads, retrievers as plans, gates, severities, baseline, suppressions.
+
+Everything but `version`, one workload and one retriever is optional. Paths are relative to the file's folder and stay within the
+project: the nearest folder above that holds .git, or else the file's own.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from limitbench.checks.lines import Key, key_lines, line_of
+from limitbench.checks.rules import RULES, Level
+from limitbench.errors import DataError, InputError, LimitbenchError
+from limitbench.measures import Measure, parse_measures
+
+FILE = "limitbench.toml"
+Metric = Literal["cosine", "dot", "euclidean"]
+Kind = Literal["dense", "sparse", "hybrid", "multi-vector", "rerank", "other"]
+Dtype = Literal["fp64", "fp32", "bf16", "fp16", "int8", "binary"]
+_LARGEST_FILE = 10_000_000  # bytes of a configuration
+
+
+def _rule_id(value: str) -> str:
+    if value not in RULES:
+        raise ValueError(f"there is no rule '{value}'; see: limitbench check --explain all")
+    return value
+
+
+def _measure(value: str) -> str:
+    try:
+        found = parse_measures(value)
+    except InputError as error:
+        raise ValueError(str(error)) from None
+    if len(found) != 1:
+        raise ValueError(f"found '{value}', expected one measure such as Recall@10; write a gate for each")
+    return repr(found[0])
+
+
+RuleId = Annotated[str, AfterValidator(_rule_id)]
+MeasureName = Annotated[str, AfterValidator(_measure), Field(examples=["Recall@10"])]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Share = Annotated[Number, Field(ge=0, le=1)]
+Seconds = Annotated[Number, Field(gt=0, le=86_400)]
+Words = Annotated[str, Field(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Pattern(_Table):
+    """A pattern of relevance by name, and the arguments of its function (docs/datasets.md)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, strict=True)
+    kind: Words
+
+
+class Workload(_Table):
+    """What must be retrievable: own judgements, or a pattern."""
+
+    qrels: Words | None = Field(None, description="Judgements: BEIR tsv with a header, jsonl, or TREC.")
+    format: Literal["beir", "jsonl", "trec"] | None = Field(
+        None, description="Of qrels, where name and header do not tell."
+    )
+    corpus: Words | None = Field(None, description="corpus.jsonl: one object a line with _id, title and text.")
+    queries: Words | None = Field(None, description="queries.jsonl: one object a line with _id and text.")
+    pattern: Pattern | None = None
+    top_k: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Documents handed on. Default: the largest number of relevant documents of a query."
+    )
+    growth: Annotated[Number, Field(ge=1, le=1e12)] = Field(
+        1.0, description="The plan must hold at so many times the documents."
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Workload:
+        if (self.qrels is None) == (self.pattern is None):
+            raise ValueError("expected exactly one of qrels and pattern")
+        if self.pattern is not None and (self.corpus or self.queries or self.format):
+            raise ValueError("a pattern has no corpus, queries or format; drop them, or give qrels instead")
+        return self
+
+
+class References(_Table):
+    """Runs of the same system without one loss each, so that the loss can be told: TREC run files."""
+
+    truncation: Words | None = Field(None, description="The run with all dimensions.")
+    quantisation: Words | None = Field(None, description="The run in fp32.")
+    ann: Words | None = Field(None, description="The run by exact search.")
+
+
+class Measurement(_Table):
+    """How the retriever is measured: one of run, model, endpoint, python, command."""
+
+    run: Words | None = Field(None, description="A TREC run file.")
+    model: Words | None = Field(
+        None, description="A retriever of limitbench: a name or spec, such as minilm or dense:ID@REVISION."
+    )
+    endpoint: Words | None = Field(None, description="The URL of an OpenAI-compatible /v1; with `name`, the model's.")
+    name: Words | None = Field(None, description="The endpoint's model.")
+    key_env: Words | None = Field(None, description="The environment variable that holds the endpoint's key.")
+    python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = Field(
+        None,
+        description="MODULE:FUNCTION, given {query id: text} and top_k; returns {query id: {document id: score}}.",
+    )
+    command: Words | Annotated[list[Words], Field(min_length=1)] | None = Field(
+        None, description="A program, without a shell: queries as jsonl on its stdin, a TREC run on its stdout."
+    )
+    timeout: Seconds = Field(60.0, description="Seconds that it may take.")
+    references: References = References()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Measurement:
+        ways = [name for name in ("run", "model", "endpoint", "python", "command") if getattr(self, name) is not None]
+        if len(ways) != 1:
+            raise ValueError(
+                f"found {' and '.join(ways) or 'none'}, expected exactly one of run, model, endpoint, python, command"
+            )
+        if (self.endpoint is None) != (self.name is None):
+            raise ValueError("endpoint and name go together: the URL and the model's name")
+        return self
+
+    @property
+    def way(self) -> str:
+        """Which of the five it is."""
+        return next(
+            name for name in ("run", "model", "endpoint", "python", "command") if getattr(self, name) is not None
+        )
+
+
+class Retriever(_Table):
+    """A plan, with an optional measurement. Rules about dimension and dtype are for kind dense alone."""
+
+    kind: Kind = "dense"
+    dim: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    metric: Metric = "cosine"
+    dtype: Dtype = "fp32"
+    margin: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="The half-gap between relevant and other scores, of unit vectors, that the scores need."
+    )
+    model: Words | None = Field(None, description="The embedding model, as ID@REVISION.")
+    revision: Words | None = None
+    query_prompt: str | None = None
+    document_prompt: str | None = None
+    measure: Measurement | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Retriever:
+        if self.margin is not None and self.metric != "cosine":
+            raise ValueError('a margin is one of unit vectors; expected metric = "cosine" beside it')
+        if self.kind != "dense" and (self.dim is not None or self.margin is not None):
+            raise ValueError(f"dim and margin are of kind dense; found kind {self.kind}: drop them")
+        return self
+
+
+class Gate(_Table):
+    """What must hold of one retriever on one workload."""
+
+    workload: Words
+    retriever: Words
+    metric: MeasureName
+    min: Share | None = Field(None, description="The floor: the lower confidence limit must reach it.")
+    max_drop: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="Against the baseline, by a paired test."
+    )
+    confidence: Annotated[Number, Field(gt=0.5, lt=1)] = Field(0.95, description="One-sided, of limit and test.")
+
+    @property
+    def measure(self) -> Measure:
+        """The metric as a value."""
+        return parse_measures(self.metric)[0]
+
+
+class Baseline(_Table):
+    """Where the recorded figures lie, and what it means where they do not."""
+
+    path: Words
+    missing: Literal["error", "warning", "ignore"] = Field(
+        "error", description="A missing file: undecided, a warning, or nothing."
+    )
+
+
+class Suppression(_Table):
+    """A finding that the team accepts until a day."""
+
+    id: RuleId
+    reason: Words
+    until: date | None = None
+    workload: Words | None = None
+    retriever: Words | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_dates(cls, value: Any) -> Any:
+        if isinstance(value, dict) and isinstance(value.get("until"), str):
+            try:
+                return {**value, "until": date.fromisoformat(value["until"])}
+            except ValueError:
+                raise ValueError(f'found until = "{value["until"]}", expected a day such as 2027-03-01') from None
+        return value
+
+
+class Config(_Table):
+    """The whole file."""
+
+    version: Literal[1]
+    workload: Annotated[dict[str, Workload], Field(min_length=1)]
+    retriever: Annotated[dict[str, Retriever], Field(min_length=1)]
+    gate: list[Gate] = []
+    severity: dict[RuleId, Literal["error", "warning", "off"]] = {}
+    baseline: Baseline | None = None
+    suppress: list[Suppression] = []
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Config:
+        for number, gate in enumerate(self.gate):
+            for noun, known in (("workload", self.workload), ("retriever", self.retriever)):
+                if getattr(gate, noun) not in known:
+                    raise _At(
+                        ("gate", number, noun),
+                        f"there is no {noun} '{getattr(gate, noun)}'; expected one of {', '.join(known)}",
+                    )
+            if gate.max_drop is not None and self.baseline is None:
+                raise _At(("gate", number, "max_drop"), "max_drop needs a [baseline] with a path to compare against")
+        for number, suppression in enumerate(self.suppress):
+            for noun, known in (("workload", self.workload), ("retriever", self.retriever)):
+                name = getattr(suppression, noun)
+                if name is not None and name not in known:
+                    raise _At(
+                        ("suppress", number, noun), f"there is no {noun} '{name}'; expected one of {', '.join(known)}"
+                    )
+        for identifier, level in self.severity.items():
+            if RULES[identifier].evidence == "empirical" and level == "error":
+                raise _At(
+                    ("severity", identifier),
+                    f"{identifier} is empirical and never above warning; expected warning or off",
+                )
+        return self
+
+    def level(self, rule: str) -> Level:
+        """The severity in force of a rule."""
+        return self.severity.get(rule, RULES[rule].severity)
+
+
+class _At(ValueError):
+    """A value error at a key that the model's own location does not reach."""
+
+    def __init__(self, key: Key, message: str) -> None:
+        self.key = key
+        super().__init__(message)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A configuration with its place: which file, which lines, and where its paths may lead."""
+
+    path: Path
+    config: Config
+    text: str
+
+    @cached_property
+    def lines(self) -> dict[Key, int]:
+        """Lines by key."""
+        return key_lines(self.text)
+
+    def line(self, *key: str | int) -> int:
+        """The line of a key."""
+        return line_of(self.lines, key)
+
+    @cached_property
+    def root(self) -> Path:
+        """The project's folder, resolved: the nearest above the file with .git, or the file's own."""
+        home = self.path.resolve().parent
+        return next((folder for folder in (home, *home.parents) if (folder / ".git").exists()), home)
+
+    @property
+    def shown(self) -> str:
+        """The file's path as reports show it: relative to the root."""
+        return self.path.resolve().relative_to(self.root).as_posix()
+
+    def resolve(self, given: str, *key: str | int) -> Path:
+        """A path of the configuration. Raises `DataError` at its line where it leaves the project, links followed."""
+        try:
+            place = (self.path.resolve().parent / given).resolve()
+            inside = place.is_relative_to(self.root)
+        except (OSError, RuntimeError, ValueError) as error:
+            raise DataError(
+                self.path, f"the path '{given[:200]}' cannot be followed ({error}); mend it", line=self.line(*key)
+            ) from None
+        if not inside:
+            raise DataError(
+                self.path, f"the path '{given}' leads out of {self.root}; give one inside", line=self.line(*key)
+            )
+        return place
+
+    def paths(self) -> Iterator[tuple[str, Key]]:
+        """Every path that the configuration names, and its key."""
+        for name, workload in self.config.workload.items():
+            for field in ("qrels", "corpus", "queries"):
+                if (value := getattr(workload, field)) is not None:
+                    yield value, ("workload", name, field)
+        for name, retriever in self.config.retriever.items():
+            if retriever.measure is None:
+                continue
+            if retriever.measure.run is not None:
+                yield retriever.measure.run, ("retriever", name, "measure", "run")
+            for field in ("truncation", "quantisation", "ann"):
+                if (value := getattr(retriever.measure.references, field)) is not None:
+                    yield value, ("retriever", name, "measure", "references", field)
+        if self.config.baseline is not None:
+            yield self.config.baseline.path, ("baseline", "path")
+
+
+def read_project(path: Path | str = FILE) -> Project:
+    """The project of a configuration file. Raises `DataError` with file, line and what to do."""
+    path = Path(path)
+    if path.is_dir():
+        path = path / FILE
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise DataError(path, f"is larger than {_LARGEST_FILE // 10**6} MB; a configuration is not")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise DataError(path, "there is no such file; write one with: limitbench init") from None
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise DataError(path, f"cannot be read ({reason}); mend it") from None
+    try:
+        table = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        message = str(error) or "nested too deeply"
+        line = re.search(r"at line (\d+)", message)
+        raise DataError(path, f"is not TOML: {message}; mend it", line=int(line[1]) if line else None) from None
+    project = Project(path, _config(path, table, text), text)
+    for value, key in project.paths():
+        project.resolve(value, *key)
+    return project
+
+
+def _config(path: Path, table: dict[str, Any], text: str) -> Config:
+    lines = key_lines(text)
+    version = table.get("version")
+    if isinstance(version, int) and not isinstance(version, bool) and version > 1:
+        raise DataError(
+            path,
+            f"found version = {version}, written for a newer limitbench; upgrade it, or expected 1",
+            line=line_of(lines, ("version",)),
+        )
+    try:
+        return Config.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key: Key = tuple(first["loc"])
+        cause = first.get("ctx", {}).get("error")
+        if isinstance(cause, _At):
+            key = cause.key
+        message = first["msg"].removeprefix("Value error, ")
+        where = ".".join(str(part) for part in key if part != "[key]") or "the file"
+        if first["type"] == "extra_forbidden":
+            message = f"there is no such key; expected one of {', '.join(_known(key[:-1]))}"
+        elif first["type"] == "missing":
+            message = "is missing; add it"
+        else:
+            message = message[0].lower() + message[1:]
+        raise DataError(path, f"{where}: {message}", line=line_of(lines, key)) from None
+    except LimitbenchError as error:
+        raise DataError(path, str(error)) from None
+
+
+def _known(key: Key) -> list[str]:
+    """The keys that the table at this place may have."""
+    models: dict[str, type[BaseModel]] = {
+        "workload": Workload, "retriever": Retriever, "gate": Gate, "suppress": Suppression, "baseline": Baseline,
+    }  # fmt: skip
+    model: type[BaseModel] = models.get(str(key[0]), Config) if key else Config
+    if "measure" in key:
+        model = References if "references" in key else Measurement
+    return list(model.model_fields)
+
+
+def under_ci() -> bool:
+    """Whether this process runs in continuous integration."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false") or bool(os.environ.get("GITHUB_ACTIONS"))

@@ -1,0 +1,70 @@
+"""LB001 to LB005: what is wrong with a workload's files. Read leniently: what `run` refuses is a finding here."""
+
+from __future__ import annotations
+
+from limitbench.checks.baseline import Baseline
+from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
+from limitbench.checks.workloads import Loaded
+
+
+def _fails(workload: Loaded, remedy: str, *checks: str) -> Outcome:
+    found = [workload.flaws[check] for check in checks if check in workload.flaws]
+    if not found:
+        return Passes()
+    says = "; ".join(f"{flaw.count} x {flaw.check}: {', '.join(flaw.examples[:3])}" for flaw in found)
+    return Fails(
+        says,
+        remedy,
+        expected="none",
+        observed=str(sum(f.count for f in found)),
+        numbers={f.check: f.count for f in found},
+    )
+
+
+def dangling(workload: Loaded) -> Outcome | None:
+    """LB001. Lines that cannot be read leave it undecided, unless what can be read dangles already."""
+    if workload.plan.pattern is not None:
+        return None
+    found = _fails(workload, "add what is missing, or drop the judgements", "dangling-document", "dangling-query")
+    unread = [workload.flaws[check] for check in ("unreadable-line", "empty-file") if check in workload.flaws]
+    if isinstance(found, Passes) and unread:
+        says = "; ".join(f"{flaw.count} x {flaw.check}: {', '.join(flaw.examples[:3])}" for flaw in unread)
+        return Undecided(f"not all of the data could be read: {says}", "mend or drop the lines: limitbench lint")
+    return found
+
+
+def conflicting(workload: Loaded) -> Outcome | None:
+    """LB002."""
+    if workload.plan.pattern is not None:
+        return None
+    names = ("conflicting-judgement", "duplicate-labels", "repeated-document", "repeated-query")
+    return _fails(workload, "judge equal texts alike, and keep one of what stands twice", *names)
+
+
+def nothing_relevant(workload: Loaded) -> Outcome | None:
+    """LB003. Such queries are left out of every mean."""
+    if workload.plan.pattern is not None:
+        return None
+    return _fails(workload, "judge a document relevant, or drop the query's judgements", "no-relevant-document")
+
+
+def unsafe_ids(workload: Loaded) -> Outcome | None:
+    """LB004."""
+    if workload.plan.pattern is not None:
+        return None
+    return _fails(workload, "rename them; limitbench escapes them reversibly in what it writes", "unsafe-id")
+
+
+def data_changed(workload: Loaded, baseline: Baseline | None) -> Outcome | None:
+    """LB005."""
+    known = None if baseline is None else baseline.fingerprints.get(workload.name)
+    if known is None:
+        return None
+    if known == workload.fingerprint:
+        return Passes()
+    return Fails(
+        f"the data of workload '{workload.name}' are not those of the baseline",
+        "if that is meant, record a new baseline: limitbench baseline update",
+        expected=known[:12],
+        observed=workload.fingerprint[:12],
+    )

@@ -1,0 +1,346 @@
+"""The check itself: every rule that applies, on every subject, and the report that follows."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+
+from limitbench import __version__
+from limitbench.checks import baseline as recorded
+from limitbench.checks import capacity, data, measured, reproducibility
+from limitbench.checks.baseline import Baseline
+from limitbench.checks.config import Project, Suppression, read_project
+from limitbench.checks.findings import (
+    Counts,
+    Fails,
+    Finding,
+    Outcome,
+    Passes,
+    Report,
+    Skipped,
+    Undecided,
+    exit_code,
+)
+from limitbench.checks.measured import Case, Settings
+from limitbench.checks.rules import RULES, Level, chosen
+from limitbench.checks.workloads import Loaded, read_workload
+from limitbench.errors import DataError, InputError, LimitbenchError
+
+Key = tuple[str | int, ...]
+_VERDICTS = {0: "passed", 1: "violated", 3: "undecided"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule on one subject: what to call, and where the configuration speaks of it."""
+
+    rule: str
+    subject: str
+    key: Key
+    call: Callable[[], Outcome | None]
+    workload: str | None = None
+    retriever: str | None = None
+
+
+def check(
+    config: Path | str | Project = "limitbench.toml", *, select: list[str] | None = None, ignore: list[str] | None = None,
+    fail_on: str = "error", tier: str = "fast", time_budget: float | None = None, no_exec: bool = False,
+    today: date | None = None, watch: Callable[[str], None] = lambda _what: None,
+) -> Report:  # fmt: skip
+    """The report on a configuration: findings, counts and `exit_code` (0 passed, 1 violated, 3 undecided).
+
+    `select` and `ignore` are rule ids or prefixes; `time_budget` is in seconds. Raises `InputError` for a configuration or baseline
+    that cannot be used: that is exit code 2.
+    """
+    start = time.monotonic()
+    if fail_on not in ("error", "warning") or tier not in ("fast", "full"):
+        raise InputError(
+            f"found fail_on = '{fail_on}' and tier = '{tier}', expected error or warning, and fast or full"
+        )
+    if time_budget is not None and not 0 < time_budget < float("inf"):
+        raise InputError(f"found a time budget of {time_budget}, expected seconds above 0")
+    project = config if isinstance(config, Project) else read_project(config)
+    wanted = chosen(select or [], ignore or [])
+    deadline = float("inf") if time_budget is None else start + time_budget
+    settings = Settings(tier, no_exec, deadline)
+    run = _Run(project, settings, wanted, today or date.today())
+    for one in run.checks():
+        watch(f"{one.rule} {one.subject}")
+        run.settle(one)
+    run.stale_suppressions()
+    code = exit_code(run.findings, run.undecided, fail_on)
+    return Report(
+        limitbench=__version__, config=project.shown, tier=settings.tier, fail_on=fail_on, exit_code=code,
+        verdict=_VERDICTS[code],
+        counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), seconds=round(time.monotonic() - start, 3),
+    )  # fmt: skip
+
+
+class _Run:
+    """One check under way."""
+
+    def __init__(
+        self, project: Project, settings: Settings, wanted: frozenset[str], today: date, *, compare: bool = True
+    ) -> None:
+        self.project, self.config, self.settings = project, project.config, settings
+        self.wanted = frozenset(rule for rule in wanted if project.config.level(rule) != "off")
+        self.today = today
+        self.findings: list[Finding] = []
+        self.undecided: list[Level] = []  # severities of rules left undecided and not suppressed
+        self.seen: Counter[str] = Counter()
+        self.used: set[int] = set()
+        self.made: set[str] = set()  # rules that were decided, one way or the other
+        self.loaded: dict[str, Loaded] = {}
+        self.unreadable: dict[str, Undecided] = {}
+        self.baseline = self._baseline() if compare else None
+
+    def _baseline(self) -> Baseline | None:
+        plan = self.config.baseline
+        return None if plan is None else recorded.read_baseline(self.project.resolve(plan.path, "baseline", "path"))
+
+    def load(self) -> None:
+        """Read the workloads."""
+        for name, plan in self.config.workload.items():
+            try:
+                self.loaded[name] = read_workload(self.project, name)
+            except DataError as error:
+                if error.path == self.project.path:
+                    raise
+                self.unreadable[name] = Undecided(str(error), "mend the file", path=str(error.path), line=error.line)
+            except LimitbenchError as error:
+                key = ("workload", name, "pattern" if plan.pattern is not None else "qrels")
+                raise DataError(self.project.path, str(error), line=self.project.line(*key)) from None
+
+    # ---------------------------------------------------------------------------------------------------------- checks
+
+    def checks(self) -> Iterator[Check]:
+        """Every check that the rules wanted and the tier allow, in the order of the rules' ids within each group."""
+        self.load()
+        for one in (*self._on_workloads(), *self._on_plans(), *self._on_gates(), *self._on_retrievers()):
+            if one.rule not in self.wanted:
+                continue
+            if RULES[one.rule].tier == "full" and self.settings.tier == "fast":
+                self.seen["skipped"] += 1
+                continue
+            yield one
+
+    def _on_workloads(self) -> Iterator[Check]:
+        rules: dict[str, Callable[[Loaded], Outcome | None]] = {
+            "LB001": data.dangling, "LB002": data.conflicting, "LB003": data.nothing_relevant, "LB004": data.unsafe_ids,
+            "LB005": lambda workload: data.data_changed(workload, self.baseline),
+        }  # fmt: skip
+        for name in self.config.workload:
+            for rule, call in rules.items():
+                key = ("workload", name, "qrels" if self.config.workload[name].pattern is None else "pattern")
+                if name in self.loaded:
+                    yield Check(rule, f"workload {name}", key, partial(call, self.loaded[name]), workload=name)
+                elif rule == "LB001":
+                    yield Check(rule, f"workload {name}", key, partial(_as_is, self.unreadable[name]), workload=name)
+
+    def _on_plans(self) -> Iterator[Check]:
+        rules: dict[str, tuple[Callable[[capacity.Plan], Outcome | None], str]] = {
+            "LB101": (capacity.dimension_too_small, "dim"), "LB102": (capacity.dimension_open, "dim"),
+            "LB103": (capacity.margin_impossible, "margin"), "LB104": (capacity.dtype_too_coarse, "dtype"),
+            "LB105": (capacity.code_space_too_small, "dtype"),
+            "LB201": (lambda plan: capacity.free_embeddings_miss(plan, seconds=self.settings.seconds(60.0)), "dim"),
+            "LB202": (capacity.little_headroom, "dim"),
+        }  # fmt: skip
+        for workload, retriever in self._pairs():
+            if workload not in self.loaded:
+                continue
+            plan = capacity.Plan(self.loaded[workload], self.config.retriever[retriever], self.settings.seconds(5.0))
+            if plan.applies:
+                for rule, (call, field) in rules.items():
+                    subject, key = f"{retriever} on {workload}", ("retriever", retriever, field)
+                    yield Check(rule, subject, key, partial(call, plan), workload=workload, retriever=retriever)
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        """The pairs that gates name, and every pair of a workload or retriever that no gate names."""
+        named = dict.fromkeys((gate.workload, gate.retriever) for gate in self.config.gate)
+        workloads, retrievers = {w for w, _ in named}, {r for _, r in named}
+        every = ((w, r) for w in self.config.workload for r in self.config.retriever)
+        return list(named | dict.fromkeys((w, r) for w, r in every if w not in workloads or r not in retrievers))
+
+    def _on_gates(self) -> Iterator[Check]:
+        rules: dict[str, tuple[Callable[[Case], Outcome | None], str]] = {
+            "LB006": (measured.too_few_queries, "max_drop"), "LB106": (measured.top_k_too_small, "min"),
+            "LB301": (measured.below_floor, "min"), "LB302": (measured.regression, "max_drop"),
+            "LB303": (measured.bm25_is_better, "metric"), "LB304": (measured.truncation_loss, "metric"),
+            "LB305": (measured.quantisation_loss, "metric"), "LB306": (measured.ann_loss, "metric"),
+            "LB307": (measured.ties_at_the_cut, "metric"), "LB308": (measured.scores_too_close, "metric"),
+        }  # fmt: skip
+        for case in self.cases():
+            ceiling_broken = False
+            for rule, (call, field) in rules.items():
+                if rule == "LB301" and ceiling_broken and case.retriever.measure is None:
+                    continue  # what is proved needs no measurement
+                gate = case.gate
+                subject = f"gate {case.number + 1}: {gate.metric} of {gate.retriever} on {gate.workload}"
+                one = Check(
+                    rule, subject, ("gate", case.number, field), partial(call, case), gate.workload, gate.retriever
+                )
+                if rule == "LB106":
+                    ceiling_broken = isinstance(call(case), Fails)
+                yield one
+
+    def cases(self) -> list[Case]:
+        """The gates whose workloads could be read."""
+        runs: dict[tuple[str, str, str], measured.Measured | Undecided | Skipped] = {}
+        return [
+            Case(
+                number,
+                gate,
+                self.loaded[gate.workload],
+                self.config.retriever[gate.retriever],
+                self.project,
+                self.settings,
+                self.baseline,
+                runs,
+            )
+            for number, gate in enumerate(self.config.gate)
+            if gate.workload in self.loaded
+        ]
+
+    def _on_retrievers(self) -> Iterator[Check]:
+        folder = self.project.path.resolve().parent
+        for name, retriever in self.config.retriever.items():
+            key = ("retriever", name, "model") if retriever.model else ("retriever", name, "measure", "model")
+            for rule, call in (("LB401", reproducibility.floating_revision), ("LB402", reproducibility.prompt_missing)):
+                yield Check(rule, f"retriever {name}", key, partial(call, retriever, folder), retriever=name)
+        yield Check("LB403", "project", ("baseline", "path"), lambda: reproducibility.drift(self.config, self.baseline))
+
+    # --------------------------------------------------------------------------------------------------------- outcomes
+
+    def settle(self, one: Check) -> None:
+        """Make the check and take down what it gives."""
+        if self.settings.seconds(1.0) <= 0:
+            outcome: Outcome | None = Undecided("the time budget is used up", "give more: --time-budget")
+        else:
+            try:
+                outcome = one.call()
+            except LimitbenchError as error:
+                outcome = Undecided(str(error), "mend what it says, and check again")
+            except MemoryError:
+                outcome = Undecided("it does not fit into memory", "check on a machine with more")
+        if outcome is None:
+            return
+        level = self.config.level(one.rule)
+        assert level != "off"
+        self.made.add(one.rule)
+        if isinstance(outcome, Passes):
+            self.seen["passed"] += 1
+        elif isinstance(outcome, Fails):
+            self.seen["violated"] += 1
+            self._add(one, one.rule, level, outcome)
+        elif isinstance(outcome, Skipped):
+            self.seen["skipped"] += 1
+            self._meta(one, "LB901", f"{one.rule} was skipped: {outcome.reason}", outcome.remedy)
+        else:
+            self.seen["undecided"] += 1
+            said = Fails(
+                f"{one.rule} could not be decided: {outcome.reason}",
+                outcome.remedy,
+                path=outcome.path,
+                line=outcome.line,
+            )
+            hidden = self._meta(one, "LB902", said.message, said.remedy, said)
+            if not outcome.quiet and not hidden:
+                self.undecided.append(level)
+
+    def _meta(self, one: Check, rule: str, message: str, remedy: str, said: Fails | None = None) -> bool:
+        """Add a finding about a check; whether it is suppressed. Switched off or ignored, it is not shown but still counts."""
+        suppression = self._suppression(one, one.rule) or self._suppression(one, rule)
+        if rule in self.wanted:
+            self._add(
+                one,
+                rule,
+                self.config.level(rule),
+                replace(said or Fails(message, remedy)),
+                about=one.rule,
+                by=suppression,
+            )
+        return suppression is not None
+
+    def _add(
+        self, one: Check, rule: str, level: Level, said: Fails, about: str | None = None, by: Suppression | None = None
+    ) -> None:
+        assert level != "off"
+        by = by or self._suppression(one, rule)
+        if by is not None:
+            self.seen["suppressed"] += 1
+        self.findings.append(
+            Finding(
+                rule=rule, name=RULES[rule].name, severity=level, evidence=RULES[rule].evidence, subject=one.subject,
+                message=said.message, expected=said.expected, observed=said.observed, remedy=said.remedy,
+                numbers=said.numbers or {}, assumptions=list(said.assumptions), about=about,
+                path=self._shown(said.path) if said.path else self.project.shown,
+                line=said.line or 1 if said.path else self.project.line(*one.key),
+                suppressed=by is not None, reason=by and by.reason,
+            )
+        )  # fmt: skip
+
+    def _shown(self, path: str) -> str:
+        try:
+            return Path(path).resolve().relative_to(self.project.root).as_posix()
+        except ValueError:
+            return path
+
+    def _suppression(self, one: Check, rule: str) -> Suppression | None:
+        for number, suppression in enumerate(self.config.suppress):
+            if suppression.id != rule or (suppression.until is not None and suppression.until < self.today):
+                continue
+            if suppression.workload in (None, one.workload) and suppression.retriever in (None, one.retriever):
+                self.used.add(number)
+                return suppression
+        return None
+
+    def stale_suppressions(self) -> None:
+        """LB903: suppressions past their day, or of a rule that was decided and hid nothing."""
+        if "LB903" not in self.wanted:
+            return
+        for number, suppression in enumerate(self.config.suppress):
+            what = f"the suppression of {suppression.id} ({suppression.reason})"
+            expired = suppression.until is not None and suppression.until < self.today
+            if expired:
+                said = Fails(
+                    f"{what} expired on {suppression.until}", "mend what it hid, or give it a new day and reason"
+                )
+            elif number not in self.used and (suppression.id in self.made or suppression.id.startswith("LB9")):
+                said = Fails(f"{what} hides nothing", "remove it")
+            else:
+                self.seen["passed"] += 1
+                continue
+            one = Check(
+                "LB903", f"suppression {number + 1}", ("suppress", number, "until" if expired else "id"), Passes
+            )
+            self.seen["violated"] += 1
+            self._add(one, "LB903", self.config.level("LB903"), said)
+
+    def counts(self) -> Counts:
+        """How the checks ended."""
+        seen = self.seen
+        ran = seen["passed"] + seen["violated"] + seen["undecided"]
+        names = ("passed", "violated", "undecided", "skipped", "suppressed")
+        return Counts(ran=ran, **{name: seen[name] for name in names})
+
+    def assumptions(self) -> list[str]:
+        """What growth assumes of each workload."""
+        return [said for loaded in self.loaded.values() if (said := loaded.assumption) is not None]
+
+
+def _as_is(outcome: Outcome) -> Outcome:
+    return outcome
+
+
+def measured_cases(project: Project, settings: Settings) -> list[Case]:
+    """The gates of a project, ready to be measured. Raises `LimitbenchError` where a workload cannot be read."""
+    run = _Run(project, settings, frozenset(RULES), date.today(), compare=False)
+    run.load()
+    for name, problem in run.unreadable.items():
+        raise InputError(f"workload '{name}' cannot be read: {problem.reason}")
+    return run.cases()

@@ -1,0 +1,138 @@
+"""What a check gives: findings, what was skipped or left undecided, and the exit code that follows.
+
+The JSON of a `Report` is the canonical output; every other format is a projection of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from limitbench.checks.rules import RULES, Evidence
+
+PASSED, VIOLATED, BROKEN, UNDECIDED = 0, 1, 2, 3
+Numbers = dict[str, int | float | str | None]
+
+
+@dataclass(frozen=True)
+class Fails:
+    """A rule is violated: why, with the numbers, and what to do."""
+
+    message: str
+    remedy: str
+    expected: str = ""
+    observed: str = ""
+    numbers: Numbers | None = None
+    assumptions: tuple[str, ...] = ()
+    path: str | None = None  # where it is not the configuration that is wrong, but a file
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Undecided:
+    """A rule could not be decided."""
+
+    reason: str
+    remedy: str
+    quiet: bool = False  # a warning at most: the configuration says so
+    path: str | None = None
+    line: int | None = None
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """A check was not made, because the caller said so."""
+
+    reason: str
+    remedy: str
+
+
+class Passes:
+    """A rule holds."""
+
+
+Outcome = Passes | Fails | Undecided | Skipped
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Finding(_Model):
+    """One finding."""
+
+    rule: str
+    name: str
+    severity: Literal["error", "warning"]
+    evidence: Evidence
+    subject: str
+    message: str
+    expected: str = ""
+    observed: str = ""
+    remedy: str
+    numbers: Numbers = {}
+    assumptions: list[str] = []
+    about: str | None = None  # the rule that a finding of LB9xx is about
+    path: str
+    line: int
+    suppressed: bool = False
+    reason: str | None = None  # why it is suppressed
+
+    @property
+    def fingerprint(self) -> str:
+        """What stays when lines move: rule, what it is about, subject and file."""
+        return hashlib.sha256("\0".join((self.rule, self.about or "", self.subject, self.path)).encode()).hexdigest()[
+            :32
+        ]
+
+
+class Counts(_Model):
+    """How many checks there were; a check is a rule on one subject."""
+
+    ran: int
+    passed: int
+    violated: int
+    undecided: int
+    skipped: int
+    suppressed: int
+
+
+class Report(_Model):
+    """The result of a check."""
+
+    schema_version: Literal[1] = 1
+    limitbench: str
+    config: str
+    tier: Literal["fast", "full"]
+    fail_on: Literal["error", "warning"]
+    exit_code: Literal[0, 1, 2, 3]
+    verdict: Literal["passed", "violated", "undecided"]
+    counts: Counts
+    findings: list[Finding]
+    assumptions: list[str]
+    seconds: float
+
+    @property
+    def shown(self) -> list[Finding]:
+        """The findings that are not suppressed."""
+        return [finding for finding in self.findings if not finding.suppressed]
+
+
+def exit_code(findings: Sequence[Finding], undecided: Sequence[str], fail_on: str) -> Literal[0, 1, 3]:
+    """1 for a violation, else 3 where a rule at or above `fail_on`, or an error, was undecided, else 0.
+
+    `undecided` holds the severities of the rules that could not be decided and are not suppressed.
+    """
+    levels = {"error"} if fail_on == "error" else {"error", "warning"}
+    if any(not f.suppressed and f.severity in levels and f.rule != "LB902" for f in findings):
+        return 1
+    return 3 if levels & set(undecided) else 0
+
+
+def described(rule: str) -> str:
+    """The rule's id, name and title in one line."""
+    return f"{rule} {RULES[rule].name}: {RULES[rule].title}"

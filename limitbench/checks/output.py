@@ -1,0 +1,199 @@
+"""A report in the formats that teams read: text, Markdown, JSON (canonical), JUnit, SARIF 2.1.0, GitHub annotations.
+
+JSON is the report; the others are projections. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from limitbench.checks.findings import Finding, Report
+from limitbench.checks.rules import RULES, Rule, page
+from limitbench.errors import StorageError
+from limitbench.files import atomic_write
+
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MOST = 25_000  # results that GitHub takes in one SARIF run
+_HELP = "https://github.com/limitbench/limitbench/blob/main/docs/rules/"
+_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def text(report: Report) -> str:
+    """For people: findings with reason, evidence and remedy, then the counts."""
+    lines: list[str] = []
+    for finding in report.shown:
+        lines.append(
+            f"{finding.path}:{finding.line}: {finding.rule} {finding.severity} [{finding.evidence}] {_clean(finding.message)}"
+        )
+        lines.append(f"    {finding.subject}; {_clean(finding.remedy)}")
+        lines += [f"    assumes: {_clean(said)}" for said in finding.assumptions]
+    if not lines:
+        lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
+    return "\n".join([*lines, summary(report)]) + "\n"
+
+
+def summary(report: Report) -> str:
+    """The counts and the verdict, in one line."""
+    counts = report.counts
+    levels = [finding.severity for finding in report.shown]
+    found = f"{levels.count('error')} errors, {levels.count('warning')} warnings"
+    hidden = f", {counts.suppressed} suppressed" if counts.suppressed else ""
+    return (
+        f"{report.verdict}: {counts.ran} checks ran ({counts.passed} passed), {counts.skipped} skipped, {counts.undecided} "
+        "undecided; "
+        f"{found}{hidden} (tier {report.tier})"
+    )
+
+
+def as_json(report: Report) -> str:
+    """The report itself."""
+    return json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+
+def markdown(report: Report) -> str:
+    """A table for a pull request or a step summary."""
+    icon = {"passed": "passed", "violated": "**failed**", "undecided": "**undecided**"}[report.verdict]
+    lines = [f"### limitbench: {icon}", "", summary(report), ""]
+    if report.shown:
+        lines += ["| rule | where | evidence | what | remedy |", "| --- | --- | --- | --- | --- |"]
+        for f in report.shown:
+            cells = (f"{f.rule} {f.severity}", f"{f.path}:{f.line}", f.evidence, f.message, f.remedy)
+            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        lines.append("")
+    lines += [f"Assumes: {_cell(said)}." for said in report.assumptions]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def junit(report: Report) -> str:
+    """JUnit XML: a test case a finding, and one for what passed. Warnings that do not fail the check pass, with their text."""
+    failing = {"error"} if report.fail_on == "error" else {"error", "warning"}
+    shown = report.shown
+    cases: list[tuple[str, str, Finding | None]] = [(f.rule, f"{f.subject}: {f.about or f.name}", f) for f in shown]
+    cases.append(("limitbench", f"{report.counts.passed} checks passed", None))
+    broken = [f for f in shown if f.severity in failing and f.rule != "LB902"]
+    lost = [f for f in shown if f.rule == "LB902" and report.exit_code == 3]
+    totals = {"tests": str(len(cases)), "failures": str(len(broken)), "errors": str(len(lost))}
+    root = ElementTree.Element("testsuites", {"name": "limitbench", **totals})
+    suite = ElementTree.SubElement(
+        root, "testsuite", {"name": "limitbench check", **totals, "skipped": "0", "time": f"{report.seconds:.3f}"}
+    )
+    for rule, name, finding in cases:
+        case = ElementTree.SubElement(
+            suite, "testcase", {"classname": _xml(f"limitbench.{rule}"), "name": _xml(name), "time": "0"}
+        )
+        if finding is None:
+            continue
+        told = f"{finding.path}:{finding.line}: {finding.message}\n{finding.remedy}\nevidence: {finding.evidence}"
+        kind = "error" if finding in lost else "failure" if finding in broken else "system-out"
+        attributes = {} if kind == "system-out" else {"message": _xml(finding.message), "type": finding.rule}
+        ElementTree.SubElement(case, kind, attributes).text = _xml(told)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def sarif(report: Report) -> str:
+    """SARIF 2.1.0: one run, stable rule ids and fingerprints, suppressions kept."""
+    used = sorted({f.rule for f in report.findings})
+    results = [_result(f, used.index(f.rule)) for f in report.findings[:_MOST]]
+    driver = {
+        "name": "limitbench", "semanticVersion": report.limitbench, "informationUri": _HELP.partition("/blob/")[0],
+        "rules": [_rule(name, RULES[name]) for name in used],
+    }  # fmt: skip
+    invocation = {"executionSuccessful": report.exit_code in (0, 1), "exitCode": report.exit_code}
+    run = {
+        "tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints",
+        "properties": {"counts": report.counts.model_dump(), "verdict": report.verdict, "tier": report.tier},
+    }  # fmt: skip
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rule(name: str, rule: Rule) -> dict[str, Any]:
+    return {
+        "id": name, "name": "".join(part.capitalize() for part in rule.name.split("-")), "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": rule.title}, "help": {"text": page(name), "markdown": page(name)},
+        "helpUri": f"{_HELP}{name}.md",
+        "defaultConfiguration": {"level": rule.severity}, "properties": {"evidence": rule.evidence, "scope": rule.scope},
+    }  # fmt: skip
+
+
+def _result(finding: Finding, index: int) -> dict[str, Any]:
+    place = {
+        "artifactLocation": {"uri": _uri(finding.path), "uriBaseId": "%SRCROOT%"},
+        "region": {"startLine": finding.line},
+    }
+    out: dict[str, Any] = {
+        "ruleId": finding.rule, "ruleIndex": index, "level": finding.severity,
+        "message": {"text": f"{finding.message}. {finding.remedy}."}, "locations": [{"physicalLocation": place}],
+        "partialFingerprints": {"limitbench/v1": finding.fingerprint},
+        "properties": {
+            "evidence": finding.evidence, "subject": finding.subject, "expected": finding.expected, "observed": finding.observed,
+        },
+    }  # fmt: skip
+    if finding.suppressed:
+        out["suppressions"] = [{"kind": "external", "justification": finding.reason or ""}]
+    return out
+
+
+def github(report: Report) -> str:
+    """GitHub workflow commands, one a finding."""
+    lines = []
+    for f in report.shown:
+        properties = f"file={_property(f.path)},line={f.line},title={_property(f'{f.rule} {f.name}')}"
+        lines.append(f"::{f.severity} {properties}::{_data(f'{f.message} [{f.evidence}] {f.remedy}')}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _data(value: str) -> str:
+    return value.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(value: str) -> str:
+    return _data(value).replace(":", "%3A").replace(",", "%2C")
+
+
+def _clean(value: str) -> str:
+    """One line without control characters."""
+    return " ".join("".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in value).split())
+
+
+def _cell(value: str) -> str:
+    return _clean(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+
+
+def _xml(value: str) -> str:
+    return _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", value)
+
+
+def _uri(path: str) -> str:
+    from urllib.parse import quote
+
+    return quote(path)
+
+
+FORMATS: dict[str, Callable[[Report], str]] = {
+    "text": text, "json": as_json, "junit": junit, "sarif": sarif, "github": github, "markdown": markdown,
+}  # fmt: skip
+
+
+def write(report: Report, name: str, path: Path) -> None:
+    """Write the report in a format, whole or not at all. Raises `StorageError`."""
+    with atomic_write(path) as out:
+        out.write(FORMATS[name](report).encode("utf-8", "replace"))
+
+
+def append_step_summary(report: Report) -> None:
+    """Append the Markdown to GitHub's step summary, where there is one. Raises `StorageError`."""
+    place = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not place:
+        return
+    try:
+        with Path(place).open("a", encoding="utf-8", errors="replace") as out:
+            out.write(markdown(report) + "\n")
+    except OSError as error:
+        raise StorageError(f"GITHUB_STEP_SUMMARY {place} cannot be written ({error.strerror}); check it") from None

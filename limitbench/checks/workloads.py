@@ -1,0 +1,146 @@
+"""A workload as rules see it: its matrix, its sizes, what is wrong with its files. Read leniently, once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from limitbench.checks.config import Project, Workload
+from limitbench.datasets.lint import Finding as Flaw
+from limitbench.datasets.lint import lint_files
+from limitbench.errors import DataError, SpecError
+from limitbench.relevance import Qrels
+
+_MOST_ROWS = 2_000_000  # of a pattern that is written out
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A workload with its data. `flaws` are the lint findings by check; ids are None where no file gives them."""
+
+    name: str
+    plan: Workload
+    qrels: Qrels | None  # None: a pattern that its parameters describe, all k-subsets
+    n: int
+    degree: int
+    query_ids: tuple[str, ...] = ()
+    document_ids: tuple[str, ...] = ()
+    texts: dict[str, str] = field(default_factory=dict)  # of documents, where there is a corpus
+    questions: dict[str, str] = field(default_factory=dict)  # of queries
+    flaws: dict[str, Flaw] = field(default_factory=dict)
+    fingerprint: str = ""
+
+    @property
+    def top_k(self) -> int:
+        """How many documents are handed on."""
+        return self.plan.top_k if self.plan.top_k is not None else max(1, self.degree)
+
+    @property
+    def grown(self) -> int:
+        """The documents that the plan must hold at."""
+        return int(-(-self.n * Fraction(str(self.plan.growth)) // 1))
+
+    @property
+    def all_subsets(self) -> bool:
+        """Whether the sets to carry are all k-subsets: asked for as a pattern, or assumed of a corpus that grows."""
+        return self.qrels is None or self.plan.growth > 1
+
+    @property
+    def assumption(self) -> str | None:
+        """What growth assumes, in a sentence."""
+        if self.plan.growth == 1:
+            return None
+        sets = f"all {self.degree}-subsets of {self.grown:,} documents"
+        source = (
+            ""
+            if self.qrels is None
+            else f"; it has {self.qrels.n_queries:,} judged queries over {self.n:,} documents now"
+        )
+        return f"workload '{self.name}' at growth {self.plan.growth:g} is judged as {sets}, its largest k{source}"
+
+    @cached_property
+    def ceiling_sizes(self) -> dict[int, int]:
+        """How many queries have how many relevant documents, those without any left out."""
+        if self.qrels is None:
+            return {self.degree: 1}
+        sizes, counts = np.unique(self.qrels.sizes[self.qrels.sizes > 0], return_counts=True)
+        return dict(zip(sizes.tolist(), counts.tolist(), strict=True))
+
+    @property
+    def m(self) -> int | None:
+        """Judged queries; None for a pattern that is not written out."""
+        return None if self.qrels is None else self.qrels.n_queries
+
+
+def read_workload(project: Project, name: str) -> Loaded:
+    """The workload of this name. Raises `LimitbenchError` where nothing can be read at all."""
+    plan = project.config.workload[name]
+    return _pattern(name, plan) if plan.pattern is not None else _files(project, name, plan)
+
+
+def _pattern(name: str, plan: Workload) -> Loaded:
+    from limitbench.datasets.spec import Pattern, make_pattern
+
+    assert plan.pattern is not None
+    arguments = plan.pattern.model_extra or {}
+    recipe = {"kind": plan.pattern.kind, **arguments}
+    fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
+    n, k = arguments.get("n"), arguments.get("k")
+    if plan.pattern.kind == "all-k":
+        unknown = set(arguments) - {"n", "k"}
+        if unknown or type(n) is not int or type(k) is not int or not 1 <= k <= n:
+            raise SpecError(f"workload '{name}': found pattern {recipe}, expected kind, n and k, with 1 <= k <= n")
+        return Loaded(name, plan, None, n, k, fingerprint=fingerprint)
+    qrels = make_pattern(Pattern(**recipe), f"workload {name}")
+    if qrels.n_queries > _MOST_ROWS:
+        raise SpecError(
+            f"workload '{name}': {qrels.n_queries:,} queries are more than a check looks at; expected at most {_MOST_ROWS:,}"
+        )
+    return Loaded(name, plan, qrels, qrels.n_documents, qrels.degree(), fingerprint=fingerprint)
+
+
+def _files(project: Project, name: str, plan: Workload) -> Loaded:
+    def place(field_name: str) -> Path | None:
+        given = getattr(plan, field_name)
+        if given is None:
+            return None
+        path = project.resolve(given, "workload", name, field_name)
+        if not path.is_file():
+            raise DataError(
+                project.path, f"{given} is not a file; mend the path", line=project.line("workload", name, field_name)
+            )
+        return path
+
+    qrels = place("qrels")
+    assert qrels is not None
+    found = lint_files(place("corpus"), place("queries"), qrels, layout=plan.format)
+    state = hashlib.sha256()
+    for part in (found.documents, found.questions, found.grades):
+        state.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        state.update(b"\0")
+    documents = tuple(found.documents) or tuple(dict.fromkeys(d for row in found.grades.values() for d in row))
+    matrix, queries = _matrix(found.grades, documents)
+    flaws = {flaw.check: flaw for flaw in found.flaws}
+    return Loaded(
+        name, plan, matrix, len(documents), matrix.degree() if matrix.n_queries else 0, queries, documents, found.documents,
+        found.questions, flaws, state.hexdigest(),
+    )  # fmt: skip
+
+
+def _matrix(grades: dict[str, dict[str, int]], documents: tuple[str, ...]) -> tuple[Qrels, tuple[str, ...]]:
+    """The relevance matrix of the queries that have a relevant document of the corpus, and their ids."""
+    column = {name: number for number, name in enumerate(documents)}
+    rows: list[list[int]] = []
+    queries: list[str] = []
+    for query, row in grades.items():
+        relevant = sorted(column[d] for d, grade in row.items() if grade > 0 and d in column)
+        if relevant:
+            rows.append(relevant)
+            queries.append(query)
+    return Qrels.from_sets(rows, len(documents)), tuple(queries)

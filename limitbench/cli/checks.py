@@ -1,0 +1,206 @@
+"""`limitbench check`, `baseline`, `init` and `schema`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limitbench.cli.output import echo_json, print_table, say, status_line
+from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.checks import Report
+    from limitbench.checks.ratchet import Recorded
+
+ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration, or its folder.")]
+Tier = Annotated[str, typer.Option(help="fast: no model, no network, nothing executed; full: everything.")]
+NoExec = Annotated[bool, typer.Option("--no-exec", help="Run no command and no Python of the configuration.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+_CONFIG = Path("limitbench.toml")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(check)
+    app.command()(init)
+    app.command()(schema)
+    baseline = typer.Typer(no_args_is_help=True, help="Record what a gate's max_drop compares with.")
+    for command in (baseline_init, baseline_update, baseline_diff):
+        baseline.command(command.__name__.removeprefix("baseline_"))(command)
+    app.add_typer(baseline, name="baseline")
+
+
+def check(
+    config: ConfigFile = _CONFIG,
+    select: Annotated[
+        list[str] | None, typer.Option(help="Only these rules: ids or prefixes, with commas; repeats.")
+    ] = None,
+    ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
+    fail_on: Annotated[str, typer.Option(help="error or warning.")] = "error",
+    tier: Tier = "fast",
+    time_budget: Annotated[float | None, typer.Option(help="Seconds; what is not done by then is undecided.")] = None,
+    no_exec: NoExec = False,
+    output: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o", "--output", help="text, json, junit, sarif, github or markdown, with =PATH to a file; repeats."
+        ),
+    ] = None,
+    explain: Annotated[str | None, typer.Option(help="Print a rule's page, or the list of rules: all.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="As -o json.")] = False,
+) -> None:
+    """Check that the planned or running retriever can carry the workload, as limitbench.toml says.
+
+    Exit codes: 0 passed; 1 violated; 2 a configuration or baseline that cannot be used; 3 a rule of severity error undecided.
+    """
+    from limitbench.checks import check as run
+
+    if explain is not None:
+        _explain(explain)
+        return
+    outputs = _outputs([*(output or []), *(["json"] if json else [])])
+    with status_line() as show:
+        report = run(
+            config, select=_listed(select), ignore=_listed(ignore), fail_on=fail_on, tier=tier, time_budget=time_budget,
+            no_exec=no_exec, watch=show,
+        )  # fmt: skip
+    _deliver(report, outputs)
+    if report.exit_code:
+        raise typer.Exit(report.exit_code)
+
+
+def _listed(given: list[str] | None) -> list[str]:
+    """Ids, with commas or repeated."""
+    return [part.strip().upper() for text in given or [] for part in text.split(",")]
+
+
+def _outputs(given: list[str]) -> list[tuple[str, Path | None]]:
+    from limitbench.checks.output import FORMATS
+
+    out: list[tuple[str, Path | None]] = []
+    for text in given or ["text"]:
+        name, equals, path = text.partition("=")
+        if name not in FORMATS or (equals and not path):
+            raise InputError(f"found -o {text}, expected one of {', '.join(FORMATS)}, with =PATH for a file")
+        out.append((name, Path(path) if path else None))
+    plain = [name for name, path in out if path is None and name != "github"]
+    if len(plain) > 1:
+        raise InputError(f"found {' and '.join(plain)} on stdout; give all but one a file: -o {plain[-1]}=PATH")
+    places = [path for _, path in out if path is not None]
+    if len(set(places)) < len(places):
+        raise InputError("found one file for two outputs; give each its own")
+    return out
+
+
+def _deliver(report: Report, outputs: list[tuple[str, Path | None]]) -> None:
+    from limitbench.checks.output import FORMATS, append_step_summary, write
+
+    for name, path in outputs:
+        if path is not None:
+            write(report, name, path)
+        elif name == "github":
+            if os.environ.get("GITHUB_ACTIONS") == "true":
+                typer.echo(FORMATS[name](report), err=True, nl=False)
+                append_step_summary(report)
+        else:
+            typer.echo(FORMATS[name](report), nl=False)
+
+
+def _explain(rule: str) -> None:
+    from limitbench.checks.rules import RULES, page
+
+    if rule != "all":
+        typer.echo(page(rule.upper()))
+        return
+    rows = [[name, r.name, r.evidence, r.severity, r.tier, r.title] for name, r in RULES.items()]
+    print_table(["rule", "name", "evidence", "severity", "tier", "a finding says"], rows)
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="The repository.")] = Path(),
+    force: Annotated[bool, typer.Option("--force", help="Write over a limitbench.toml.")] = False,
+) -> None:
+    """Write a commented limitbench.toml for this repository, from the evaluation data found in it; it passes."""
+    from limitbench.checks.starter import write_starter
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; give the repository's")
+    path, data = write_starter(folder, force=force)
+    found = "no evaluation data, so the workload is a pattern" if data is None else f"judgements in {data.qrels}"
+    say(f"found {found}; mend the plan in {path}, then: limitbench check")
+    typer.echo(str(path))
+
+
+def schema(
+    what: Annotated[str, typer.Argument(help="config, report or baseline.")] = "config",
+) -> None:
+    """Print the JSON Schema of limitbench.toml, of the JSON report, or of the baseline."""
+    from limitbench.checks.schemas import SCHEMAS, json_schema
+
+    if what not in SCHEMAS:
+        raise InputError(f"there is no schema '{what}'; expected one of {', '.join(SCHEMAS)}")
+    echo_json(json_schema(what))
+
+
+def baseline_init(
+    config: ConfigFile = _CONFIG,
+    force: Annotated[bool, typer.Option("--force", help="Start anew where one is there.")] = False,
+    tier: Tier = "fast",
+    no_exec: NoExec = False,
+    json: JsonFlag = False,
+) -> None:
+    """Record the first baseline: per-query figures of every gate with a max_drop."""
+    from limitbench.checks.config import read_project
+    from limitbench.checks.ratchet import init as record
+
+    _told(record(read_project(config), force=force, tier=tier, no_exec=no_exec), json=json, written=True)
+
+
+def baseline_update(
+    config: ConfigFile = _CONFIG,
+    allow_ci: Annotated[bool, typer.Option("--allow-ci", help="Also under CI, where it is refused.")] = False,
+    allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Also where a figure falls.")] = False,
+    tier: Tier = "fast",
+    no_exec: NoExec = False,
+    json: JsonFlag = False,
+) -> None:
+    """Record the present figures; a lower one only with --allow-drop."""
+    from limitbench.checks.config import read_project
+    from limitbench.checks.ratchet import update as record
+
+    found = record(read_project(config), allow_ci=allow_ci, allow_drop=allow_drop, tier=tier, no_exec=no_exec)
+    _told(found, json=json, written=True)
+
+
+def baseline_diff(
+    config: ConfigFile = _CONFIG, tier: Tier = "fast", no_exec: NoExec = False, json: JsonFlag = False
+) -> None:
+    """Show what an update would change: figures, data, versions."""
+    from limitbench.checks.config import read_project
+    from limitbench.checks.ratchet import compare
+
+    _told(compare(read_project(config), tier=tier, no_exec=no_exec), json=json, written=False)
+
+
+def _told(found: Recorded, *, json: bool, written: bool) -> None:
+    changes = found.changes
+    if json:
+        echo_json({"schema_version": 1, "path": str(found.path), "written": written, **changes})
+        return
+    rows = [
+        [key, *("" if v is None else f"{v:.4f}" for v in (row["before"], row["now"]))]
+        for key, row in changes["gates"].items()
+    ]
+    if rows:
+        print_table(["gate", "before", "now"], rows)
+    for name in changes["data"]:
+        say(f"the data of workload '{name}' {'are recorded' if written else 'differ'}")
+    for name, (old, new) in changes["versions"].items():
+        say(f"{name}: {old} -> {new}")
+    if not (rows or changes["data"] or changes["versions"]):
+        say("nothing differs from the baseline")
+    if written:
+        typer.echo(str(found.path))
