@@ -29,6 +29,33 @@ def start_up() -> None:
           f"limitbench --help +{ours - bare:.3f} s (bar: +0.5 s)")  # fmt: skip
 
 
+def check_speed() -> None:
+    """`limitbench check` in the fast tier on the gallery's largest plan-only project, over a bare interpreter. Bar: 1 s."""
+    import tempfile
+    from pathlib import Path
+
+    sys.path.insert(0, str(Path(__file__).parent))
+    from gallery import PROJECTS
+
+    plans = [p for p in PROJECTS.values() if "pattern" in p.config and "measure" not in p.config and not p.arguments]
+    bare = median_seconds([sys.executable, "-c", "pass"])
+    taken = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for number, project in enumerate(plans):
+            path = project.write(Path(folder) / str(number))
+            command = [sys.executable, "-m", "limitbench", "check", "--config", str(path), "-o", f"json={folder}/out"]
+            start = time.perf_counter()
+            subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+            taken[time.perf_counter() - start] = (path, project.code)
+        path, code = taken[max(taken)]
+        quiet = f"import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-m', 'limitbench', 'check', '--config', '{path}', "
+        quiet += f"'-o', 'json={folder}/out']).returncode != {code})"
+        slowest = median_seconds([sys.executable, "-c", quiet])
+    print(
+        f"check, fast tier, slowest of {len(plans)} plans: +{slowest - 2 * bare:.3f} s over python -c pass (bar: +1 s)"
+    )
+
+
 def theory_scale() -> None:
     """A bracket of a sparse matrix, 10 relevant documents a query. Bars: 60 s and 4 GB at 10^6 x 10^6; linear growth."""
     code = """
@@ -327,6 +354,7 @@ print(f"{index.nbytes / 1e6:.0f} MB of token vectors, {hwm() - before:.0f} MB mo
 
 BENCHES = {
     "start-up": start_up,
+    "check-speed": check_speed,
     "limit-small-bracket": limit_small_bracket,
     "theory-scale": theory_scale,
     "capacity-speed": capacity_speed,

@@ -324,7 +324,7 @@ def test_the_probe_keeps_what_it_encodes_and_takes_the_fastest(monkeypatch: pyte
         chosen = pace.Pace()
         assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
         assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
-        assert (chosen.facts["batch_size"], chosen.facts["threads"], torch.get_num_threads()) == (64, 1, 1)
+        assert (chosen.facts["batch_size"], chosen.facts["threads"], torch.get_num_threads()) == (64, 1, 2)
         assert asked[-1] == (64, 256)
         assert set(chosen.facts["probe_characters_per_second"]) == {
             "batch 16", "batch 32", "batch 64", "batch 64, 1 threads"

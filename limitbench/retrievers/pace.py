@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ Encode = Callable[[Sequence[str], int], Floats]  # (texts, batch size) -> (texts
 USUAL = 32
 _SIZES = (16, 32, 64)
 _WARM, _SLICE = 16, 48  # texts: before anything is timed, and for each candidate
+_CLEARLY = 1.1  # by which fewer threads must be faster: noise should not decide
 _PROBE = _WARM + _SLICE * (len(_SIZES) + 1)
 
 
@@ -41,7 +43,8 @@ class Pace:
     def encode(self, texts: Sequence[str], encode: Encode, *, on_cpu: bool) -> Floats:
         """The texts encoded; a first call with enough of them, and no size given, is the probe."""
         if self.size is not None or len(texts) < _PROBE:
-            return encode(texts, self.size or USUAL)
+            with _threads(self.threads):
+                return encode(texts, self.size or USUAL)
         parts = [encode(texts[:_WARM], USUAL)]
         at = _WARM
         for size in _SIZES:
@@ -50,17 +53,33 @@ class Pace:
         self.size = max(_SIZES, key=lambda size: self.rates[f"batch {size}"])
         whole = torch.get_num_threads()
         if on_cpu and whole > 1 and not os.environ.get("OMP_NUM_THREADS"):
-            torch.set_num_threads(whole // 2)
             name = f"batch {self.size}, {whole // 2} threads"
-            parts.append(self._timed(texts[at : at + _SLICE], encode, self.size, name))
+            with _threads(whole // 2):
+                parts.append(self._timed(texts[at : at + _SLICE], encode, self.size, name))
             at += _SLICE
-            faster = self.rates[name] > self.rates[f"batch {self.size}"]
+            faster = self.rates[name] > _CLEARLY * self.rates[f"batch {self.size}"]
             self.threads = whole // 2 if faster else whole
-            torch.set_num_threads(self.threads)
-        return np.concatenate([*parts, encode(texts[at:], self.size)] if at < len(texts) else parts)
+        if at < len(texts):
+            with _threads(self.threads):
+                parts.append(encode(texts[at:], self.size))
+        return np.concatenate(parts)
 
     def _timed(self, texts: Sequence[str], encode: Encode, size: int, name: str) -> Floats:
         start = time.perf_counter()
         out = encode(texts, size)
         self.rates[name] = round(sum(map(len, texts)) / max(time.perf_counter() - start, 1e-9), 1)
         return out
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    """Run with so many torch threads, and with as many as before afterwards: the choice is one encoder's, not the process's."""
+    before = torch.get_num_threads()
+    if count is None or count == before:
+        yield
+        return
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
