@@ -9,11 +9,12 @@ from pydantic import BaseModel
 from limitbench.checks.baseline import Baseline
 from limitbench.checks.config import Config
 from limitbench.checks.findings import Report
+from limitbench.results import Result
 
-SCHEMAS: dict[str, type[BaseModel]] = {"config": Config, "report": Report, "baseline": Baseline}
+SCHEMAS: dict[str, type[BaseModel]] = {"config": Config, "report": Report, "baseline": Baseline, "result": Result}
 
 
 def json_schema(what: str) -> dict[str, Any]:
-    """The JSON Schema (draft 2020-12) of a configuration, a report or a baseline."""
+    """The JSON Schema (draft 2020-12) of a configuration, a report, a baseline or a record."""
     made = SCHEMAS[what].model_json_schema(mode="serialization" if what == "report" else "validation")
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": f"limitbench {what}", **made}

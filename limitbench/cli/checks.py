@@ -135,9 +135,9 @@ def init(
 
 
 def schema(
-    what: Annotated[str, typer.Argument(help="config, report or baseline.")] = "config",
+    what: Annotated[str, typer.Argument(help="config, report, baseline or result.")] = "config",
 ) -> None:
-    """Print the JSON Schema of limitbench.toml, of the JSON report, or of the baseline."""
+    """Print the JSON Schema of limitbench.toml, of the JSON report, of the baseline, or of a recorded result."""
     from limitbench.checks.schemas import SCHEMAS, json_schema
 
     if what not in SCHEMAS:

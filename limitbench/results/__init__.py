@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from limitbench.results.record import Cost, DatasetFacts, Means, Result, RetrieverFacts, configuration_digest
-from limitbench.results.store import Store
+from limitbench.results.store import Store, read
 
-__all__ = ["Cost", "DatasetFacts", "Means", "Result", "RetrieverFacts", "Store", "configuration_digest"]
+__all__ = ["Cost", "DatasetFacts", "Means", "Result", "RetrieverFacts", "Store", "configuration_digest", "read"]

@@ -1,0 +1,218 @@
+"""`limitbench results`: list, show, diff, tell apart and export what is recorded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from limitbench.cli.output import echo_json, print_table, say
+from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.results import Result
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+Datasets = Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")]
+_RESULTS = Path("results")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    results = typer.Typer(no_args_is_help=True, help="Look into recorded results.")
+    results.command("list")(list_)
+    for command in (show, diff, separate, export):
+        results.command()(command)
+    app.add_typer(results, name="results")
+
+
+def _records(folder: Path, datasets: list[str] | None) -> list[Result]:
+    from limitbench.results import Store
+
+    found = [r for r in Store(folder) if not datasets or r.dataset.name in datasets]
+    if not found:
+        wanted = f" for {', '.join(datasets)}" if datasets else ""
+        raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
+    return found
+
+
+def _one(given: str, folder: Path) -> Result:
+    """The record at a path, or with a digest that starts so."""
+    from limitbench.results import Store, read
+
+    if Path(given).is_file():
+        return read(Path(given))
+    fits = [r for r in Store(folder) if r.configuration_digest.startswith(given.lower())] if len(given) >= 4 else []
+    if len(fits) != 1:
+        what = "no record" if not fits else f"{len(fits)} records"
+        raise InputError(
+            f"{what} in {folder} for '{given}', expected a file or at least 4 digits of a digest; see: limitbench results list"
+        )
+    return fits[0]
+
+
+def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: JsonFlag = False) -> None:
+    """List the records: digest, dataset, retriever, first measure, when."""
+    found = _records(results, dataset)
+    if json:
+        rows = [{**r.summary(), "time": r.provenance.get("time")} for r in found]
+        echo_json({"schema_version": 1, "records": rows})
+        return
+    from limitbench.report import percent
+
+    table = []
+    for r in found:
+        title = "Recall@2" if "Recall@2" in r.measures else next(iter(r.measures))
+        when = str(r.provenance.get("time", ""))[:16]
+        table.append(
+            [
+                r.configuration_digest[:12],
+                r.dataset.name,
+                r.retriever.name,
+                f"{title} {percent(r.measures[title])}",
+                when,
+            ]
+        )
+    print_table(["digest", "dataset", "retriever", "first measure", "when"], table)
+
+
+def show(
+    record: Annotated[str, typer.Argument(help="A record's file, or the start of its digest.")],
+    results: ResultsFolder = _RESULTS,
+    json: JsonFlag = False,
+) -> None:
+    """Show one record: every measure with its 95 % interval, options, cost, and how to run it again."""
+    from limitbench.report import duration, percent, size
+    from limitbench.statistics import bootstrap_interval
+
+    r = _one(record, results)
+    limits = {title: bootstrap_interval(values) for title, values in r.per_query.items() if values}
+    if json:
+        intervals = {title: {"low": found.low, "high": found.high} for title, found in limits.items()}
+        echo_json({**r.model_dump(mode="json"), "intervals": intervals})
+        return
+    rows = []
+    for title, means in r.measures.items():
+        found = limits.get(title)
+        zeros = sum(value == 0 for value in r.per_query.get(title, []))
+        interval = "" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
+        rows.append([title, percent(means), interval, str(zeros)])
+    print_table(
+        ["measure", "percent", "95 % interval", "queries at 0"], rows,
+        title=f"{r.retriever.name} on {r.dataset.name}: {r.dataset.documents} documents, {r.dataset.queries} queries",
+    )  # fmt: skip
+    options = ", ".join(f"{key}={value}" for key, value in r.retriever.configuration.items())
+    for line in (
+        f"digest {r.configuration_digest[:12]}; {options}",
+        f"index {size(r.cost.index_bytes)}, a query {duration(r.cost.query_latency_p50_seconds)} at the median",
+        f"{r.provenance.get('time', '')}  {r.provenance.get('command', '')}",
+    ):
+        typer.echo(line)
+
+
+def diff(
+    first: Annotated[str, typer.Argument(help="A record's file, or the start of its digest.")],
+    second: Annotated[str, typer.Argument(help="Another.")],
+    results: ResultsFolder = _RESULTS,
+    json: JsonFlag = False,
+) -> None:
+    """Name what changed between two records: data, configuration, code, environment, command, numbers."""
+    from limitbench.results.differences import differences
+
+    found = differences(_one(first, results), _one(second, results))
+    if json:
+        echo_json({"schema_version": 1, **found})
+        return
+    rows = []
+    for group, changes in found.items():
+        for name, change in changes.items():
+            if group == "numbers":
+                values = ["" if v is None else f"{100 * v:.2f}" for v in (change["before"], change["after"])]
+                rows.append([group, name, *values, f"p = {change['p']:.2g}" if "p" in change else "other data"])
+            else:
+                rows.append([group, name, *(_short(value) for value in change), ""])
+    if not rows:
+        say("nothing differs")
+        return
+    print_table(["what", "name", "first", "second", ""], rows, keep=4)
+
+
+def _short(value: object) -> str:
+    text = "" if value is None else str(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def separate(
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="The dataset.")],
+    measure: Annotated[str, typer.Option(help="One measure.")] = "Recall@2",
+    level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of false findings, over all pairs.")] = 0.05,
+    results: ResultsFolder = _RESULTS,
+    json: JsonFlag = False,
+) -> None:
+    """Tell retrievers apart: paired randomisation tests of all pairs, corrected by Holm, and the groups that remain."""
+    from limitbench.measures import parse_measures
+    from limitbench.statistics import bootstrap_interval, compare_all, inseparable_groups
+
+    title = repr(parse_measures(measure)[0])
+    found = [r for r in _records(results, [dataset]) if title in r.per_query]
+    digests = {r.dataset.sha256 for r in found}
+    if len(digests) > 1:
+        raise InputError(f"'{dataset}' names {len(digests)} different data in {results}; keep the records of one")
+    names = [r.retriever.name for r in found]
+    values = {}
+    for r in found:
+        name = r.retriever.name
+        values[name if names.count(name) == 1 else f"{name} [{r.configuration_digest[:6]}]"] = r.per_query[title]
+    if len(values) < 2:
+        raise InputError(f"found {len(values)} records of {dataset} with {title}, expected at least two to tell apart")
+    comparisons = compare_all(values)
+    groups = inseparable_groups(comparisons, level=level)
+    if json:
+        rows = [{**c.__dict__, "separated": c.corrected < level} for c in comparisons]
+        echo_json(
+            {"schema_version": 1, "dataset": dataset, "measure": title, "level": level, "pairs": rows, "groups": groups}
+        )
+        return
+    ranked = list(dict.fromkeys([*(c.first for c in comparisons), *(c.second for c in comparisons)]))
+    table = []
+    for name in ranked:
+        limits = bootstrap_interval(values[name])
+        letters = "".join(chr(ord("a") + i) for i, group in enumerate(groups) if name in group)
+        table.append([name, f"{100 * limits.mean:.1f}", f"{100 * limits.low:.1f} to {100 * limits.high:.1f}", letters])
+    print_table(["retriever", title, "95 % interval", "group"], table, title=f"{dataset} (percent)",
+                caption=f"one letter: not told apart at {100 * level:g} %, all pairs, paired randomisation, Holm")  # fmt: skip
+    close = [[c.first, c.second, f"{100 * c.difference:.2f}", f"{c.p:.2g}", f"{c.corrected:.2g}"] for c in comparisons]
+    print_table(["better", "than", "by", "p", "p, corrected"], close)
+
+
+def export(
+    out: Annotated[Path | None, typer.Option(help="A file; stdout without, except for parquet.")] = None,
+    form: Annotated[str, typer.Option("--format", help="csv, parquet or markdown.")] = "csv",
+    results: ResultsFolder = _RESULTS,
+    dataset: Datasets = None,
+) -> None:
+    """Export the records, a row for each record and measure, with 95 % intervals."""
+    from limitbench.files import atomic_write
+    from limitbench.report import markdown
+    from limitbench.results import export as tables
+
+    if form not in ("csv", "parquet", "markdown"):
+        raise InputError(f"found --format {form}, expected csv, parquet or markdown")
+    if form == "parquet" and out is None:
+        raise InputError("parquet is no text; give it a file: --out results.parquet")
+    table = tables.rows(_records(results, dataset))
+    if form == "parquet":
+        assert out is not None
+        tables.write_parquet(table, out)
+        return
+    shown = ["" if row[c] is None else f"{row[c]}" for row in table for c in tables.COLUMNS]
+    width = len(tables.COLUMNS)
+    lines = [shown[at : at + width] for at in range(0, len(shown), width)]
+    text = tables.as_csv(table) if form == "csv" else markdown(list(tables.COLUMNS), lines) + "\n"
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        with atomic_write(out) as stream:
+            stream.write(text.encode())

@@ -1,0 +1,206 @@
+"""`limitbench results`: what is recorded can be listed, shown, compared with its statistics, and taken elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+from conftest import ROOT
+
+from limitbench.results import Store
+from limitbench.results.differences import differences
+
+SPECS = ("bm25", "bm25,stemmer=none", "tfidf-items", "random")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of four retrievers on the synthetic twin, and of one on another dataset."""
+    from limitbench.cli import invoke
+
+    folder = tmp_path_factory.mktemp("records")
+    asked = [part for spec in SPECS for part in ("-r", spec)]
+    assert invoke(["run", "-d", "limit-small-synthetic", *asked, "--results", str(folder)]) == 0
+    assert invoke(["run", "-d", "graph-petersen", "-r", "bm25", "--results", str(folder)]) == 0
+    return folder
+
+
+def digests(store: Path) -> dict[str, str]:
+    return {f"{r.dataset.name}/{r.retriever.name}": r.configuration_digest[:12] for r in Store(store)}
+
+
+def test_list_and_show(cli, store: Path) -> None:
+    """list has every record; show has every measure with its interval, by file or by digest, and its command."""
+    code, out, _ = cli("results", "list", "--results", store)
+    assert (code, all(spec in out for spec in SPECS)) == (0, True)
+    code, out, _ = cli("results", "list", "--results", store, "-d", "graph-petersen", "--json")
+    assert (code, len(json.loads(out)["records"])) == (0, 1)
+    digest = digests(store)["limit-small-synthetic/bm25"]
+    code, out, _ = cli("results", "show", digest, "--results", store)
+    assert (code, "95 % interval" in out, "limitbench run" in out or "pytest" in out) == (0, True, True)
+    (path,) = store.glob(f"limit-small-synthetic/bm25/{digest}.json")
+    code, out, _ = cli("results", "show", path, "--json")
+    shown = json.loads(out)
+    interval = shown["intervals"]["Recall@2"]
+    assert interval["low"] < shown["measures"]["Recall@2"]["mean"] < interval["high"]
+
+
+def test_diff_names_what_changed(cli, store: Path) -> None:
+    """Two records of one dataset differ in configuration and numbers, with a p-value; of two datasets in data; of one, in nothing."""
+    known = digests(store)
+    one, two = known["limit-small-synthetic/bm25"], known["limit-small-synthetic/bm25,stemmer=none"]
+    code, out, _ = cli("results", "diff", one, two, "--results", store, "--json")
+    found = json.loads(out)
+    assert (code, found["configuration"], found["data"], found["code"]) == (0, {"stemmer": ["english", "none"]}, {}, {})
+    assert found["numbers"]["Recall@2"]["before"] < found["numbers"]["Recall@2"]["after"]
+    assert found["numbers"]["Recall@2"]["p"] < 0.05
+    code, out, _ = cli("results", "diff", one, known["graph-petersen/bm25"], "--results", store)
+    assert (code, "sha256" in out, "other data" in out) == (0, True, True)
+    code, _, err = cli("results", "diff", one, one, "--results", store)
+    assert (code, "nothing differs" in err) == (0, True)
+
+
+def test_diff_sees_code_and_environment(store: Path) -> None:
+    """Versions of limitbench are code; other versions and hardware are environment; the command stands by itself."""
+    r = next(r for r in Store(store) if r.retriever.name == "bm25")
+    told = {
+        **r.provenance,
+        "versions": {**r.provenance["versions"], "limitbench": "9.9", "numpy": "0.1"},
+        "command": "x",
+    }
+    told["hardware"] = {**told["hardware"], "cores": 99}
+    found = differences(r, r.model_copy(update={"provenance": told}))
+    assert (list(found["code"]), set(found["environment"]), list(found["command"])) == (
+        ["limitbench"],
+        {"numpy", "cores"},
+        ["command"],
+    )
+    assert not found["numbers"]
+
+
+def test_separate_tells_retrievers_apart(cli, store: Path) -> None:
+    """BM25 with and without its stemmer are separated with their p-value; groups and pairs agree."""
+    code, out, _ = cli("results", "separate", "-d", "limit-small-synthetic", "--results", store, "--json")
+    found = json.loads(out)
+    pair = next(c for c in found["pairs"] if {c["first"], c["second"]} == {"bm25", "bm25,stemmer=none"})
+    assert (code, pair["first"], pair["separated"]) == (0, "bm25,stemmer=none", True)
+    assert 0 < pair["p"] <= pair["corrected"] < 0.05
+    assert found["groups"] == [["tfidf-items"], ["bm25,stemmer=none"], ["bm25"], ["random"]]
+    code, out, _ = cli(
+        "results", "separate", "-d", "limit-small-synthetic", "--results", store, "--measure", "Recall@20"
+    )
+    assert (code, "95 % interval" in out) == (0, True)
+    assert cli("results", "separate", "-d", "graph-petersen", "--results", store)[0] == 2
+
+
+def test_separate_on_the_real_limit_small(cli, limit_small: Path, tmp_path: Path) -> None:
+    """On the real LIMIT-small, 97.8 and 99.1 of recall@2 are told apart."""
+    asked = ("-r", "bm25", "-r", "bm25,stemmer=none")
+    assert cli("run", "-d", limit_small, *asked, "--results", tmp_path)[0] == 0
+    name = limit_small.name
+    code, out, _ = cli("results", "separate", "-d", name, "--results", tmp_path, "--json")
+    (pair,) = json.loads(out)["pairs"]
+    assert (code, pair["separated"], pair["first"]) == (0, True, "bm25,stemmer=none")
+
+
+def test_export(cli, store: Path, tmp_path: Path) -> None:
+    """CSV, Markdown and Parquet hold a row for each record and measure."""
+    code, out, _ = cli("results", "export", "--results", store)
+    table = list(csv.DictReader(io.StringIO(out)))
+    assert code == 0
+    assert len(table) == sum(len(r.measures) for r in Store(store))
+    row = next(r for r in table if r["retriever"] == "bm25" and r["measure"] == "Recall@2" and r["documents"] == "46")
+    assert float(row["low"]) < float(row["mean"]) < float(row["high"])
+    code, out, _ = cli("results", "export", "--results", store, "--format", "markdown", "--out", tmp_path / "t.md")
+    assert (code, (tmp_path / "t.md").read_text().count("\n")) == (0, len(table) + 2)
+    assert cli("results", "export", "--results", store, "--format", "parquet")[0] == 2
+    pyarrow = pytest.importorskip("pyarrow.parquet", reason="needs pyarrow, which limitbench[models] brings")
+    assert cli("results", "export", "--results", store, "--format", "parquet", "--out", tmp_path / "t.parquet")[0] == 0
+    assert pyarrow.read_table(tmp_path / "t.parquet").num_rows == len(table)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(("list", "--results", "/dev/null/x"), "there is no results folder"), (("show", "ffff"), "no record"), (("show", "f"), "at least 4 digits"),
+     (("separate", "-d", "nope"), "no records for nope"), (("export", "--format", "xlsx"), "expected csv")],
+)  # fmt: skip
+def test_what_is_not_there_is_said(arguments: tuple[str, ...], says: str, cli, store: Path) -> None:
+    """Missing folders, records and formats are said in one sentence."""
+    given = arguments if "--results" in arguments else (*arguments, "--results", store)
+    code, _, err = cli("results", *given)
+    assert (code, says in err) == (2, True), err
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [(lambda t: t[: len(t) // 2], "not whole JSON"), (lambda t: t.replace('"schema_version": 1', '"schema_version": 2'), "update limitbench"),
+     (lambda _t: '{"a": 1}', "is not a limitbench record"), (lambda t: t.replace('"depth": ', '"depth": "x", "dep": '), "is not a limitbench record")],
+)  # fmt: skip
+def test_broken_records_are_never_skipped(harm, says: str, cli, store: Path, tmp_path: Path) -> None:
+    """A truncated, newer, foreign or hand-edited record is an error that names its file, in every command that reads them all."""
+    import shutil
+
+    shutil.copytree(store, tmp_path / "r")
+    path = next((tmp_path / "r").glob("*/bm25/*.json"))
+    path.write_text(harm(path.read_text()))
+    for command in (("list",), ("export",), ("separate", "-d", "limit-small-synthetic")):
+        code, _, err = cli("results", *command, "--results", tmp_path / "r")
+        assert (code, says in err, str(path) in err) == (2, True, True), err
+
+
+def test_the_record_schema_is_shipped(cli, store: Path) -> None:
+    """`limitbench schema result` is docs/schemas/result.json, and every record obeys it."""
+    code, out, _ = cli("schema", "result")
+    path = ROOT / "docs" / "schemas" / "result.json"
+    if os.environ.get("LIMITBENCH_WRITE_GOLDEN"):
+        path.write_text(out, encoding="utf-8")
+    assert (code, out) == (0, path.read_text(encoding="utf-8"))
+    for record in store.glob("*/*/*.json"):
+        jsonschema.validate(json.loads(record.read_text()), json.loads(out))
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from limitbench.results import Store, read
+record = read(Path(sys.argv[1]))
+store = Store(Path(sys.argv[2]))
+print("ready", flush=True)
+while True:
+    store.write(record, replace=True)
+"""
+
+
+def kill_writers(store: Path, folder: Path, times: int) -> None:
+    source = next(store.glob("limit-small-synthetic/bm25/*.json"))
+    for number in range(times):
+        process = subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(source), str(folder)], stdout=subprocess.PIPE, text=True
+        )
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(0.02 + 0.007 * (number % 9))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        (record,) = Store(folder)
+        assert record.to_json() == source.read_bytes()
+
+
+def test_a_killed_writer_leaves_the_record_whole(store: Path, tmp_path: Path) -> None:
+    """Killed in the middle of writing five times, a writer leaves the old record as it was."""
+    kill_writers(store, tmp_path, 5)
+
+
+@pytest.mark.long
+def test_a_writer_killed_a_hundred_times(store: Path, tmp_path: Path) -> None:
+    """A hundred times, likewise."""
+    kill_writers(store, tmp_path, 100)
