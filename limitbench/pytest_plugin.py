@@ -69,7 +69,7 @@ class ConfigFile(pytest.File):
             report = check(self.path, tier=option("--limitbench-tier"), no_exec=option("--limitbench-no-exec"))
         except LimitbenchError as error:
             raise self.CollectError(str(error)) from None
-        for number, finding in enumerate(f for f in report.shown if f.severity == "error" or f.rule == "LB902"):
+        for number, finding in enumerate(f for f in report.shown if f.fails):
             name = f"{finding.about or finding.rule} {finding.subject}"
             yield FindingItem.from_parent(self, name=name if number == 0 else f"{name} ({number + 1})", finding=finding)
         yield CheckItem.from_parent(self, name="limitbench check", report=report)

@@ -696,3 +696,262 @@ def test_reading_a_baseline_raises_for_the_path(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_baseline(tmp_path / "b.json")
     assert caught.value.path == tmp_path / "b.json"
+
+
+# ------------------------------------------------------------------------------------------------ what a review found
+
+
+def findings(cli, path: Path, *arguments: object) -> tuple[int, list[dict], dict]:
+    code, out, err = cli("check", "--config", path, *arguments, "--json")
+    assert out, err
+    return code, json.loads(out)["findings"], json.loads(out)["counts"]
+
+
+def judged(sets: list[list[int]]) -> str:
+    return "query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{d}\t1\n" for i, row in enumerate(sets) for d in row)
+
+
+OWN = 'version = 1\n[workload.w]\nqrels = "qrels.tsv"\n[retriever.r]\n'
+
+
+def test_a_query_that_asks_for_everything_hides_nothing(cli, tmp_path: Path) -> None:
+    """All pairs of 46 documents need 4 dimensions whatever else is judged: a row of all documents changes no verdict."""
+    pairs = [[i, j] for i in range(46) for j in range(i)]
+    for name, sets in (("pairs", pairs), ("and all", [*pairs, list(range(46))])):
+        path = Project(OWN + "dim = 3\n", files={"qrels.tsv": judged(sets)}).write(tmp_path / name)
+        code, found, _ = findings(cli, path)
+        assert (code, [f["rule"] for f in found]) == (1, ["LB101"])
+
+
+def test_constructions_serve_every_size_that_is_asked_for(cli, tmp_path: Path) -> None:
+    """A query with nearly all documents relevant is as easy as its complement, and says nothing of the others."""
+    rng = __import__("random").Random(0)
+    threes = [sorted(rng.sample(range(40), 3)) for _ in range(60)]
+    for name, sets in (("threes", threes), ("and 39", [*threes, list(range(39))])):
+        path = Project(OWN + "dim = 4\n", files={"qrels.tsv": judged(sets)}).write(tmp_path / name)
+        assert [f["rule"] for f in findings(cli, path)[1]] == ["LB102"], name
+        path = Project(OWN + "dim = 6\n", files={"qrels.tsv": judged(sets)}).write(tmp_path / f"{name} 6")
+        assert "LB102" not in [f["rule"] for f in findings(cli, path)[1]]
+
+
+def test_cosines_are_not_inner_products(cli, tmp_path: Path) -> None:
+    """Prefixes of a line are ranked by one inner product, and by no unit vectors of one dimension."""
+    files = {"qrels.tsv": judged([list(range(i)) for i in range(1, 6)] + [[5]])}
+    dot = Project(OWN + 'dim = 1\nmetric = "dot"\n', files=files).write(tmp_path / "dot")
+    cosine = Project(OWN + "dim = 1\n", files=files).write(tmp_path / "cosine")
+    assert not {"LB101", "LB102"} & {f["rule"] for f in findings(cli, dot)[1]}
+    assert {"LB101", "LB102"} & {f["rule"] for f in findings(cli, cosine)[1]}
+
+
+def test_gates_of_different_depths_share_a_measurement_that_is_deep_enough(cli, tmp_path: Path) -> None:
+    """The order of two gates on one command changes nothing."""
+    body = (
+        "import json, os, sys\n"
+        "k = int(os.environ['LIMITBENCH_TOP_K'])\n"
+        "for line in sys.stdin:\n"
+        "    q = json.loads(line)['_id']\n"
+        "    ranked = [f'd{(int(q[1:]) + 1 + i) % 10}' for i in range(10)]\n"
+        "    for rank, d in enumerate(ranked[:k]):\n"
+        "        print(q, 'Q0', d, rank + 1, 1 - rank / 100, 'x')\n"
+    )
+    text = executing(f'command = ["{sys.executable}", "retrieve.py"]').replace("min = 0.9", "min = 0.0")
+    other = '[[gate]]\nworkload = "w"\nretriever = "r"\nmetric = "Recall@10"\nmin = 0.9\n'
+    head, gate, tail = text.partition("[[gate]]")
+    for name, config in (("first", head + other + gate + tail), ("last", text + other)):
+        path = Project(config, files={"retrieve.py": body}).write(tmp_path / name)
+        code, found, _ = findings(cli, path, "--tier", "full", "--ignore", "LB303")
+        assert (code, found) == (0, []), name
+
+
+def test_what_cannot_be_measured_is_never_green(cli, tmp_path: Path) -> None:
+    """A gate with a metric alone, or with its floor's rule off, still says that its run is missing; an error among them is 3."""
+    text = measured("", texts=True).replace("run.trec", "gone.trec") + '[severity]\nLB303 = "error"\n'
+    code, found, counts = findings(cli, Project(text).write(tmp_path / "a"))
+    assert (code, [f["rule"] for f in found], counts["undecided"] >= 2) == (3, ["LB902"], True)
+    text = measured("max_drop = 0.5\nmin = 0.5\n", end='[baseline]\npath = "b.json"\nmissing = "warning"\n', texts=True)
+    text = text.replace('run = "run.trec"', 'command = "x"')
+    code, found, counts = findings(cli, Project(text).write(tmp_path / "b"), "--select", "LB302,LB9")
+    assert (code, [f["rule"] for f in found], counts["skipped"]) == (0, ["LB901"], 1)
+    text = measured("max_drop = 0.5\n", end='[baseline]\npath = "b.json"\nmissing = "warning"\n')
+    assert findings(cli, Project(text).write(tmp_path / "c"), "--fail-on", "warning")[0] == 3
+    assert findings(cli, Project(text + '[severity]\nLB902 = "error"\n').write(tmp_path / "d"))[0] == 3
+    text = measured("min = 0.5\n")
+    files = {"qrels.tsv": "query-id\tcorpus-id\tscore\nq0\td0\t0\n"}
+    code, found, _ = findings(cli, Project(text, files=files).write(tmp_path / "e"))
+    assert (code, {f["rule"] for f in found}) == (3, {"LB003", "LB902"})
+
+
+def test_few_queries_promise_nothing(cli, tmp_path: Path) -> None:
+    """Four queries cannot reach 5 %, however far they fall: LB006 says so."""
+    text = measured("max_drop = 0.5\n", end='[baseline]\npath = "baseline.json"\n')
+    project = Project(text, before={}, files={"qrels.tsv": qrels(n=4)})
+    path = project.write(tmp_path)
+    assert cli("baseline", "init", "--config", path)[0] == 0
+    (tmp_path / "run.trec").write_text(run(first=1))
+    assert [f["rule"] for f in findings(cli, path)[1]] == ["LB006"]
+
+
+def test_a_floor_that_is_met_exactly_holds(cli, tmp_path: Path) -> None:
+    """Nine queries that each find 9 of 10 have a recall of 0.9, whatever floating point sums to."""
+    sets = "query-id\tcorpus-id\tscore\n" + "".join(f"q{q}\td{q}x{d}\t1\n" for q in range(9) for d in range(10))
+    ranked = "".join(f"q{q} Q0 d{q}x{d} {d + 1} {1 - d / 100} x\n" for q in range(9) for d in range(9))
+    text = measured("min = 0.9\n").replace("Recall@1", "Recall@10")
+    assert findings(cli, Project(text, files={"qrels.tsv": sets, "run.trec": ranked}).write(tmp_path))[:2] == (0, [])
+
+
+ODD = {
+    "a number of 5000 digits": (GOOD.replace("64", "6" * 5000), "is not TOML"),
+    "a path of 5000 characters": (measured("min = 0.5\n").replace("qrels.tsv", "q" * 5000), "cannot be followed"),
+    "a name with a slash": (GOOD.replace("retriever.r", 'retriever."a/b"'), "without '/'"),
+    "a name with a line break": (GOOD.replace("retriever.r", '"retriever"."a\\nb"'), "without '/'"),
+    "edges outside": (GOOD.replace('kind = "all-k", n = 46, k = 2', 'kind = "graph", edges = "/etc/passwd"'), "leads out of"),
+    "a source outside": (GOOD.replace('kind = "all-k", n = 46, k = 2', 'kind = "like", source = "/etc"'), "leads out of"),
+    "a source on the hub": (GOOD.replace('kind = "all-k", n = 46, k = 2', 'kind = "like", source = "limit"'), "there is no limit in the project"),
+    "an enormous pattern": (GOOD.replace('kind = "all-k", n = 46, k = 2', 'kind = "power-law", n = 100000000, m = 3, k = 2'), "expected at most"),
+    "a model that runs code": (GOOD + '[retriever.r.measure]\nmodel = "dense:a/b,trust_remote_code=true"\n', "drop it"),
+    "a suppression of LB903": (GOOD + '[[suppress]]\nid = "LB903"\nreason = "x"\n', "cannot be suppressed"),
+    "too much confidence": (GOOD + '[[gate]]\nworkload = "w"\nretriever = "r"\nmetric = "Recall@1"\nconfidence = 0.99995\n', "confidence"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_configurations_are_refused(name: str, cli, tmp_path: Path) -> None:
+    """What no check can use, or must not read, is exit code 2 in one sentence, and nothing of a file outside is shown."""
+    text, says = ODD[name]
+    code, out, err = cli("check", "--config", Project(text).write(tmp_path))
+    assert (code, out, says in err, "root:" in err) == (2, "", True, False), err
+
+
+def test_graphs_and_likes_of_the_project_are_read(cli, tmp_path: Path) -> None:
+    """Edges lie beside the configuration, wherever the check is called from; a generated dataset is a source."""
+    pattern = 'kind = "all-k", n = 46, k = 2'
+    text = GOOD.replace(pattern, 'kind = "graph", edges = "edges.txt"')
+    assert findings(cli, Project(text, files={"edges.txt": "0 1\n1 2\n"}).write(tmp_path / "a"))[0] == 0
+    assert (
+        findings(cli, Project(GOOD.replace(pattern, 'kind = "like", source = "graph-petersen"')).write(tmp_path / "b"))[
+            0
+        ]
+        == 0
+    )
+
+
+def test_nothing_outside_the_project_is_told(cli, tmp_path: Path) -> None:
+    """The prompt in a folder outside the project is not read; one inside is."""
+    for home in (tmp_path / "out", tmp_path / "in" / "model"):
+        home.mkdir(parents=True)
+        (home / "config_sentence_transformers.json").write_text('{"prompts": {"query": "SECRET"}}')
+    outside = Project(GOOD + f'model = "{tmp_path / "out"}"\n').write(tmp_path / "in")
+    assert "SECRET" not in cli("check", "--config", outside)[1]
+    inside = Project(GOOD + 'model = "./model"\n').write(tmp_path / "in")
+    assert "SECRET" in cli("check", "--config", inside)[1]
+
+
+@pytest.mark.parametrize(
+    ("model", "rules"),
+    [("intfloat/e5-mistral-7b-instruct@0123abc", ["LB402"]), ("foo/bar@main", ["LB401"]), ("foo/bar@", ["LB401"]), ("foo/bar@0123abc", [])],
+)  # fmt: skip
+def test_revisions_and_prompts(model: str, rules: list[str], cli, tmp_path: Path) -> None:
+    """A branch pins nothing; the longest known name decides which prompt is asked for."""
+    _, found, _ = findings(cli, Project(GOOD + f'model = "{model}"\n').write(tmp_path))
+    assert [f["rule"] for f in found] == rules
+    if rules == ["LB402"]:
+        assert "Instruct" in found[0]["message"]
+
+
+def test_a_plans_revision_does_not_speak_for_the_measured_model(cli, tmp_path: Path) -> None:
+    """What is measured is judged by its own options."""
+    text = (
+        GOOD
+        + 'model = "foo/bar@0123abc"\nquery_prompt = ""\n[retriever.r.measure]\nmodel = "dense:intfloat/e5-small-v2"\n'
+    )
+    assert [f["rule"] for f in findings(cli, Project(text).write(tmp_path))[1]] == ["LB401", "LB402"]
+
+
+def test_large_margins_in_many_dimensions_are_quick(cli, tmp_path: Path) -> None:
+    """A margin near 1 in a million dimensions is decided without powers of a million digits."""
+    start = time.monotonic()
+    code, found, _ = findings(cli, Project(OWN + "dim = 1000000\nmargin = 0.99999999\n").write(tmp_path))
+    assert (code, "LB103" in [f["rule"] for f in found], time.monotonic() - start < 30) == (1, True, True)
+
+
+def test_a_terminated_check_takes_its_child_along(tmp_path: Path) -> None:
+    """SIGTERM, as CI cancels a job, ends the command that is being measured too."""
+    import signal
+
+    body = "import os, time\nopen('child', 'w').write(str(os.getpid()))\ntime.sleep(600)\n"
+    path = Project(
+        executing(f'command = "{sys.executable} hostile.py"', timeout=500.0), files={"hostile.py": body}
+    ).write(tmp_path)
+    command = [sys.executable, "-m", "limitbench", "check", "--config", str(path), "--tier", "full"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (tmp_path / "child").exists() or not (tmp_path / "child").read_text():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) != 0
+    child = Path(f"/proc/{(tmp_path / 'child').read_text()}")
+    deadline = time.monotonic() + 10
+    while child.exists() and child.joinpath("stat").read_text().split(")")[-1].split()[0] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_baselines_hold_shares_and_are_kept_under_ci(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NaN and figures beyond 1 are a broken baseline; --force does not write over one under CI."""
+    path = prepared(PROJECTS["clean ratchet"], tmp_path, cli)
+    kept = (tmp_path / "baseline.json").read_text()
+    for value in ("NaN", "1.5"):
+        (tmp_path / "baseline.json").write_text(kept.replace("1.0", value, 1))
+        assert cli("check", "--config", path)[0] == 2
+    (tmp_path / "baseline.json").write_text(kept)
+    monkeypatch.setenv("CI", "1")
+    assert cli("baseline", "init", "--config", path, "--force")[0] == 2
+    assert cli("baseline", "init", "--config", path, "--force", "--allow-ci")[0] == 0
+
+
+def test_an_error_that_nobody_foresaw_is_no_violation(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An internal error is exit code 2 and one sentence, without a traceback."""
+    from limitbench.checks import engine
+
+    monkeypatch.setattr(engine.capacity, "Plan", None)
+    code, out, err = cli("check", "--config", PROJECTS["clean plan"].write(tmp_path))
+    assert (code, out, "internal error (TypeError" in err, "Traceback" in err) == (2, "", True, False)
+
+
+def test_junit_tells_the_undecided_beside_a_violation(cli, tmp_path: Path) -> None:
+    """An undecided gate is an error in JUnit also where something else fails; quiet ones are neither."""
+    from xml.etree import ElementTree
+
+    text = measured("min = 0.5\n", plan="dim = 1\n").replace("run.trec", "gone.trec")
+    files = {"qrels.tsv": judged([[i, (i + 1) % 8] for i in range(8)])}
+    path = Project(text.replace("Recall@1", "Recall@2"), files=files).write(tmp_path)
+    assert cli("check", "--config", path, "-o", f"junit={tmp_path / 'j.xml'}")[0] == 1
+    root = ElementTree.parse(tmp_path / "j.xml").getroot()
+    assert (root.get("failures"), root.get("errors")) == ("1", "1")
+
+
+def test_suppressions_are_judged_where_they_hold(cli, tmp_path: Path) -> None:
+    """A suppression for a retriever on which its rule was not decided is not called useless; a suppressed LB106 leaves LB301 alone."""
+    text = GOOD + '[retriever.s]\nkind = "sparse"\n[[suppress]]\nid = "LB101"\nretriever = "s"\nreason = "x"\n'
+    assert findings(cli, Project(text).write(tmp_path / "a"))[1] == []
+    text = PROJECTS["LB106"].config + '[[suppress]]\nid = "LB106"\nreason = "x"\n'
+    code, found, _ = findings(cli, Project(text).write(tmp_path / "b"))
+    assert (code, [(f["rule"], f["suppressed"]) for f in found]) == (0, [("LB106", True), ("LB901", False)])
+
+
+def test_lines_that_only_some_readers_break() -> None:
+    """U+2028 is no line break in TOML, and a quoted key may hold brackets, equals signs and escapes."""
+    lines = key_lines('# a\u2028b\nx = 1\n"r=[x".dim = 3\n"caf\\u00e9" = 2\ny = 4\n')
+    assert [lines[key] for key in (("x",), ("r=[x", "dim"), ("café",), ("y",))] == [2, 3, 4, 5]
+
+
+def test_data_ids_do_not_become_markup(cli, tmp_path: Path) -> None:
+    """Ids in Markdown neither link nor call anybody."""
+    path = Project(
+        measured("min = 0.5\n", texts=True),
+        files={"corpus.jsonl": corpus(["![x](http://e.org) @team", *[f"d{i}" for i in range(1, 10)]])},
+    )
+    assert cli("check", "--config", path.write(tmp_path), "-o", f"markdown={tmp_path / 'm'}")[0] == 1
+    text = (tmp_path / "m").read_text()
+    assert "![x]" not in text
+    assert "@team" not in text

@@ -74,7 +74,7 @@ def test_interrupted_runs_resume(tmp_path: Path) -> None:
 
     real = runner.retriever
     try:
-        runner.retriever = lambda spec: NamedRetriever(spec, Stop()) if spec == "stop" else real(spec)  # type: ignore[assignment]
+        runner.retriever = lambda spec, **_usual: NamedRetriever(spec, Stop()) if spec == "stop" else real(spec)  # type: ignore[assignment]
         with pytest.raises(KeyboardInterrupt):
             run(store, "bm25", "stop", "random")
     finally:
@@ -95,7 +95,7 @@ def test_one_failing_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
 
     import limitbench.runner as runner
 
-    monkeypatch.setattr(runner, "retriever", lambda s: NamedRetriever(s, Broken()) if s == "broken" else made)
+    monkeypatch.setattr(runner, "retriever", lambda s, **_usual: NamedRetriever(s, Broken()) if s == "broken" else made)
     broken, fine = run(Store(tmp_path), "broken", "random")
     assert (str(broken.error), broken.result) == ("the model is made of cheese", None)
     assert fine.result is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,7 +20,7 @@ class _Model(BaseModel):
 class Entry(_Model):
     """One gate: its metric for every judged query, fractions in [0, 1]."""
 
-    values: dict[str, float] = Field(min_length=1)
+    values: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(min_length=1)
 
     @property
     def mean(self) -> float:

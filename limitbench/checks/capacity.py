@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from functools import cached_property
 
 import numpy as np
 
+from limitbench.certificates import Notion
 from limitbench.checks.config import Retriever
 from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
 from limitbench.checks.workloads import Loaded
@@ -43,10 +45,27 @@ class Plan:
         """The documents to hold at."""
         return self.workload.grown
 
+    @cached_property
+    def sizes(self) -> list[int]:
+        """The different numbers of relevant documents of a query; none and all ask for nothing, and are left out."""
+        if self.workload.all_subsets:
+            return [self.workload.degree] if 0 < self.workload.degree < self.n else []
+        return sorted(size for size in self.workload.ceiling_sizes if 0 < size < self.n)
+
     @property
     def k(self) -> int:
-        """Relevant documents of the largest query."""
-        return min(self.workload.degree, self.n)
+        """Relevant documents of the largest query that asks for something."""
+        return max(self.sizes, default=0)
+
+    @property
+    def notion(self) -> Notion:
+        """What dimension means here: cosines are inner products with unit documents."""
+        return "cosine" if self.retriever.metric == "cosine" else "order_preserving"
+
+    @property
+    def covering(self) -> int:
+        """The k whose constructions serve every query: a set of s documents is told apart as its complement is, by -u."""
+        return max(min(size, self.n - size) for size in self.sizes)
 
     @property
     def gamma(self) -> Fraction | None:
@@ -56,7 +75,7 @@ class Plan:
     @property
     def applies(self) -> bool:
         """Whether rules about dimension say anything of it."""
-        return self.retriever.kind == "dense" and self.retriever.dim is not None and 0 < self.k < self.n
+        return self.retriever.kind == "dense" and self.retriever.dim is not None and bool(self.sizes)
 
     @property
     def sets(self) -> str:
@@ -73,45 +92,49 @@ class Plan:
         return (STRICT, *(() if grown is None else (grown,)))
 
     def bracket(self) -> Bracket:
-        """Certified bounds on the order-preserving rank of the judged sets."""
+        """Certified bounds on the dimension that the judged sets need: of unit documents where scores are cosines."""
         if self._bracket is None:
             assert self.workload.qrels is not None
-            self._bracket = bracket(self.workload.qrels.relevant, budget_s=self.budget)
+            self._bracket = bracket(self.workload.qrels.relevant, self.notion, budget_s=self.budget)
         return self._bracket
 
     def least(self) -> tuple[int, str]:
         """The proved lower bound on the dimension by this metric, and whose it is."""
         if self.workload.all_subsets:
-            value, source = exact_all_k(self.n, self.k), "theory/all-subsets.md"
+            value, source = exact_all_k(self.n, self.k, self.notion), "theory/all-subsets.md"
         else:
             bound = self.bracket().lower
             value, source = (bound.value, bound.citation) if bound.evidence == "proved" else (0, "")
-        # distances are an order of inner products with one coordinate more, |v|^2
-        return (
-            (max(0, value - 1), f"{source}, one less for distances")
-            if self.retriever.metric == "euclidean"
-            else (value, source)
-        )
+        if self.retriever.metric == "euclidean":  # an order of inner products with one coordinate more, |v|^2
+            return max(0, value - 1), f"{source}, one less for distances"
+        return value, source
 
     def known(self, dtype: str) -> bool:
         """Whether some construction carries the sets in this dtype and with the margin asked for."""
-        if (
-            dtype == "real"
-            and not self.workload.all_subsets
-            and self.gamma is None
-            and self.d >= self.bracket().upper.value
-        ):
+        k, d = self.covering, self.d
+        if dtype == "real" and self.gamma is None and d >= self._enough():
             return True
         if self.n > _CLOSED_FORM and dtype != "real":
             return False
-        found = [r for r in design(self.n, self.k, self.d, dtype, self.gamma).reasons if r.verdict == "possible"]
-        if self.retriever.metric == "dot" or dtype == "real":
+        if self.retriever.metric == "euclidean" and dtype != "real" and d >= self.n:
+            return True  # one document an axis
+        found = [r.method for r in design(self.n, k, d, dtype, self.gamma).reasons if r.verdict == "possible"]
+        # the closed form is about sets of one size; what else there is serves smaller sets too
+        found = [method for method in found if method != "order-preserving rank"]
+        if self.retriever.metric == "dot":
             return bool(found)
         # cosines and distances: documents of equal length, which all constructions have but the integers on the moment curve
-        if any(r.method != "integer moment curve" for r in found):
+        if any(method != "integer moment curve" for method in found):
             return True
-        spare = best_half_gap(self.n, self.k, self.d)[0] - float(self.gamma or 0)
-        return spare > resolution(dtype)
+        spare = best_half_gap(self.n, k, d)[0] - float(self.gamma or 0)
+        return dtype != "real" and spare > resolution(dtype)
+
+    def _enough(self) -> int:
+        """Dimensions that carry the sets in exact arithmetic, without a margin."""
+        most = min(2 * self.covering, self.n - 1)  # the trigonometric moment curve, or the simplex: unit documents
+        if not self.workload.all_subsets:
+            return min(most, self.bracket().upper.value)
+        return min(most, exact_all_k(self.n, self.k, self.notion))
 
     def impossible(self, *methods: str) -> list[Reason]:
         """The proved reasons of these methods against all k-subsets."""
@@ -202,10 +225,13 @@ def dimension_open(plan: Plan) -> Outcome:
     if _proved_impossible(plan) or plan.known("real"):
         return Passes()
     wanted = "" if plan.gamma is None else f" with half-gap {float(plan.gamma):g}"
-    enough = design(plan.n, plan.k, None, "real", plan.gamma).least_sufficient_dim if plan.n <= _CLOSED_FORM else None
+    enough = (
+        design(plan.n, plan.covering, None, "real", plan.gamma).least_sufficient_dim if plan.n <= _CLOSED_FORM else None
+    )
     advice = f"{enough} dimensions are known to be enough" if enough else "ask for a smaller margin"
     return Fails(
-        f"whether {plan.d} dimensions carry {plan.sets}{wanted} is open: no bound forbids it, and no construction does it",
+        f"whether {plan.d} dimensions carry {plan.sets}{wanted} is open: no bound forbids it, and "
+        "limitbench knows no construction that does it",
         f"{advice}; or let an optimiser try: limitbench check --tier full --select LB201",
         expected="a construction",
         observed=f"dim = {plan.d}",
@@ -252,7 +278,7 @@ def dtype_too_coarse(plan: Plan) -> Outcome:
     dtype = plan.retriever.dtype
     if _proved_impossible(plan) or not plan.known("real") or plan.known(dtype):
         return Passes()
-    gap, name = best_half_gap(plan.n, plan.k, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
+    gap, name = best_half_gap(plan.n, plan.covering, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
     step = resolution(dtype)
     shown = (
         f"the best known half-gap, {gap:.2g} ({name}), is below {dtype}'s resolution of {step:.2g}"

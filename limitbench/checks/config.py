@@ -46,6 +46,13 @@ def _measure(value: str) -> str:
     return repr(found[0])
 
 
+def _name(value: str) -> str:
+    if not value.strip() or "/" in value or not value.isprintable():
+        raise ValueError(f"found the name {value!r}, expected printable characters without '/'")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_name)]
 RuleId = Annotated[str, AfterValidator(_rule_id)]
 MeasureName = Annotated[str, AfterValidator(_measure), Field(examples=["Recall@10"])]
 Number = Annotated[float, Field(allow_inf_nan=False)]
@@ -126,6 +133,8 @@ class Measurement(_Table):
             raise ValueError(
                 f"found {' and '.join(ways) or 'none'}, expected exactly one of run, model, endpoint, python, command"
             )
+        if self.model is not None and "trust_remote_code" in self.model.replace("-", "_"):
+            raise ValueError("trust_remote_code runs code of a model's repository, which a check never does; drop it")
         if (self.endpoint is None) != (self.name is None):
             raise ValueError("endpoint and name go together: the URL and the model's name")
         return self
@@ -142,7 +151,7 @@ class Retriever(_Table):
     """A plan, with an optional measurement. Rules about dimension and dtype are for kind dense alone."""
 
     kind: Kind = "dense"
-    dim: Annotated[int, Field(ge=1, le=10**12)] | None = None
+    dim: Annotated[int, Field(ge=1, le=10**6)] | None = None
     metric: Metric = "cosine"
     dtype: Dtype = "fp32"
     margin: Annotated[Number, Field(gt=0, le=1)] | None = Field(
@@ -173,7 +182,7 @@ class Gate(_Table):
     max_drop: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None, description="Against the baseline, by a paired test."
     )
-    confidence: Annotated[Number, Field(gt=0.5, lt=1)] = Field(0.95, description="One-sided, of limit and test.")
+    confidence: Annotated[Number, Field(gt=0.5, le=0.999)] = Field(0.95, description="One-sided, of limit and test.")
 
     @property
     def measure(self) -> Measure:
@@ -199,6 +208,12 @@ class Suppression(_Table):
     workload: Words | None = None
     retriever: Words | None = None
 
+    @model_validator(mode="after")
+    def _can_be_hidden(self) -> Suppression:
+        if self.id == "LB903":
+            raise ValueError("LB903 tells of stale suppressions and cannot be suppressed; remove the stale one")
+        return self
+
     @model_validator(mode="before")
     @classmethod
     def _text_dates(cls, value: Any) -> Any:
@@ -214,8 +229,8 @@ class Config(_Table):
     """The whole file."""
 
     version: Literal[1]
-    workload: Annotated[dict[str, Workload], Field(min_length=1)]
-    retriever: Annotated[dict[str, Retriever], Field(min_length=1)]
+    workload: Annotated[dict[Name, Workload], Field(min_length=1)]
+    retriever: Annotated[dict[Name, Retriever], Field(min_length=1)]
     gate: list[Gate] = []
     severity: dict[RuleId, Literal["error", "warning", "off"]] = {}
     baseline: Baseline | None = None
@@ -293,6 +308,7 @@ class Project:
         try:
             place = (self.path.resolve().parent / given).resolve()
             inside = place.is_relative_to(self.root)
+            place.is_file()  # raises for what no file system takes
         except (OSError, RuntimeError, ValueError) as error:
             raise DataError(
                 self.path, f"the path '{given[:200]}' cannot be followed ({error}); mend it", line=self.line(*key)
@@ -337,7 +353,7 @@ def read_project(path: Path | str = FILE) -> Project:
         raise DataError(path, f"cannot be read ({reason}); mend it") from None
     try:
         table = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of TOML, or of a number with thousands of digits
         message = str(error) or "nested too deeply"
         line = re.search(r"at line (\d+)", message)
         raise DataError(path, f"is not TOML: {message}; mend it", line=int(line[1]) if line else None) from None

@@ -25,6 +25,10 @@ def dangling(workload: Loaded) -> Outcome | None:
     """LB001. Lines that cannot be read leave it undecided, unless what can be read dangles already."""
     if workload.plan.pattern is not None:
         return None
+    if not workload.m and not {"unreadable-line", "empty-file"} & set(workload.flaws):
+        return Undecided(
+            "no judged query has a relevant document, so there is nothing to check", "judge some documents relevant"
+        )
     found = _fails(workload, "add what is missing, or drop the judgements", "dangling-document", "dangling-query")
     unread = [workload.flaws[check] for check in ("unreadable-line", "empty-file") if check in workload.flaws]
     if isinstance(found, Passes) and unread:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from limitbench import __version__
@@ -25,6 +26,7 @@ from limitbench.checks.findings import (
     Skipped,
     Undecided,
     exit_code,
+    failing,
 )
 from limitbench.checks.measured import Case, Settings
 from limitbench.checks.rules import RULES, Level, chosen
@@ -68,7 +70,7 @@ def check(
     wanted = chosen(select or [], ignore or [])
     deadline = float("inf") if time_budget is None else start + time_budget
     settings = Settings(tier, no_exec, deadline)
-    run = _Run(project, settings, wanted, today or date.today())
+    run = _Run(project, settings, wanted, today or date.today(), fail_on=fail_on)
     for one in run.checks():
         watch(f"{one.rule} {one.subject}")
         run.settle(one)
@@ -85,7 +87,14 @@ class _Run:
     """One check under way."""
 
     def __init__(
-        self, project: Project, settings: Settings, wanted: frozenset[str], today: date, *, compare: bool = True
+        self,
+        project: Project,
+        settings: Settings,
+        wanted: frozenset[str],
+        today: date,
+        *,
+        fail_on: str = "error",
+        compare: bool = True,
     ) -> None:
         self.project, self.config, self.settings = project, project.config, settings
         self.wanted = frozenset(rule for rule in wanted if project.config.level(rule) != "off")
@@ -94,7 +103,10 @@ class _Run:
         self.undecided: list[Level] = []  # severities of rules left undecided and not suppressed
         self.seen: Counter[str] = Counter()
         self.used: set[int] = set()
-        self.made: set[str] = set()  # rules that were decided, one way or the other
+        self.fatal = failing(fail_on)
+        self.made: set[tuple[str, str | None, str | None]] = set()  # rule, workload, retriever of what was decided
+        self.told: set[tuple[str | None, str | None, str]] = set()  # what was said of workloads, retrievers and why
+        self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
         self.baseline = self._baseline() if compare else None
@@ -119,9 +131,9 @@ class _Run:
     # ---------------------------------------------------------------------------------------------------------- checks
 
     def checks(self) -> Iterator[Check]:
-        """Every check that the rules wanted and the tier allow, in the order of the rules' ids within each group."""
+        """Every check that the rules wanted and the tier allow, one at a time: what the last gave may spare the next."""
         self.load()
-        for one in (*self._on_workloads(), *self._on_plans(), *self._on_gates(), *self._on_retrievers()):
+        for one in chain(self._on_workloads(), self._on_plans(), self._on_gates(), self._on_retrievers()):
             if one.rule not in self.wanted:
                 continue
             if RULES[one.rule].tier == "full" and self.settings.tier == "fast":
@@ -175,21 +187,23 @@ class _Run:
             "LB307": (measured.ties_at_the_cut, "metric"), "LB308": (measured.scores_too_close, "metric"),
         }  # fmt: skip
         for case in self.cases():
-            ceiling_broken = False
             for rule, (call, field) in rules.items():
-                if rule == "LB301" and ceiling_broken and case.retriever.measure is None:
-                    continue  # what is proved needs no measurement
                 gate = case.gate
                 subject = f"gate {case.number + 1}: {gate.metric} of {gate.retriever} on {gate.workload}"
                 one = Check(
                     rule, subject, ("gate", case.number, field), partial(call, case), gate.workload, gate.retriever
                 )
-                if rule == "LB106":
-                    ceiling_broken = isinstance(call(case), Fails)
+                if rule == "LB301" and case.number in self.ceilings and case.retriever.measure is None:
+                    continue  # what is proved, and shown, needs no measurement
                 yield one
 
     def cases(self) -> list[Case]:
         """The gates whose workloads could be read."""
+        depths: dict[tuple[str, str], int] = {}
+        for gate in self.config.gate:
+            pair = (gate.workload, gate.retriever)
+            top_k = self.loaded[gate.workload].top_k if gate.workload in self.loaded else 0
+            depths[pair] = max(depths.get(pair, 0), gate.measure.cutoff, top_k)
         runs: dict[tuple[str, str, str], measured.Measured | Undecided | Skipped] = {}
         return [
             Case(
@@ -200,6 +214,7 @@ class _Run:
                 self.project,
                 self.settings,
                 self.baseline,
+                depths[gate.workload, gate.retriever],
                 runs,
             )
             for number, gate in enumerate(self.config.gate)
@@ -207,11 +222,10 @@ class _Run:
         ]
 
     def _on_retrievers(self) -> Iterator[Check]:
-        folder = self.project.path.resolve().parent
         for name, retriever in self.config.retriever.items():
             key = ("retriever", name, "model") if retriever.model else ("retriever", name, "measure", "model")
             for rule, call in (("LB401", reproducibility.floating_revision), ("LB402", reproducibility.prompt_missing)):
-                yield Check(rule, f"retriever {name}", key, partial(call, retriever, folder), retriever=name)
+                yield Check(rule, f"retriever {name}", key, partial(call, retriever, self.project), retriever=name)
         yield Check("LB403", "project", ("baseline", "path"), lambda: reproducibility.drift(self.config, self.baseline))
 
     # --------------------------------------------------------------------------------------------------------- outcomes
@@ -231,15 +245,17 @@ class _Run:
             return
         level = self.config.level(one.rule)
         assert level != "off"
-        self.made.add(one.rule)
+        self.made.add((one.rule, one.workload, one.retriever))
         if isinstance(outcome, Passes):
             self.seen["passed"] += 1
         elif isinstance(outcome, Fails):
             self.seen["violated"] += 1
             self._add(one, one.rule, level, outcome)
+            if one.rule == "LB106" and not self.findings[-1].suppressed:
+                self.ceilings.add(int(one.key[1]))
         elif isinstance(outcome, Skipped):
             self.seen["skipped"] += 1
-            self._meta(one, "LB901", f"{one.rule} was skipped: {outcome.reason}", outcome.remedy)
+            self._meta(one, "LB901", Fails(f"{one.rule} was skipped: {outcome.reason}", outcome.remedy))
         else:
             self.seen["undecided"] += 1
             said = Fails(
@@ -248,26 +264,35 @@ class _Run:
                 path=outcome.path,
                 line=outcome.line,
             )
-            hidden = self._meta(one, "LB902", said.message, said.remedy, said)
-            if not outcome.quiet and not hidden:
-                self.undecided.append(level)
+            count: Level = "warning" if outcome.quiet else level
+            if self.config.level("LB902") == "error":
+                count = "error"
+            if not self._meta(one, "LB902", said, fails=count in self.fatal):
+                self.undecided.append(count)
 
-    def _meta(self, one: Check, rule: str, message: str, remedy: str, said: Fails | None = None) -> bool:
-        """Add a finding about a check; whether it is suppressed. Switched off or ignored, it is not shown but still counts."""
-        suppression = self._suppression(one, one.rule) or self._suppression(one, rule)
-        if rule in self.wanted:
-            self._add(
-                one,
-                rule,
-                self.config.level(rule),
-                replace(said or Fails(message, remedy)),
-                about=one.rule,
-                by=suppression,
-            )
-        return suppression is not None
+    def _meta(self, one: Check, rule: str, said: Fails, *, fails: bool | None = None) -> bool:
+        """Add a finding about a check; whether it is suppressed. Switched off or ignored, it is not shown but still counts.
+
+        What was said of one measurement already, with the same reason and no less weight, is not said again for the next rule.
+        """
+        by = self._suppression(one, one.rule) or self._suppression(one, rule)
+        told = (one.workload, one.retriever, said.message.partition(": ")[2])
+        if rule in self.wanted and (told not in self.told or by is not None):
+            self._add(one, rule, self.config.level(rule), said, about=one.rule, by=by, fails=fails)
+            if by is None:
+                self.told.add(told)
+        return by is not None
 
     def _add(
-        self, one: Check, rule: str, level: Level, said: Fails, about: str | None = None, by: Suppression | None = None
+        self,
+        one: Check,
+        rule: str,
+        level: Level,
+        said: Fails,
+        *,
+        about: str | None = None,
+        by: Suppression | None = None,
+        fails: bool | None = None,
     ) -> None:
         assert level != "off"
         by = by or self._suppression(one, rule)
@@ -280,7 +305,8 @@ class _Run:
                 numbers=said.numbers or {}, assumptions=list(said.assumptions), about=about,
                 path=self._shown(said.path) if said.path else self.project.shown,
                 line=said.line or 1 if said.path else self.project.line(*one.key),
-                suppressed=by is not None, reason=by and by.reason,
+                fails=by is None and (level in self.fatal if fails is None else fails), suppressed=by is not None,
+                reason=by and by.reason,
             )
         )  # fmt: skip
 
@@ -310,7 +336,7 @@ class _Run:
                 said = Fails(
                     f"{what} expired on {suppression.until}", "mend what it hid, or give it a new day and reason"
                 )
-            elif number not in self.used and (suppression.id in self.made or suppression.id.startswith("LB9")):
+            elif number not in self.used and self._was_decided(suppression):
                 said = Fails(f"{what} hides nothing", "remove it")
             else:
                 self.seen["passed"] += 1
@@ -320,6 +346,15 @@ class _Run:
             )
             self.seen["violated"] += 1
             self._add(one, "LB903", self.config.level("LB903"), said)
+
+    def _was_decided(self, suppression: Suppression) -> bool:
+        """Whether the suppressed rule was decided where the suppression holds."""
+        return any(
+            rule == suppression.id
+            and suppression.workload in (None, workload)
+            and suppression.retriever in (None, retriever)
+            for rule, workload, retriever in self.made
+        )
 
     def counts(self) -> Counts:
         """How the checks ended."""

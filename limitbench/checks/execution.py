@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from limitbench.errors import LimitbenchError
 
@@ -69,6 +69,7 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
     out, err = _Reader(process.stdout, _MOST_OUTPUT), _Reader(process.stderr, 1 << 20, keep_last=True)
     writer = threading.Thread(target=_write, args=(process.stdin, given), daemon=True)
     deadline = time.monotonic() + seconds
+    before = _on_termination()
     try:
         for thread in (out, err, writer):
             thread.start()
@@ -81,6 +82,8 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
     finally:
         _kill(process)
         process.wait()
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
     if out.full:
         raise ExecutionError(
             f"'{name}' printed more than {_MOST_OUTPUT // 10**6} MB and was stopped; print the top documents alone"
@@ -98,6 +101,17 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
         tail = " ".join(err.text.split())[-_SHOWN:]
         raise ExecutionError(f"'{name}' {ended}{': ' + tail if tail else ''}; run it by hand and mend it")
     return bytes(out.data)
+
+
+def _on_termination() -> Any:
+    """Make SIGTERM, as CI sends it, end us like Ctrl-C does, so that the child goes too; the handler before, to put back."""
+    if threading.current_thread() is not threading.main_thread():
+        return None
+
+    def stop(_number: int, _frame: object) -> None:
+        raise SystemExit(143)
+
+    return signal.signal(signal.SIGTERM, stop)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

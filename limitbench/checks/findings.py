@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from limitbench.checks.rules import RULES, Evidence
+from limitbench.checks.rules import Evidence
 
 PASSED, VIOLATED, BROKEN, UNDECIDED = 0, 1, 2, 3
 Numbers = dict[str, int | float | str | None]
@@ -79,6 +79,7 @@ class Finding(_Model):
     about: str | None = None  # the rule that a finding of LB9xx is about
     path: str
     line: int
+    fails: bool = False  # whether it is among those that make the exit code other than 0
     suppressed: bool = False
     reason: str | None = None  # why it is suppressed
 
@@ -123,16 +124,15 @@ class Report(_Model):
 
 
 def exit_code(findings: Sequence[Finding], undecided: Sequence[str], fail_on: str) -> Literal[0, 1, 3]:
-    """1 for a violation, else 3 where a rule at or above `fail_on`, or an error, was undecided, else 0.
+    """1 for a violation, else 3 where something at or above `fail_on` was undecided, else 0.
 
-    `undecided` holds the severities of the rules that could not be decided and are not suppressed.
+    `undecided` holds the severities of what could not be decided and is not suppressed.
     """
-    levels = {"error"} if fail_on == "error" else {"error", "warning"}
-    if any(not f.suppressed and f.severity in levels and f.rule != "LB902" for f in findings):
+    if any(f.fails and f.rule != "LB902" for f in findings):
         return 1
-    return 3 if levels & set(undecided) else 0
+    return 3 if failing(fail_on) & set(undecided) else 0
 
 
-def described(rule: str) -> str:
-    """The rule's id, name and title in one line."""
-    return f"{rule} {RULES[rule].name}: {RULES[rule].title}"
+def failing(fail_on: str) -> set[str]:
+    """The severities that make a check fail."""
+    return {"error"} if fail_on == "error" else {"error", "warning"}

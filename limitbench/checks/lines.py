@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -21,7 +22,7 @@ def key_lines(text: str) -> dict[Key, int]:
     counts: dict[Key, int] = {}
     waiting = ""  # what ends a value that spans lines
     depth = 0
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if waiting:
             if waiting in line:
                 waiting = ""
@@ -45,7 +46,7 @@ def key_lines(text: str) -> dict[Key, int]:
             parts = _parts(stripped)
             for stop in range(1, len(parts) + 1):
                 out.setdefault((*table, *parts[:stop]), number)
-            value = stripped.partition("=")[2].strip()
+            value = stripped[_end(stripped) :].partition("=")[2].strip()
             waiting = next((quote for quote in _STRINGS if value.startswith(quote) and value.count(quote) == 1), "")
             depth = 0 if waiting else max(0, _depth(value))
     return out
@@ -63,12 +64,33 @@ def _parts(text: str) -> Key:
     out: list[str] = []
     at = 0
     while match := _PART.match(text, at):
-        out.append(next(group for group in match.groups() if group is not None))
+        out.append(_decoded(match))
         at = match.end()
         if text[at : at + 1] != ".":
             break
         at += 1
     return tuple(out)
+
+
+def _end(text: str) -> int:
+    """Where the dotted key that a line starts with ends."""
+    at = 0
+    while match := _PART.match(text, at):
+        at = match.end()
+        if text[at : at + 1] != ".":
+            break
+        at += 1
+    return at
+
+
+def _decoded(match: re.Match[str]) -> str:
+    basic, literal, bare = match.groups()
+    if basic is None:
+        return literal if literal is not None else bare
+    try:
+        return str(json.loads(f'"{basic}"'))
+    except ValueError:
+        return str(basic)
 
 
 def _resolved(name: Key, counts: Mapping[Key, int]) -> Key:

@@ -28,6 +28,7 @@ from limitbench.relevance import Qrels
 Floats = npt.NDArray[np.float64]
 Scores = Mapping[str, Mapping[str, float]]
 _ALLOWED = 0.01  # loss by truncation, dtype, index or ties where the gate has no max_drop
+_ROUNDING = 1e-9  # a mean of 0.9 may be summed to a little less
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
 
 
@@ -91,6 +92,7 @@ class Case:
     project: Project
     settings: Settings
     baseline: Baseline | None
+    depth: int = 0  # documents to retrieve: for the deepest of the gates that share this measurement
     runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = field(
         default_factory=dict
     )  # shared between cases
@@ -154,7 +156,7 @@ class Case:
                 f"{len(missing)} judged queries, the first '{missing[0]}', have no text; give the workload its queries file"
             )
         asked = {name: self.workload.questions[name] for name in self.workload.query_ids}
-        depth = max(self.gate.measure.cutoff, self.workload.top_k) + 1
+        depth = self.depth + 1  # one more: what lies just below the cut decides LB307 and LB308
         seconds = self.settings.seconds(plan.timeout)
         folder = self.project.path.resolve().parent
         if plan.command is not None:
@@ -163,7 +165,7 @@ class Case:
             return _parsed_json(run_python(plan.python, asked, depth, folder, seconds))
         if not self.workload.texts:
             raise LimitbenchError("the workload has no corpus to index; give it a corpus file")
-        return _retrieved(self.spec(reference), self.workload, asked, depth)
+        return _retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
 
     def spec(self, reference: str = "") -> str:
         """The retriever's spec of a measurement by model or endpoint, without the loss that a reference is about."""
@@ -199,22 +201,40 @@ def _parsed_json(printed: bytes) -> Scores:
         assert isinstance(found, dict)
         assert all(isinstance(row, dict) for row in found.values())
         assert all(
-            isinstance(value, int | float) and not math.isnan(value) for row in found.values() for value in row.values()
+            isinstance(value, int | float) and not math.isnan(float(value))
+            for row in found.values()
+            for value in row.values()
         )
-    except (ValueError, AssertionError, RecursionError):
+    except (ValueError, AssertionError, RecursionError, OverflowError):
         raise LimitbenchError(
             "the Python function gave no {query id: {document id: score}} of numbers; mend what it returns"
         ) from None
     return found
 
 
-def _retrieved(spec: str, workload: Loaded, asked: Mapping[str, str], depth: int) -> Scores:
+def _retrieved(
+    spec: str,
+    workload: Loaded,
+    asked: Mapping[str, str],
+    depth: int,
+    settings: Settings,
+    project: Project | None = None,
+) -> Scores:
     from limitbench.retrievers import retriever
 
+    for part in spec.replace("+", ",").split(","):  # a folder of weights must be the project's
+        name = part.rpartition(":")[2].partition("@")[0]
+        if project is not None and name.startswith((".", "/", "~")):
+            project.resolve(name)
     made = retriever(spec).retriever
+
+    def progress(_stage: str, _done: int, _of: int) -> None:
+        if settings.seconds(1.0) <= 0:
+            raise LimitbenchError("the time budget was used up while measuring")
+
     try:
-        index = made.index(Corpus(tuple(workload.texts), tuple(workload.texts.values())))
-        return index.search(Queries(tuple(asked), tuple(asked.values())), depth).mapping()
+        index = made.index(Corpus(tuple(workload.texts), tuple(workload.texts.values())), progress)
+        return index.search(Queries(tuple(asked), tuple(asked.values())), depth, progress).mapping()
     except LimitbenchError:
         raise
     except Exception as error:  # whatever a model's libraries raise
@@ -239,7 +259,7 @@ def top_k_too_small(case: Case) -> Outcome | None:
     if ceiling >= Fraction(str(gate.min)):
         return Passes()
     return Fails(
-        f"{gate.metric} cannot exceed {float(ceiling):.4f} with {cut} documents handed on, below the floor of {gate.min:g}: "
+        f"{gate.metric} of the {cut} documents handed on cannot exceed {float(ceiling):.4f}, below the floor of {gate.min:g}: "
         f"queries have up to {max(sizes)} relevant documents",
         f"hand on more documents (top_k, and the cutoff), or lower min to at most {math.floor(10_000 * ceiling) / 10_000:g}",
         expected=f"a ceiling of at least {gate.min:g}",
@@ -259,7 +279,7 @@ def below_floor(case: Case) -> Outcome | None:
         return found
     values = found.values(gate)
     low = statistics.lower_limit(values, confidence=gate.confidence)
-    if low >= gate.min:
+    if low >= gate.min - _ROUNDING:
         return Passes()
     mean = float(values.mean())
     sure = "it is below its floor" if mean < gate.min else "its mean is above, but these queries do not show it"
@@ -287,7 +307,7 @@ def _against_baseline(case: Case) -> tuple[Floats, Floats] | Outcome | None:
         return None
     found = case.measured()
     if not isinstance(found, Measured):
-        return None if case.gate.min is not None and isinstance(found, Skipped) else found  # LB301 says so already
+        return found
     plan = case.project.config.baseline
     assert plan is not None
     if case.baseline is None:
@@ -365,6 +385,13 @@ def planned_deviation(differences: npt.ArrayLike, allowed: float) -> float:
     return max(seen, math.sqrt(max(0.0, 2 * allowed * size - 4 * allowed**2)))
 
 
+def detectable(m: int, deviation: float, confidence: float) -> float:
+    """The least drop beyond the allowed one that LB302 finds with 95 % power; infinite where 2^-m, its least p, is too large."""
+    if 0.5**m > 1 - confidence:
+        return math.inf
+    return statistics.minimum_detectable_difference(m, deviation, confidence=confidence)
+
+
 def too_few_queries(case: Case) -> Outcome | None:
     """LB006."""
     gate, workload = case.gate, case.workload
@@ -375,10 +402,11 @@ def too_few_queries(case: Case) -> Outcome | None:
         return Passes()  # they were enough to see this one
     differences = pair[0] - pair[1] if isinstance(pair, tuple) else np.zeros(0)
     deviation = planned_deviation(differences, gate.max_drop)
-    least = statistics.minimum_detectable_difference(workload.m, deviation, confidence=gate.confidence)
+    least = detectable(workload.m, deviation, gate.confidence)
     if least <= gate.max_drop:
         return Passes()
     needed = statistics.queries_needed(gate.max_drop, deviation, confidence=gate.confidence)
+    needed = max(needed, math.ceil(-math.log2(1 - gate.confidence)))
     return Fails(
         f"{workload.m} queries find a drop of {2 * gate.max_drop:g} with less than 95 % power: they see {least:.3g} beyond what is "
         f"allowed, and max_drop is {gate.max_drop:g}",
@@ -406,14 +434,17 @@ def bm25_is_better(case: Case) -> Outcome | None:
     ):
         return None
     if case.settings.tier == "fast" and len(workload.texts) > _BM25_DOCUMENTS:
-        return None
+        size = f"{len(workload.texts):,} documents"
+        return Skipped(f"BM25 on {size} belongs to the full tier", "run: limitbench check --tier full")
     found = case.measured()
     if not isinstance(found, Measured):
-        return None  # LB301 or LB302 say so already
+        return found
     key = (gate.workload, "", "bm25")
     if key not in case.runs:
         asked = {name: workload.questions.get(name, "") for name in workload.query_ids}
-        case.runs[key] = Measured.of(_retrieved("bm25", workload, asked, max(gate.measure.cutoff, 100)), workload)
+        depth = max(100, *(gate.measure.cutoff for gate in case.project.config.gate))
+        scores = _retrieved("bm25", workload, asked, depth, case.settings)
+        case.runs[key] = Measured.of(scores, workload)
     theirs = case.runs[key]
     assert isinstance(theirs, Measured)
     ours, lexical = found.values(gate), theirs.values(gate)
@@ -444,7 +475,7 @@ def _loss(reference: str, what: str, remedy: str) -> Callable[[Case], Outcome | 
             before = ""
         full, now = case.measured(reference), case.measured(before)
         if not isinstance(now, Measured):
-            return None  # LB301 or LB302 say so already
+            return now
         if not isinstance(full, Measured):
             return full
         a, b = full.values(case.gate), now.values(case.gate)
@@ -474,9 +505,11 @@ ann_loss = _loss(
 
 def ties_at_the_cut(case: Case) -> Outcome | None:
     """LB307."""
+    if case.retriever.measure is None:
+        return None
     found = case.measured()
     if not isinstance(found, Measured):
-        return None
+        return found
     worst, best = (float(found.values(case.gate, ties).mean()) for ties in ("worst", "best"))
     if best - worst <= case.allowed:
         return Passes()
@@ -503,11 +536,17 @@ def typical_error(dtype: str, d: int) -> float:
 def scores_too_close(case: Case) -> Outcome | None:
     """LB308."""
     plan = case.retriever
-    if plan.kind != "dense" or plan.metric != "cosine" or plan.dim is None or plan.dtype == "binary":
+    if (
+        plan.measure is None
+        or plan.kind != "dense"
+        or plan.metric != "cosine"
+        or plan.dim is None
+        or plan.dtype == "binary"
+    ):
         return None
     found = case.measured()
     if not isinstance(found, Measured):
-        return None
+        return found
     scores = found.run.scores
     gaps = found.gaps_at(case.gate.measure.cutoff)
     gaps = gaps[gaps > 0]  # equal scores are LB307's

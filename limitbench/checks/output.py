@@ -28,10 +28,9 @@ def text(report: Report) -> str:
     """For people: findings with reason, evidence and remedy, then the counts."""
     lines: list[str] = []
     for finding in report.shown:
-        lines.append(
-            f"{finding.path}:{finding.line}: {finding.rule} {finding.severity} [{finding.evidence}] {_clean(finding.message)}"
-        )
-        lines.append(f"    {finding.subject}; {_clean(finding.remedy)}")
+        place = f"{_clean(finding.path)}:{finding.line}"
+        lines.append(f"{place}: {finding.rule} {finding.severity} [{finding.evidence}] {_clean(finding.message)}")
+        lines.append(f"    {_clean(finding.subject)}; {_clean(finding.remedy)}")
         lines += [f"    assumes: {_clean(said)}" for said in finding.assumptions]
     if not lines:
         lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
@@ -72,12 +71,11 @@ def markdown(report: Report) -> str:
 
 def junit(report: Report) -> str:
     """JUnit XML: a test case a finding, and one for what passed. Warnings that do not fail the check pass, with their text."""
-    failing = {"error"} if report.fail_on == "error" else {"error", "warning"}
     shown = report.shown
     cases: list[tuple[str, str, Finding | None]] = [(f.rule, f"{f.subject}: {f.about or f.name}", f) for f in shown]
     cases.append(("limitbench", f"{report.counts.passed} checks passed", None))
-    broken = [f for f in shown if f.severity in failing and f.rule != "LB902"]
-    lost = [f for f in shown if f.rule == "LB902" and report.exit_code == 3]
+    broken = [f for f in shown if f.fails and f.rule != "LB902"]
+    lost = [f for f in shown if f.fails and f.rule == "LB902"]
     totals = {"tests": str(len(cases)), "failures": str(len(broken)), "errors": str(len(lost))}
     root = ElementTree.Element("testsuites", {"name": "limitbench", **totals})
     suite = ElementTree.SubElement(
@@ -163,7 +161,8 @@ def _clean(value: str) -> str:
 
 
 def _cell(value: str) -> str:
-    return _clean(value).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    escaped = re.sub(r"([\\|*_`\[\]~])", r"\\\1", _clean(value)).replace("<", "&lt;")
+    return escaped.replace("@", "@\u200b")  # data must not link, show pictures or call people
 
 
 def _xml(value: str) -> str:

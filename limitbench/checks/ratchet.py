@@ -48,9 +48,13 @@ def compare(project: Project, *, tier: str = "fast", no_exec: bool = False) -> R
     return Recorded(path, read_baseline(path), measure(project, tier=tier, no_exec=no_exec))
 
 
-def init(project: Project, *, force: bool = False, tier: str = "fast", no_exec: bool = False) -> Recorded:
-    """Write the first baseline. Raises `InputError` where one is there already, unless `force`."""
+def init(
+    project: Project, *, force: bool = False, allow_ci: bool = False, tier: str = "fast", no_exec: bool = False
+) -> Recorded:
+    """Write the first baseline. Raises `InputError` where one is there already, unless `force`, which CI needs `allow_ci` for."""
     path = place(project)
+    if path.exists() and force and under_ci() and not allow_ci:
+        raise InputError("refusing to write over a baseline under CI; --allow-ci does it all the same")
     if path.exists() and not force:
         raise InputError(
             f"{path} is there already; change it with: limitbench baseline update, or start anew with --force"

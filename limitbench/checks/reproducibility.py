@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from limitbench.checks.baseline import Baseline
-from limitbench.checks.config import Config, Retriever
+from limitbench.checks.config import Config, Project, Retriever
 from limitbench.checks.findings import Fails, Outcome, Passes
+from limitbench.errors import DataError
 from limitbench.provenance import versions
 
 _PACKAGED = {"minilm", "wordllama"}
@@ -16,65 +19,100 @@ _PACKAGED = {"minilm", "wordllama"}
 _PROMPTS = {
     "intfloat/e5-": "query: ",
     "intfloat/multilingual-e5-": "query: ",
+    "intfloat/e5-mistral": "Instruct: ...\\nQuery: ",
     "baai/bge-small-en": "Represent this sentence for searching relevant passages: ",
     "baai/bge-base-en": "Represent this sentence for searching relevant passages: ",
     "baai/bge-large-en": "Represent this sentence for searching relevant passages: ",
     "snowflake/snowflake-arctic-embed": "Represent this sentence for searching relevant passages: ",
+    "snowflake/snowflake-arctic-embed-m-v2": "query: ",
+    "snowflake/snowflake-arctic-embed-l-v2": "query: ",
     "mixedbread-ai/mxbai-embed-large": "Represent this sentence for searching relevant passages: ",
     "nomic-ai/nomic-embed-text": "search_query: ",
     "qwen/qwen3-embedding": "Instruct: ...\\nQuery: ",
     "alibaba-nlp/gte-qwen2": "Instruct: ...\\nQuery: ",
-    "intfloat/e5-mistral": "Instruct: ...\\nQuery: ",
 }
+_COMMIT = re.compile(r"[0-9a-f]{7,64}")
+_LONGEST = 500  # characters of a model's name
 
 
-def model_of(retriever: Retriever) -> tuple[str | None, bool, bool]:
-    """(id or folder, whether its revision is pinned, whether a query prompt is set) of the plan's or the measurement's model."""
+@dataclass(frozen=True)
+class Model:
+    """A model as a plan or a measurement names it."""
+
+    name: str
+    revision: str
+    prompted: bool
+
+
+def models_of(retriever: Retriever) -> list[Model]:
+    """The plan's model and the measured one, each with its own revision and prompt: one does not speak for the other."""
+    out = []
+    if retriever.model is not None:
+        name, _, revision = retriever.model.partition("@")
+        out.append(Model(name, retriever.revision or revision, retriever.query_prompt is not None))
     spec = retriever.measure.model if retriever.measure is not None else None
-    head, *options = (spec or "").split(",")
-    adapter, colon, argument = head.partition(":")
-    given = retriever.model or (argument if colon and adapter in ("dense", "maxsim", "splade", "rerank") else None)
-    if given is None:
-        return None, True, True
-    keys = {option.partition("=")[0].strip() for option in options}
-    name, at, _ = given.partition("@")
-    prompted = retriever.query_prompt is not None or "query_prompt" in keys
-    return name, bool(at) or retriever.revision is not None or "revision" in keys, prompted
+    for part in (spec or "").split("+"):  # members of a hybrid
+        head, *options = part.split(",")
+        adapter, _, argument = head.partition(":")
+        adapter = adapter.removeprefix("hybrid:")
+        if argument and adapter in ("dense", "maxsim", "splade", "rerank"):
+            told = dict(option.strip().partition("=")[::2] for option in options)
+            name, _, revision = argument.partition("@")
+            out.append(Model(name, told.get("revision", revision), "query_prompt" in told))
+    return [model for model in out if len(model.name) <= _LONGEST]
 
 
-def floating_revision(retriever: Retriever, folder: Path) -> Outcome | None:
+def floating_revision(retriever: Retriever, project: Project) -> Outcome | None:
     """LB401."""
-    name, pinned, _ = model_of(retriever)
-    if name is None or name in _PACKAGED or (folder / name).is_dir() or Path(name).is_absolute():
+    named = [m for m in models_of(retriever) if m.name not in _PACKAGED and _folder(project, m.name) is None]
+    named = [m for m in named if not m.name.startswith((".", "/", "~"))]
+    if not named:
         return None
-    if pinned:
+    floating = [m for m in named if not _COMMIT.fullmatch(m.revision.lower())]
+    if not floating:
         return Passes()
+    name, revision = floating[0].name, floating[0].revision
+    what = f"has the revision '{revision}', which may move" if revision else "has no revision"
     return Fails(
-        f"model '{name}' has no revision: its weights may change under the same name",
+        f"model '{name}' {what}: its weights may change under the same name",
         f"pin a commit: {name}@COMMIT",
         expected="ID@COMMIT",
-        observed=name,
+        observed=f"{name}@{revision}" if revision else name,
     )
 
 
-def prompt_missing(retriever: Retriever, folder: Path) -> Outcome | None:
+def prompt_missing(retriever: Retriever, project: Project) -> Outcome | None:
     """LB402."""
-    name, _, prompted = model_of(retriever)
-    if name is None:
+    wanted = {model.name: _wanted(project, model.name) for model in models_of(retriever)}
+    concerned = [model for model in models_of(retriever) if wanted[model.name]]
+    if not concerned:
         return None
-    wanted = _from_folder(folder / name) or next(
-        (prompt for part, prompt in _PROMPTS.items() if name.lower().startswith(part)), None
-    )
-    if wanted is None:
-        return None
-    if prompted:
+    silent = [model for model in concerned if not model.prompted]
+    if not silent:
         return Passes()
+    name = silent[0].name
     return Fails(
-        f"the card of model '{name}' asks for the query prompt '{wanted}', and none is set",
+        f"the card of model '{name}' asks for the query prompt '{wanted[name]}', and none is set",
         'set query_prompt (query_prompt = "" says that none is meant)',
-        expected=wanted,
+        expected=wanted[name] or "",
         observed="none",
     )
+
+
+def _wanted(project: Project, name: str) -> str | None:
+    """The prompt that queries need: of the longest known beginning of the id, or of a folder of the project."""
+    known = max((part for part in _PROMPTS if name.lower().startswith(part)), key=len, default=None)
+    folder = _folder(project, name)
+    return _PROMPTS[known] if known else None if folder is None else _from_folder(folder)
+
+
+def _folder(project: Project, name: str) -> Path | None:
+    """The folder of the project that a model's name is; nothing outside is looked at."""
+    try:
+        place = project.resolve(name)
+        return place if place.is_dir() else None
+    except (DataError, OSError):
+        return None
 
 
 def _from_folder(folder: Path) -> str | None:

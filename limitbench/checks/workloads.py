@@ -18,6 +18,7 @@ from limitbench.errors import DataError, SpecError
 from limitbench.relevance import Qrels
 
 _MOST_ROWS = 2_000_000  # of a pattern that is written out
+_MOST_DOCUMENTS = 5_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +82,29 @@ class Loaded:
 def read_workload(project: Project, name: str) -> Loaded:
     """The workload of this name. Raises `LimitbenchError` where nothing can be read at all."""
     plan = project.config.workload[name]
-    return _pattern(name, plan) if plan.pattern is not None else _files(project, name, plan)
+    return _pattern(project, name, plan) if plan.pattern is not None else _files(project, name, plan)
 
 
-def _pattern(name: str, plan: Workload) -> Loaded:
+def _inside(project: Project, name: str, given: str, *, catalogue: bool) -> str:
+    """A file or folder of the project, or a dataset that limitbench generates: nothing else is read, and nothing fetched."""
+    from limitbench import catalog
+    from limitbench.datasets.spec import dataset_spec
+
+    if catalogue and given in catalog.names("datasets") and dataset_spec(given).pattern is not None:
+        return given
+    place = project.resolve(given, "workload", name, "pattern")
+    if not place.exists():
+        raise SpecError(
+            f"workload '{name}': there is no {given} in the project, expected a file, a folder or a generated dataset"
+        )
+    return str(place)
+
+
+def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
     from limitbench.datasets.spec import Pattern, make_pattern
 
     assert plan.pattern is not None
-    arguments = plan.pattern.model_extra or {}
+    arguments = dict(plan.pattern.model_extra or {})
     recipe = {"kind": plan.pattern.kind, **arguments}
     fingerprint = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()
     n, k = arguments.get("n"), arguments.get("k")
@@ -97,6 +113,14 @@ def _pattern(name: str, plan: Workload) -> Loaded:
         if unknown or type(n) is not int or type(k) is not int or not 1 <= k <= n:
             raise SpecError(f"workload '{name}': found pattern {recipe}, expected kind, n and k, with 1 <= k <= n")
         return Loaded(name, plan, None, n, k, fingerprint=fingerprint)
+    for key, most in (("n", _MOST_DOCUMENTS), ("m", _MOST_ROWS)):
+        if isinstance(arguments.get(key), int) and arguments[key] > most:
+            raise SpecError(
+                f"workload '{name}': found {key} = {arguments[key]}, expected at most {most:,} of a pattern written out"
+            )
+    for key in ("edges", "source"):
+        if isinstance(recipe.get(key), str):
+            recipe[key] = _inside(project, name, recipe[key], catalogue=key == "source")
     qrels = make_pattern(Pattern(**recipe), f"workload {name}")
     if qrels.n_queries > _MOST_ROWS:
         raise SpecError(

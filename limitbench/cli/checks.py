@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,7 +65,7 @@ def check(
         _explain(explain)
         return
     outputs = _outputs([*(output or []), *(["json"] if json else [])])
-    with status_line() as show:
+    with status_line() as show, _no_traceback():
         report = run(
             config, select=_listed(select), ignore=_listed(ignore), fail_on=fail_on, tier=tier, time_budget=time_budget,
             no_exec=no_exec, watch=show,
@@ -70,6 +73,23 @@ def check(
     _deliver(report, outputs)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
+
+
+@contextmanager
+def _no_traceback() -> Iterator[None]:
+    """Turn an error that nobody foresaw into one sentence and exit code 2: 1 would say that the plan is at fault."""
+    from limitbench.errors import LimitbenchError
+
+    try:
+        yield
+    except LimitbenchError:
+        raise
+    except Exception as error:
+        logging.getLogger("limitbench").debug("internal error", exc_info=True)
+        reason = " ".join(str(error).split())[:200]
+        raise LimitbenchError(
+            f"internal error ({type(error).__name__}: {reason}); please report it with your limitbench.toml"
+        ) from None
 
 
 def _listed(given: list[str] | None) -> list[str]:
@@ -148,6 +168,7 @@ def schema(
 def baseline_init(
     config: ConfigFile = _CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Start anew where one is there.")] = False,
+    allow_ci: Annotated[bool, typer.Option("--allow-ci", help="Start anew also under CI.")] = False,
     tier: Tier = "fast",
     no_exec: NoExec = False,
     json: JsonFlag = False,
@@ -156,7 +177,9 @@ def baseline_init(
     from limitbench.checks.config import read_project
     from limitbench.checks.ratchet import init as record
 
-    _told(record(read_project(config), force=force, tier=tier, no_exec=no_exec), json=json, written=True)
+    with _no_traceback():
+        found = record(read_project(config), force=force, allow_ci=allow_ci, tier=tier, no_exec=no_exec)
+    _told(found, json=json, written=True)
 
 
 def baseline_update(

@@ -28,7 +28,7 @@ def reranker(
     ] = None,
     steps: Annotated[
         int, typer.Option(min=1, help="Steps of 16 pairs; the same steps and seed, the same model.")
-    ] = 300,
+    ] = 731,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1)] = 0,
     layers: Annotated[int, typer.Option(min=1, max=6, help="Of MiniLM's six.")] = 2,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda.")] = "auto",

@@ -35,7 +35,7 @@ class Training(BaseModel):
     """How to train: everything that decides the weights, on one machine with one set of versions."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    steps: int = Field(300, ge=1)
+    steps: int = Field(731, ge=1)
     seed: int = Field(0, ge=0, lt=2**31)
     layers: int = Field(2, ge=1, le=6)
     rate: float = Field(3e-4, gt=0, allow_inf_nan=False)

@@ -77,6 +77,8 @@ def caps_forbid(count: int, gamma: Fraction, d: int) -> bool:
     _margin(gamma)
     if d <= 1:
         return count > 2 if d == 1 else count > 1
+    if 4 * gamma * gamma > 3:  # of three points on a sphere, two are at most sqrt(3) apart
+        return count > 2
     # caps so small that nothing is forbidden need no exact arithmetic: a cap's share is below d gamma^(d - 1) / (1 - gamma^2)
     slack = math.log2(d) - math.log2(max(1e-12, 1 - float(gamma) ** 2)) + 8
     if gamma < 1 and count.bit_length() + (d - 1) * math.log2(gamma) + slack < 0:
