@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from limitbench import statistics
-from limitbench.checks.measured import drop_p_value, planned_deviation
+from limitbench.checks.measured import detectable, drop_p_value, planned_deviation
 from limitbench.errors import InputError
 from limitbench.statistics import (
     bootstrap_interval,
@@ -191,7 +190,7 @@ def rates(kind: str, m: int, allowed: float, drop: float, trials: int) -> tuple[
     for seed in range(trials):
         before, now = pair(rng, kind, m, drop)
         fires = drop_p_value(before, now, allowed, resamples=1999, seed=seed) <= 0.05
-        could = minimum_detectable_difference(m, planned_deviation(before - now, allowed)) <= allowed
+        could = detectable(m, planned_deviation(before - now, allowed), 0.95) <= allowed
         fired, promised, both = fired + fires, promised + could, both + (fires and could)
     return fired / trials, both / max(1, promised), promised
 
@@ -224,5 +223,6 @@ def test_the_regression_rule_in_thousands(kind: str, share: float) -> None:
 def test_too_few_queries_are_never_promised() -> None:
     """Where 100 queries could miss a drop of 4 % made of whole losses, LB006 promises nothing, whatever they happened to show."""
     assert rates("rare", 100, 0.02, 0.04, 50)[2] == 0
+    assert detectable(4, 0.0, 0.95) == math.inf
+    assert detectable(5, 0.0, 0.95) == 0
     assert planned_deviation(np.zeros(500), 0.01) == pytest.approx(math.sqrt(0.02 - 0.0004))
-    assert statistics.Interval(0.5, 0.4, 0.6, 0.95).low == 0.4

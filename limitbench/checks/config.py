@@ -387,7 +387,7 @@ def _config(path: Path, table: dict[str, Any], text: str) -> Config:
         elif first["type"] == "missing":
             message = "is missing; add it"
         else:
-            message = message[0].lower() + message[1:]
+            message = message[0].lower() + message[1:] if message[1:2].islower() else message
         raise DataError(path, f"{where}: {message}", line=line_of(lines, key)) from None
     except LimitbenchError as error:
         raise DataError(path, str(error)) from None
