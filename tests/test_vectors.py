@@ -345,7 +345,7 @@ def test_device_and_precision_hold_where_the_spec_is_silent(cli, tmp_path: Path)
     members = retriever("hybrid:bm25+wordllama", **usual).retriever.configuration["members"]
     assert [members[1][key] for key in usual] == ["cpu", "bf16"]
     first = retriever("rerank:minilm,first=wordllama", **usual).retriever.configuration["first"]
-    assert first["device"] == "cpu"
+    assert [first[key] for key in usual] == ["cpu", "bf16"]
     assert retriever("wordllama,precision=fp32", **usual).retriever.configuration["precision"] == "fp32"
     assert retriever("bm25", **usual).retriever == retriever("bm25").retriever
     command = ("run", "-d", "graph-petersen", "-r", "wordllama", "-r", "bm25", "--results", tmp_path, "--device", "cpu")

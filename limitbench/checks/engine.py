@@ -28,7 +28,7 @@ from limitbench.checks.findings import (
     exit_code,
     failing,
 )
-from limitbench.checks.measured import Case, Settings
+from limitbench.checks.measurement import Case, Measured, Settings
 from limitbench.checks.rules import RULES, Level, chosen
 from limitbench.checks.workloads import Loaded, read_workload
 from limitbench.errors import DataError, InputError, LimitbenchError
@@ -204,7 +204,7 @@ class _Run:
             pair = (gate.workload, gate.retriever)
             top_k = self.loaded[gate.workload].top_k if gate.workload in self.loaded else 0
             depths[pair] = max(depths.get(pair, 0), gate.measure.cutoff, top_k)
-        runs: dict[tuple[str, str, str], measured.Measured | Undecided | Skipped] = {}
+        runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = {}
         return [
             Case(
                 number,

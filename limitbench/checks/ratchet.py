@@ -9,7 +9,7 @@ from typing import Any
 from limitbench.checks.baseline import Baseline, Entry, differences, now, read_baseline, write_baseline
 from limitbench.checks.config import Project, under_ci
 from limitbench.checks.engine import measured_cases
-from limitbench.checks.measured import Measured, Settings
+from limitbench.checks.measurement import Measured, Settings
 from limitbench.checks.reproducibility import environment
 from limitbench.errors import InputError, LimitbenchError
 

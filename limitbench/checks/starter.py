@@ -9,7 +9,7 @@ from pathlib import Path
 
 from limitbench.checks.config import FILE, read_project
 from limitbench.checks.engine import check, measured_cases
-from limitbench.checks.measured import Measured, Settings
+from limitbench.checks.measurement import Measured, Settings
 from limitbench.errors import InputError, LimitbenchError
 from limitbench.files import atomic_write
 from limitbench.rankings import read_trec_run

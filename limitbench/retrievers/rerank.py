@@ -35,13 +35,15 @@ class Rerank(ModelAdapter):
     adapter: ClassVar[str] = "rerank"
     first: str = "bm25"
     candidates: int = Field(100, ge=1)
+    precision: str | None = None  # of a first stage that does not say
 
     @cached_property
     def first_stage(self) -> Retriever:
         """The first stage."""
         from limitbench.retrievers import retriever
 
-        return retriever(self.first, device=None if self.device == "auto" else self.device).retriever
+        device = None if self.device == "auto" else self.device
+        return retriever(self.first, device=device, precision=self.precision).retriever
 
     @property
     def configuration(self) -> dict[str, Any]:
