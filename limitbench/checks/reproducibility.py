@@ -15,7 +15,7 @@ from limitbench.provenance import versions
 
 _PACKAGED = {"minilm", "wordllama"}
 
-# from the models' cards, read November 2026: the prompt that queries need, by a part of the id
+# the prompt that queries need, by the beginning of the id; from common knowledge, not checked against the cards
 _PROMPTS = {
     "intfloat/e5-": "query: ",
     "intfloat/multilingual-e5-": "query: ",
