@@ -966,3 +966,11 @@ def test_data_ids_do_not_become_markup(cli, tmp_path: Path) -> None:
     text = (tmp_path / "m").read_text()
     assert "![x]" not in text
     assert "@team" not in text
+
+
+def test_a_graver_rule_is_told_beside_a_lighter_one(cli, tmp_path: Path) -> None:
+    """The same missing run is said once for rules that warn, and once more for the one that makes the check fail."""
+    text = measured("min = 0.5\n", texts=True).replace("run.trec", "gone.trec")
+    text += '[severity]\nLB301 = "warning"\nLB303 = "error"\n'
+    code, found, _ = findings(cli, Project(text).write(tmp_path))
+    assert (code, [(f["about"], f["fails"]) for f in found]) == (3, [("LB301", False), ("LB303", True)])

@@ -20,7 +20,7 @@ from limitbench.theory import bracket, design, exact_all_k
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Bracket
-from limitbench.theory.design import BITS, Reason
+from limitbench.theory.design import BITS, Reason, published_cubic
 from limitbench.theory.exact import log2_ceiling
 
 _RELATIVE = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-9, "fp16": 2.0**-11}
@@ -141,6 +141,12 @@ class Plan:
         found = design(self.n, self.k, self.d, self.retriever.dtype, self.gamma)
         return [r for r in found.reasons if r.verdict == "impossible" and r.method in methods]
 
+    @cached_property
+    def refuted(self) -> bool:
+        """Whether a proved rule speaks against the plan; what is open is then of no interest."""
+        return any(isinstance(r(self), Fails) for r in (dimension_too_small, margin_impossible, code_space_too_small))
+
+    @cached_property
     def distinct(self) -> int:
         """The largest number of different judged sets of one size: no two of them hold one another."""
         qrels = self.workload.qrels
@@ -173,7 +179,7 @@ def margin_impossible(plan: Plan) -> Outcome | None:
         reasons = plan.impossible("margin ceiling", "spherical caps")
         why = [reason.inequality for reason in reasons]
     else:
-        count = plan.distinct()
+        count = plan.distinct
         why = []
         if margins.caps_forbid(count, gamma, plan.d):
             why = [
@@ -198,7 +204,7 @@ def code_space_too_small(plan: Plan) -> Outcome:
     if plan.workload.all_subsets:
         why = [reason.inequality for reason in plan.impossible("code space", "code space of documents")]
     else:
-        count = plan.distinct()
+        count = plan.distinct
         why = (
             [f"{bits} x {plan.d} bits make at most 2^{bits * plan.d} queries, fewer than the {count} sets of one size"]
             if count > 1 and log2_ceiling(count) > bits * plan.d
@@ -216,13 +222,9 @@ def code_space_too_small(plan: Plan) -> Outcome:
     )
 
 
-def _proved_impossible(plan: Plan) -> bool:
-    return any(isinstance(rule(plan), Fails) for rule in (dimension_too_small, margin_impossible, code_space_too_small))
-
-
 def dimension_open(plan: Plan) -> Outcome:
     """LB102."""
-    if _proved_impossible(plan) or plan.known("real"):
+    if plan.refuted or plan.known("real"):
         return Passes()
     wanted = "" if plan.gamma is None else f" with half-gap {float(plan.gamma):g}"
     enough = (
@@ -276,7 +278,7 @@ def _root(square: Fraction) -> float:
 def dtype_too_coarse(plan: Plan) -> Outcome:
     """LB104."""
     dtype = plan.retriever.dtype
-    if _proved_impossible(plan) or not plan.known("real") or plan.known(dtype):
+    if plan.refuted or not plan.known("real") or plan.known(dtype):
         return Passes()
     gap, name = best_half_gap(plan.n, plan.covering, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
     step = resolution(dtype)
@@ -350,7 +352,7 @@ def little_headroom(plan: Plan) -> Outcome | None:
     if plan.k != 2 or not plan.workload.all_subsets or plan.gamma is not None:
         return None
     most, source = frontier(plan.d)
-    if plan.n <= most or _proved_impossible(plan):
+    if plan.n <= most or plan.refuted:
         return Passes()
     return Fails(
         f"{plan.n:,} documents are more than free embeddings of {plan.d} dimensions were seen to carry: {most:,} ({source})",
@@ -368,7 +370,7 @@ _SOLVED = {4: 76, 5: 150, 6: 193, 8: 384, 10: 486, 12: 576}
 def frontier(d: int) -> tuple[int, str]:
     """The largest n that free embeddings of d dimensions carried for all pairs, or the paper's cubic beyond, and which it is."""
     solved = max((n for dim, n in _SOLVED.items() if dim <= d), default=3)
-    cubic = int(-10.53 + 4.031 * d + 0.0520 * d**2 + 0.00368 * d**3) if d >= 4 else 0
+    cubic = int(published_cubic(d)) if d >= 4 else 0
     if cubic > solved:
         beyond = "extrapolated" if d > 45 else "fitted"
         return cubic, f"the paper's cubic, {beyond}"

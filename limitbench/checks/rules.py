@@ -30,142 +30,64 @@ class Rule:
 
 
 RULES: dict[str, Rule] = {
-    # id              name                    scope        evidence       severity   tier    what a finding says
-    "LB001": Rule(
-        "dangling-judgement",
-        "workload",
-        "measured",
-        "error",
-        "fast",
-        "judgements name documents or queries that are not there",
-    ),
-    "LB002": Rule(
-        "conflicting-labels",
-        "workload",
-        "measured",
-        "warning",
-        "fast",
-        "the same text, or the same pair, is judged in two ways",
-    ),
-    "LB003": Rule(
-        "nothing-relevant", "workload", "measured", "warning", "fast", "judged queries have no relevant document"
-    ),
-    "LB004": Rule(
-        "unsafe-id",
-        "workload",
-        "measured",
-        "warning",
-        "fast",
-        "ids hold white space or '%', which breaks TREC's readers",
-    ),
-    "LB005": Rule("data-changed", "workload", "measured", "warning", "fast", "the data are not those of the baseline"),
-    "LB006": Rule(
-        "too-few-queries", "gate", "measured", "warning", "fast", "the queries are too few to see a drop of max_drop"
-    ),
-    "LB101": Rule(
-        "dimension-too-small", "plan", "proved", "error", "fast", "the dimension is below the certified lower bound"
-    ),
-    "LB102": Rule(
-        "dimension-open",
-        "plan",
-        "constructed",
-        "warning",
-        "fast",
-        "the dimension lies between the bound and the best construction",
-    ),
-    "LB103": Rule(
-        "margin-impossible", "plan", "proved", "error", "fast", "no vectors of this dimension have the margin asked for"
-    ),
-    "LB104": Rule(
-        "dtype-too-coarse",
-        "plan",
-        "constructed",
-        "warning",
-        "fast",
-        "no known construction survives the dtype's resolution",
-    ),
-    "LB105": Rule(
-        "code-space-too-small",
-        "plan",
-        "proved",
-        "error",
-        "fast",
-        "the stored bits make fewer vectors than there are sets to tell apart",
-    ),
-    "LB106": Rule(
-        "top-k-too-small",
-        "gate",
-        "proved",
-        "error",
-        "fast",
-        "more documents are relevant than are handed on: a ceiling below the gate",
-    ),
-    "LB201": Rule(
-        "free-embeddings-miss", "plan", "empirical", "warning", "full", "optimised vectors did not reach the target"
-    ),
-    "LB202": Rule(
-        "little-headroom",
-        "plan",
-        "empirical",
-        "warning",
-        "fast",
-        "more documents than free embeddings were seen to carry",
-    ),
-    "LB301": Rule(
-        "below-floor",
-        "gate",
-        "measured",
-        "error",
-        "fast",
-        "the lower confidence limit of the metric is below its floor",
-    ),
-    "LB302": Rule(
-        "regression",
-        "gate",
-        "measured",
-        "error",
-        "fast",
-        "the metric dropped against the baseline by more than is allowed",
-    ),
-    "LB303": Rule("bm25-is-better", "gate", "measured", "warning", "fast", "BM25 beats the plan"),
-    "LB304": Rule(
-        "truncation-loss", "gate", "measured", "warning", "fast", "truncating the vectors costs more than is allowed"
-    ),
-    "LB305": Rule("quantisation-loss", "gate", "measured", "warning", "fast", "the dtype costs more than is allowed"),
-    "LB306": Rule("ann-loss", "gate", "measured", "warning", "fast", "approximate search costs more than is allowed"),
-    "LB307": Rule(
-        "ties-at-the-cut", "gate", "measured", "warning", "fast", "equal scores at the cut leave the metric to chance"
-    ),
-    "LB308": Rule(
-        "scores-too-close",
-        "gate",
-        "measured",
-        "warning",
-        "fast",
-        "scores at the cut are closer than the dtype can tell apart",
-    ),
-    "LB401": Rule(
-        "floating-revision", "retriever", "measured", "warning", "fast", "the model's revision is not pinned"
-    ),
-    "LB402": Rule(
-        "prompt-missing",
-        "retriever",
-        "measured",
-        "warning",
-        "fast",
-        "the model's card asks for a prompt, and none is set",
-    ),
-    "LB403": Rule(
-        "environment-drift", "project", "measured", "warning", "fast", "versions differ from those of the baseline"
-    ),
-    "LB901": Rule(
-        "skipped", "project", "measured", "warning", "fast", "a check that the configuration asks for was skipped"
-    ),
-    "LB902": Rule("undecided", "project", "measured", "warning", "fast", "a check could not be decided"),
-    "LB903": Rule(
-        "stale-suppression", "project", "measured", "warning", "fast", "a suppression is expired or hides nothing"
-    ),
-}
+    # id          name, scope, evidence, severity, tier; what a finding says
+    "LB001": Rule("dangling-judgement", "workload", "measured", "error", "fast",
+                  "judgements name documents or queries that are not there"),
+    "LB002": Rule("conflicting-labels", "workload", "measured", "warning", "fast",
+                  "the same text, or the same pair, is judged in two ways"),
+    "LB003": Rule("nothing-relevant", "workload", "measured", "warning", "fast",
+                  "judged queries have no relevant document"),
+    "LB004": Rule("unsafe-id", "workload", "measured", "warning", "fast",
+                  "ids hold white space or '%', which breaks TREC's readers"),
+    "LB005": Rule("data-changed", "workload", "measured", "warning", "fast",
+                  "the data are not those of the baseline"),
+    "LB006": Rule("too-few-queries", "gate", "measured", "warning", "fast",
+                  "the queries are too few to see a drop of max_drop"),
+    "LB101": Rule("dimension-too-small", "plan", "proved", "error", "fast",
+                  "the dimension is below the certified lower bound"),
+    "LB102": Rule("dimension-open", "plan", "constructed", "warning", "fast",
+                  "the dimension lies between the bound and the best construction"),
+    "LB103": Rule("margin-impossible", "plan", "proved", "error", "fast",
+                  "no vectors of this dimension have the margin asked for"),
+    "LB104": Rule("dtype-too-coarse", "plan", "constructed", "warning", "fast",
+                  "no known construction survives the dtype's resolution"),
+    "LB105": Rule("code-space-too-small", "plan", "proved", "error", "fast",
+                  "the stored bits make fewer vectors than there are sets to tell apart"),
+    "LB106": Rule("top-k-too-small", "gate", "proved", "error", "fast",
+                  "more documents are relevant than are handed on: a ceiling below the gate"),
+    "LB201": Rule("free-embeddings-miss", "plan", "empirical", "warning", "full",
+                  "optimised vectors did not reach the target"),
+    "LB202": Rule("little-headroom", "plan", "empirical", "warning", "fast",
+                  "more documents than free embeddings were seen to carry"),
+    "LB301": Rule("below-floor", "gate", "measured", "error", "fast",
+                  "the lower confidence limit of the metric is below its floor"),
+    "LB302": Rule("regression", "gate", "measured", "error", "fast",
+                  "the metric dropped against the baseline by more than is allowed"),
+    "LB303": Rule("bm25-is-better", "gate", "measured", "warning", "fast",
+                  "BM25 beats the plan"),
+    "LB304": Rule("truncation-loss", "gate", "measured", "warning", "fast",
+                  "truncating the vectors costs more than is allowed"),
+    "LB305": Rule("quantisation-loss", "gate", "measured", "warning", "fast",
+                  "the dtype costs more than is allowed"),
+    "LB306": Rule("ann-loss", "gate", "measured", "warning", "fast",
+                  "approximate search costs more than is allowed"),
+    "LB307": Rule("ties-at-the-cut", "gate", "measured", "warning", "fast",
+                  "equal scores at the cut leave the metric to chance"),
+    "LB308": Rule("scores-too-close", "gate", "measured", "warning", "fast",
+                  "scores at the cut are closer than the dtype can tell apart"),
+    "LB401": Rule("floating-revision", "retriever", "measured", "warning", "fast",
+                  "the model's revision is not pinned"),
+    "LB402": Rule("prompt-missing", "retriever", "measured", "warning", "fast",
+                  "the model's card asks for a prompt, and none is set"),
+    "LB403": Rule("environment-drift", "project", "measured", "warning", "fast",
+                  "versions differ from those of the baseline"),
+    "LB901": Rule("skipped", "project", "measured", "warning", "fast",
+                  "a check that the configuration asks for was skipped"),
+    "LB902": Rule("undecided", "project", "measured", "warning", "fast",
+                  "a check could not be decided"),
+    "LB903": Rule("stale-suppression", "project", "measured", "warning", "fast",
+                  "a suppression is expired or hides nothing"),
+}  # fmt: skip
 
 
 def page(rule: str) -> str:

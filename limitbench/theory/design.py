@@ -133,10 +133,15 @@ def design(
     )
 
 
+def published_cubic(d: int) -> float:
+    """The paper's cubic fit of critical-n at k = 2, for d = 4..45. Empirical: an extrapolation beyond, and never a bound."""
+    return float(sum(c * d**power for power, c in enumerate(_CUBIC)))
+
+
 def _extrapolation(k: int, d: int | None) -> dict[str, Any]:
     if k != 2 or d is None:
         return {}
-    value = sum(c * d**power for power, c in enumerate(_CUBIC))
+    value = published_cubic(d)
     return {
         "label": "EMPIRICAL: the paper's cubic fit to free embeddings at k = 2, d = 4..45; an extrapolation, not a bound",
         "evidence": "empirical",
