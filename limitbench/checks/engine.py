@@ -105,9 +105,7 @@ class _Run:
         self.used: set[int] = set()
         self.fatal = failing(fail_on)
         self.made: set[tuple[str, str | None, str | None]] = set()  # rule, workload, retriever of what was decided
-        self.told: set[tuple[str | None, str | None, str, bool]] = (
-            set()
-        )  # what was said of workloads, retrievers, why, its weight
+        self.told: dict[tuple[str | None, str | None, str], bool] = {}  # what was said of whom: does it fail the check
         self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
@@ -278,11 +276,12 @@ class _Run:
         What was said of one measurement already, with the same reason and no less weight, is not said again for the next rule.
         """
         by = self._suppression(one, one.rule) or self._suppression(one, rule)
-        told = (one.workload, one.retriever, said.message.partition(": ")[2], bool(fails))
-        if rule in self.wanted and (told not in self.told or by is not None):
+        told = (one.workload, one.retriever, said.message.partition(": ")[2])
+        news = told not in self.told or bool(fails) > self.told[told]
+        if rule in self.wanted and (news or by is not None):
             self._add(one, rule, self.config.level(rule), said, about=one.rule, by=by, fails=fails)
             if by is None:
-                self.told.add(told)
+                self.told[told] = bool(fails)
         return by is not None
 
     def _add(
