@@ -7,7 +7,7 @@ RESULTS := results/local
 
 # numerical libraries share two threads unless the caller says otherwise: contention costs more than it gives
 export OMP_NUM_THREADS ?= 2
-
+WORKERS ?= 2   # processes of `make test`, with one thread each
 .PHONY: run test test-long lint types format bench clean help
 
 help:
@@ -25,10 +25,15 @@ $(VENV)/dev.stamp: $(VENV)/run.stamp
 
 run: $(VENV)/run.stamp
 	$(BIN)/limitbench run embedded --results $(RESULTS)
+	$(BIN)/limitbench sweep -d limit-small-synthetic -r minilm --dims 32,64,128,256 --results $(RESULTS)
+	$(BIN)/limitbench sweep -d limit-small-synthetic -r wordllama --dims 8,16,32,64,128 --results $(RESULTS)
+	$(BIN)/limitbench drown -d limit-synthetic -r bm25 -r wordllama --sizes 46,1000,10000 --seeds 2 --results $(RESULTS)
+	$(BIN)/limitbench capacity --dim 4,5,6,8,10,12 --budget 3s --results $(RESULTS)
 	$(BIN)/limitbench compare --results $(RESULTS)
+	$(BIN)/limitbench report --results $(RESULTS)
 
 test: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n $(WORKERS)
 
 test-long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long --timeout 7200

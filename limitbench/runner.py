@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -17,13 +19,27 @@ from scipy import sparse
 from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets import find, load, published_as
+from limitbench.datasets.parts import part
 from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError
 from limitbench.measures import DEFAULT_MEASURES, Measure, parse_measures, score
 from limitbench.provenance import PeakMemory, provenance
-from limitbench.rankings import Run
+from limitbench.rankings import Run, read_trec_run
 from limitbench.relevance import Qrels
-from limitbench.results import Cost, DatasetFacts, Means, Result, RetrieverFacts, Store, configuration_digest
+from limitbench.results import (
+    Cost,
+    DatasetFacts,
+    Means,
+    PartOf,
+    Result,
+    RetrieverFacts,
+    Store,
+    breakdown,
+    configuration_digest,
+    spectrum,
+    subsets,
+)  # fmt: skip
 from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
+from limitbench.retrievers.vectors import VectorIndex
 
 log = logging.getLogger("limitbench")
 
@@ -35,11 +51,12 @@ def evaluate(
     measures: Sequence[Measure] | str = DEFAULT_MEASURES,
     progress: Progress = no_progress,
     keep: Callable[[Run], None] | None = None,
+    part_of: PartOf | None = None,
 ) -> Result:
     """The result of one retriever on one dataset, measured now; nothing is stored.
 
-    Names are resolved as on the command line. `keep` is called with the run. Raises `LimitbenchError` and nothing else
-    for bad input.
+    Names are resolved as on the command line. `keep` is called with the run; `part_of` is noted. Raises `LimitbenchError` and
+    nothing else for bad input.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     named = retriever(by) if isinstance(by, str) else by
@@ -63,29 +80,20 @@ def evaluate(
     index_seconds = indexed - start - load_seconds
     if keep is not None:
         keep(run)
-    scores = score(run, data.qrels, chosen)
+    vectors = getattr(index, "vectors", None)
     candidates: Run | None = getattr(index, "candidates", None)
     ceiling = None if candidates is None else score(_perfected(candidates, data.qrels), data.qrels, chosen)
     return Result(
         configuration_digest=digest,
-        dataset=DatasetFacts(
-            name=data.name,
-            sha256=data.digest,
-            documents=len(data.corpus),
-            queries=len(data.queries),
-            relevant=int(data.qrels.sizes.sum()),
-            published_as=published_as(data),
-        ),
         retriever=RetrieverFacts(
             name=named.name,
             configuration=named.retriever.configuration,
             card=named.retriever.card,
             facts=getattr(index, "facts", {}),
         ),
-        depth=depth,
-        measures={title: Means(**values.means()) for title, values in scores.items()},
+        **_told_by(run, data, chosen, depth, part_of),
         ceiling=None if ceiling is None else {title: Means(**values.means()) for title, values in ceiling.items()},
-        per_query={title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
+        spectrum=spectrum(vectors.documents) if isinstance(vectors, VectorIndex) else None,
         cost=Cost(
             index_bytes=index.nbytes,
             load_seconds=load_seconds,
@@ -99,6 +107,113 @@ def evaluate(
         ),
         provenance={**provenance(), "seeds": _seeds(data, named)},
     )
+
+
+def imported(
+    dataset: Dataset | str | Path, run: Path | str, name: str, *, measures: Sequence[Measure] | str | None = None
+) -> Result:
+    """The result of a TREC run that another system made on this dataset; nothing is stored and no cost is known.
+
+    The digest covers the run's rankings. Without `measures`, the default ones as deep as the run goes. Raises `DataError` for a
+    run that does not parse, `InputError` for one of other queries or documents, or for a measure deeper than the run.
+    """
+    data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    found = read_trec_run(run)
+    known = set(data.queries.ids)
+    unknown = [query for query in found if query not in known]
+    if not found or unknown:
+        what = "ranks nothing" if not found else f"holds the query '{unknown[0]}', which the dataset does not"
+        raise InputError(f"{run} {what}; expected a run of dataset '{data.name}' ({len(data.queries)} queries)")
+    ranking = Run.from_mapping(found, query_ids=data.queries.ids, document_ids=data.corpus.ids)
+    depth = int(np.diff(ranking.indptr).max())
+    given = parse_measures(measures) if isinstance(measures, str) else tuple(measures or DEFAULT_MEASURES)
+    deeper = [m for m in given if depth < min(m.cutoff, len(data.corpus))]
+    chosen = tuple(m for m in given if m not in deeper)
+    if deeper and (measures is not None or not chosen):
+        raise InputError(f"{run} goes {depth} documents deep, so {deeper[0]!r} cannot be told; leave it out")
+    content = hashlib.sha256()
+    for array in (ranking.indptr, ranking.indices, ranking.scores):
+        content.update(array.tobytes())
+    options = {"adapter": "run", "sha256": content.hexdigest()}
+    return Result(
+        configuration_digest=configuration_digest(data.digest, options, [repr(m) for m in chosen]),
+        retriever=RetrieverFacts(name=name, configuration=options, card={"imported": Path(run).name}),
+        **_told_by(ranking, data, chosen, depth, None),
+        provenance={**provenance(), "seeds": {}},
+    )
+
+
+def _told_by(
+    run: Run, data: Dataset, measures: Sequence[Measure], depth: int, part_of: PartOf | None
+) -> dict[str, Any]:
+    """The parts of a result that a run and its dataset decide."""
+    scores = score(run, data.qrels, measures)
+    return {
+        "dataset": DatasetFacts(
+            name=data.name,
+            sha256=data.digest,
+            documents=len(data.corpus),
+            queries=len(data.queries),
+            relevant=int(data.qrels.sizes.sum()),
+            published_as=published_as(data),
+            part_of=part_of,
+        ),
+        "depth": depth,
+        "measures": {title: Means(**values.means()) for title, values in scores.items()},
+        "per_query": {title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
+        "breakdown": breakdown(run, data.qrels, depth),
+        "subsets": subsets(run, data.qrels),
+    }
+
+
+def drown(
+    dataset: Dataset | str | Path,
+    retrievers: Iterable[str],
+    *,
+    sizes: Sequence[int] = (),
+    seeds: int = 3,
+    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    store: Store | None = None,
+    fresh: bool = False,
+    progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
+    device: str | None = None,
+    precision: str | None = None,
+) -> Iterator[Result]:
+    """The result of every retriever at every corpus size, distractors drawn by `seeds` seeds: how relevant documents drown.
+
+    Each part is indexed anew, since a corpus decides scores such as BM25's; a model's embeddings come from the cache. Without
+    `sizes`, six from the relevant documents alone to all, in equal ratios. With a store, recorded results are reused unless
+    `fresh`. Sizes and names are checked before any work (arXiv 2603.29519 calls the fall drowning).
+    """
+    data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
+    named = [retriever(spec, device=device, precision=precision) for spec in dict.fromkeys(retrievers)]
+    least = len(np.unique(data.qrels.relevant.indices))
+    if not least:
+        raise InputError(f"dataset '{data.name}' has no relevant document; expected at least one")
+    if seeds < 1:
+        raise InputError(f"found {seeds} seeds, expected at least 1")
+    wanted = sorted(set(sizes or np.rint(np.geomspace(least, len(data.corpus), 6)).astype(int).tolist()))
+    for size in (wanted[0], wanted[-1]):
+        part(data, size, 0)
+    if store is not None:
+        store.require_writable()
+    for size in wanted:
+        for seed in range(1 if size in (least, len(data.corpus)) else seeds):  # nothing is drawn at either end
+            whole = size == len(data.corpus)
+            smaller = data if whole else part(data, size, seed)
+            source = (
+                None if whole else PartOf(name=data.name, sha256=data.digest, documents=len(data.corpus), seed=seed)
+            )
+            for one in named:
+                digest = _digest(smaller, one, chosen)
+                kept = None if store is None or fresh else store.find(smaller.name, one.name, digest)
+                if kept is None:
+                    reporting = progress(smaller.name, one.name)
+                    kept = evaluate(smaller, one, measures=chosen, progress=reporting, part_of=source)
+                    if store is not None:
+                        store.write(kept, replace=fresh)
+                yield kept
 
 
 def _perfected(candidates: Run, qrels: Qrels) -> Run:

@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 from conftest import ROOT
 
-from limitbench.results import Store
+from limitbench.results import Store, read
 from limitbench.results.differences import differences
 
 SPECS = ("bm25", "bm25,stemmer=none", "tfidf-items", "random")
@@ -143,7 +143,7 @@ def test_what_is_not_there_is_said(arguments: tuple[str, ...], says: str, cli, s
 
 @pytest.mark.parametrize(
     ("harm", "says"),
-    [(lambda t: t[: len(t) // 2], "not whole JSON"), (lambda t: t.replace('"schema_version": 1', '"schema_version": 2'), "update limitbench"),
+    [(lambda t: t[: len(t) // 2], "not whole JSON"), (lambda t: t.replace('"schema_version": 2', '"schema_version": 3'), "update limitbench"),
      (lambda _t: '{"a": 1}', "is not a limitbench record"), (lambda t: t.replace('"depth": ', '"depth": "x", "dep": '), "is not a limitbench record")],
 )  # fmt: skip
 def test_broken_records_are_never_skipped(harm, says: str, cli, store: Path, tmp_path: Path) -> None:
@@ -183,6 +183,7 @@ while True:
 
 def kill_writers(store: Path, folder: Path, times: int) -> None:
     source = next(store.glob("limit-small-synthetic/bm25/*.json"))
+    Store(folder).write(read(source))
     for number in range(times):
         process = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(source), str(folder)], stdout=subprocess.PIPE, text=True

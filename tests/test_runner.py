@@ -118,7 +118,7 @@ def test_a_results_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [(lambda raw: raw[:50], "not whole JSON"), (lambda raw: b'{"schema_version": 2}', "update limitbench"),
+    [(lambda raw: raw[:50], "not whole JSON"), (lambda raw: b'{"schema_version": 3}', "update limitbench"),
      (lambda raw: b'{"a": 1}', "not a limitbench record"), (lambda raw: raw.replace(b'"depth": 100', b'"depth": "x"'), "depth")],
 )  # fmt: skip
 def test_broken_records_are_named(tmp_path: Path, change, says: str) -> None:

@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(run)
     app.command()(sweep)
+    app.command()(drown)
     app.command()(cache)
     app.command()(compare)
 
@@ -124,8 +125,8 @@ def _print_results(results: list[Result]) -> None:
                     [
                         r.retriever.name,
                         *(percent(r.measures.get(t)) for t in titles),
-                        size(r.cost.index_bytes),
-                        duration(r.cost.query_latency_p50_seconds),
+                        "" if r.cost is None else size(r.cost.index_bytes),
+                        "" if r.cost is None else duration(r.cost.query_latency_p50_seconds),
                     ],
                     ["  its first stage's ceiling", *(percent((r.ceiling or {}).get(t)) for t in titles), "", ""],
                 )[: 1 if r.ceiling is None else 2]
@@ -204,7 +205,7 @@ def sweep(
         [
             [
                 str(r.retriever.facts.get("dim", p.dim)), p.dtype, p.index, *(percent(r.measures[t]) for t in titles),
-                size(r.cost.index_bytes), _share(r.retriever.facts.get("agreement_with_exact")),
+                "" if r.cost is None else size(r.cost.index_bytes), _share(r.retriever.facts.get("agreement_with_exact")),
             ]
             for p, r in done
         ],
@@ -300,3 +301,56 @@ def compare(
             typer.echo(f"### {c.dataset}\n\n{c.caption}\n\n{as_markdown(head, rows)}\n")
         else:
             print_table(head, rows, title=f"{c.dataset} (percent)", caption=c.caption)
+
+
+def drown(
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="Name or folder.")],
+    retriever: Annotated[list[str], typer.Option("-r", "--retriever", help="Name or spec; repeats.")],
+    sizes: Annotated[str | None, typer.Option(help="Corpus sizes, such as 46,1000,10000,full.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Draws of the distractors at each size.")] = 3,
+    measures: Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")] = "Recall@2,10,20,100",
+    results: ResultsFolder = Path("results"),
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
+    device: Device = None,
+    precision: Precision = None,
+    json: JsonFlag = False,
+) -> None:
+    """Measure recall against corpus size: all relevant documents, and more and more distractors among which they drown."""
+    from limitbench.datasets import load
+    from limitbench.measures import parse_measures
+    from limitbench.report.drowning import curves
+    from limitbench.results import Store
+    from limitbench.runner import drown as points
+
+    data = load(dataset, split=split)
+    _say_notes(data)
+    listed = (
+        [len(data.corpus) if part.strip() == "full" else part.strip() for part in sizes.split(",")] if sizes else []
+    )
+    try:
+        wanted = [int(part) for part in listed]
+    except ValueError:
+        raise InputError(f"found --sizes {sizes}, expected numbers with commas between, or full") from None
+    chosen = parse_measures(measures)
+    with progress_bars() as bars:
+        done = list(
+            points(
+                data, retriever, sizes=wanted, seeds=seeds, measures=chosen, store=Store(results), fresh=fresh,
+                progress=lambda where, name: bars(f"{where} {name}"), device=device, precision=precision,
+            )
+        )  # fmt: skip
+    found = [curve for curve in curves(done) if curve.dataset == data.name]
+    if json:
+        echo_json({"schema_version": 1, "curves": [curve.to_json() for curve in found]})
+        return
+    for title in map(repr, chosen):
+        shown = [curve for curve in found if curve.measure == title]
+        print_table(
+            ["documents", *(curve.retriever for curve in shown)],
+            [
+                [str(size), *(f"{100 * p.mean:.1f} ({100 * p.low:.1f} to {100 * p.high:.1f})" for p in points)]
+                for size, *points in zip(shown[0].sizes, *(curve.points for curve in shown), strict=True)
+            ],
+            title=f"{data.name}: {title} in percent against corpus size (95 % interval over queries)",
+        )

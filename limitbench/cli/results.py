@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     results = typer.Typer(no_args_is_help=True, help="Look into recorded results.")
     results.command("list")(list_)
+    results.command("import")(import_)
     for command in (show, diff, separate, export):
         results.command()(command)
     app.add_typer(results, name="results")
@@ -51,6 +52,35 @@ def _one(given: str, folder: Path) -> Result:
             f"{what} in {folder} for '{given}', expected a file or at least 4 digits of a digest; see: limitbench results list"
         )
     return fits[0]
+
+
+def import_(
+    run: Annotated[Path, typer.Argument(help="A TREC run: query Q0 document rank score tag.")],
+    dataset: Annotated[str, typer.Option("-d", "--dataset", help="The dataset that it ranks: name or folder.")],
+    name: Annotated[str, typer.Option(help="What to call the system.")],
+    measures: Annotated[
+        str | None, typer.Option(help="For example Recall@2,10; all that the depth allows without.")
+    ] = None,
+    results: ResultsFolder = _RESULTS,
+    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    json: JsonFlag = False,
+) -> None:
+    """Score another system's TREC run and record it; `limitbench run --save-runs` writes such runs."""
+    from limitbench.datasets import load
+    from limitbench.report import percent
+    from limitbench.results import Store
+    from limitbench.runner import imported
+
+    store = Store(results)
+    store.require_writable()
+    found = imported(load(dataset, split=split), run, name, measures=measures)
+    path = store.write(found)
+    if json:
+        echo_json({"path": str(path), **found.summary()})
+        return
+    print_table(["measure", "percent"], [[title, percent(means)] for title, means in found.measures.items()],
+                title=f"{name} on {found.dataset.name}, {found.depth} documents deep")  # fmt: skip
+    typer.echo(f"Wrote {path}.")
 
 
 def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: JsonFlag = False) -> None:
@@ -106,7 +136,9 @@ def show(
     options = ", ".join(f"{key}={value}" for key, value in r.retriever.configuration.items())
     for line in (
         f"digest {r.configuration_digest[:12]}; {options}",
-        f"index {size(r.cost.index_bytes)}, a query {duration(r.cost.query_latency_p50_seconds)} at the median",
+        "no cost was measured"
+        if r.cost is None
+        else f"index {size(r.cost.index_bytes)}, a query {duration(r.cost.query_latency_p50_seconds)} at the median",
         f"{r.provenance.get('time', '')}  {r.provenance.get('command', '')}",
     ):
         typer.echo(line)

@@ -5,27 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, Literal
+from typing import Literal
 
-from limitbench import catalog
+from limitbench.report.reference import published_records
 from limitbench.results import Means, Result
-
-_TABLES = {  # dataset       table of the paper
-    "limit-small": "table4_limit_small",
-    "limit": "table5_limit_full",
-}
 
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison; `means` are fractions in [0, 1]."""
+    """One line of a comparison; `means` are fractions in [0, 1], `values` the same for each query, where they are known."""
 
     system: str
     source: Literal["ours", "published"]
     means: dict[str, Means]
     dim: int | None = None
     record: Result | None = None
+    values: dict[str, list[float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -33,6 +28,7 @@ class Comparison:
     """One dataset: our rows, and the paper's where it has some, sorted by the first measure both have."""
 
     dataset: str
+    sha256: str
     published_as: str | None
     measures: tuple[str, ...]
     rows: tuple[Row, ...] = field(default=())
@@ -50,45 +46,35 @@ class Comparison:
         )
 
 
-@cache
-def paper() -> dict[str, Any]:
-    """The paper's figures, as in `results/reference/limit-paper.json`."""
-    out: dict[str, Any] = json.loads((catalog.folder("reference") / "limit-paper.json").read_text(encoding="utf-8"))
-    return out
-
-
 def published(dataset: str, *, all_dims: bool = False) -> list[Row]:
     """The paper's rows for `limit` or `limit-small`; each model at its full dimension, or at every one."""
-    rows = []
+    rows = [
+        Row(r.retriever.name, "published", dict(r.measures), dim=r.retriever.facts["dim"], record=r)
+        for r in published_records()
+        if r.dataset.name == dataset and "trained_on" not in r.retriever.configuration
+    ]
     largest: dict[str, int] = {}
-    table = paper()[_TABLES[dataset]] if dataset in _TABLES else []
-    for entry in table:
-        largest[entry["model"]] = max(largest.get(entry["model"], 0), entry["dim"] or 0)
-    for entry in table:
-        if all_dims or (entry["dim"] or 0) == largest[entry["model"]]:
-            means = {
-                key.replace("recall", "Recall"): Means(mean=value / 100, worst=value / 100, best=value / 100)
-                for key, value in entry.items()
-                if key.startswith("recall@") and value is not None
-            }
-            rows.append(Row(entry["model"], "published", means, dim=entry["dim"]))
-    return rows
+    for row in rows:
+        largest[row.system] = max(largest.get(row.system, 0), row.dim or 0)
+    return [row for row in rows if all_dims or (row.dim or 0) == largest[row.system]]
 
 
 def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Comparison]:
-    """One comparison a dataset digest, our records beside the published rows."""
+    """One comparison a dataset digest, our records beside the published rows; parts of a larger corpus stand aside."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for record in records:
+        if record.dataset.part_of is not None:
+            continue
         groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
     out = []
-    for (dataset, _), results in sorted(groups.items()):
+    for (dataset, sha256), results in sorted(groups.items()):
         known_as = next((r.dataset.published_as for r in results if r.dataset.published_as), None)
         theirs = published(known_as, all_dims=all_dims) if known_as else []
         ours = _merged(results)
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))
         shared = next((m for m in measures if any(m in row.means for row in theirs)), measures[0])
         rows = sorted([*ours, *theirs], key=lambda row: -row.means[shared].mean if shared in row.means else 1.0)
-        out.append(Comparison(dataset, known_as, measures, tuple(rows)))
+        out.append(Comparison(dataset, sha256, known_as, measures, tuple(rows)))
     return out
 
 
@@ -105,5 +91,7 @@ def _merged(results: list[Result]) -> list[Row]:
         name = newest.retriever.name
         label = f"{name} [{newest.configuration_digest[:6]}]" if names.count(name) > 1 else name
         means = {title: value for record in same for title, value in record.measures.items()}
-        rows.append(Row(label, "ours", means, dim=newest.retriever.facts.get("dim"), record=newest))
+        values = {title: one for record in same for title, one in record.per_query.items() if one}
+        dim = newest.retriever.facts.get("dim")
+        rows.append(Row(label, "ours", means, dim=dim, record=newest, values=values))
     return rows

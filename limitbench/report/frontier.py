@@ -13,13 +13,14 @@ import numpy as np
 
 from limitbench.capacity.law import Law, fit, published
 from limitbench.capacity.search import OPTIMIZERS
-from limitbench.errors import InputError, MissingExtra
+from limitbench.errors import InputError
 from limitbench.files import atomic_write
+from limitbench.report.svg import INK, drawing, render
 from limitbench.theory import design
 
 # Okabe and Ito's colours, told apart by everyone
 _COLOURS = {
-    "anneal": "#0072B2", "paper": "#D55E00", "published": "#000000", "cyclic": "#009E73", "random-sign": "#CC79A7",
+    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "cyclic": "#009E73", "random-sign": "#CC79A7",
     "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to
@@ -73,7 +74,9 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         at[point["d"]] = max(at.get(point["d"], 0), point["solved_n"])
     laws = {"published": fit(published())} if k == 2 else {}
     laws |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
-    dimensions = sorted({d for at in reached.values() for d in at} | (set(published()) if k == 2 else set()))
+    dimensions = sorted(
+        {d for at in reached.values() for d in at} | set(range(1, 2 * k)) | (set(published()) if k == 2 else set())
+    )
     impossible = {}
     for d in dimensions:
         least = design(None, k, d, "real", margin or None).smallest_impossible_n
@@ -91,23 +94,18 @@ def draw(shown: Frontier, out: Path) -> None:
     """Write the picture; the suffix (svg, png, pdf) chooses the format. Raises `MissingExtra` without matplotlib."""
     if out.suffix.lstrip(".").lower() not in _FORMATS:
         raise InputError(f"found --out {out.name}, expected a file that ends in .svg, .png or .pdf")
-    try:
-        import matplotlib as mpl
-
-        mpl.use("Agg")
-        from matplotlib import pyplot as plt
-    except ImportError:
-        raise MissingExtra("the frontier picture", "matplotlib", "plots") from None
-    with mpl.rc_context({"svg.hashsalt": "limitbench", "font.size": 10, "svg.fonttype": "none"}):
-        figure, axes = plt.subplots(figsize=(8, 5.5), layout="constrained")
-        _draw_on(axes, shown)
+    kind = out.suffix.lstrip(".").lower()
+    with drawing(8, 5.5) as figure:
+        draw_on(figure.subplots(), shown)
         with atomic_write(out) as file:
-            kind = out.suffix.lstrip(".").lower()
-            figure.savefig(file, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
-        plt.close(figure)
+            if kind == "svg":
+                file.write(render(figure, "critical-n", "Critical-n against dimension", inline=False).encode())
+            else:
+                figure.savefig(file, format=kind, dpi=150, facecolor="white")
 
 
-def _draw_on(axes: Any, shown: Frontier) -> None:
+def draw_on(axes: Any, shown: Frontier) -> None:
+    """Draw the picture on matplotlib's axes."""
     highest = max(
         [
             *(n for at in shown.reached.values() for n in at.values()),
@@ -119,7 +117,15 @@ def _draw_on(axes: Any, shown: Frontier) -> None:
         _draw_law(axes, name, law)
     if shown.k == 2:
         table = published()
-        axes.plot(list(table), list(table.values()), "k.", ms=5, label="the paper's Table 6 (published, any margin)")
+        axes.plot(
+            list(table),
+            list(table.values()),
+            ".",
+            color=INK,
+            ms=5,
+            gid="published: Table 6",
+            label="the paper's Table 6 (published, any margin)",
+        )
     for name, at in shown.reached.items():
         kind = "measured" if name in OPTIMIZERS else "constructed"
         axes.plot(sorted(at), [at[d] for d in sorted(at)], marker="o" if kind == "measured" else "s", ms=5, ls="none",
@@ -130,16 +136,31 @@ def _draw_on(axes: Any, shown: Frontier) -> None:
         top = max(top, 1000 * min(shown.impossible.values()))
         d = sorted(shown.impossible)
         at_gap = f" at half-gap {shown.margin:g}" if shown.margin else ""
-        axes.fill_between(d, [shown.impossible[x] for x in d], max(top, 2 * max(shown.impossible.values())), color="#bbbbbb",
+        axes.fill_between(d, [shown.impossible[x] for x in d], max(top, 2 * max(shown.impossible.values())), color="#888888",
                           alpha=0.5, lw=0, label=f"proved impossible{at_gap}")  # fmt: skip
     axes.set(yscale="log", xlabel="dimension d", ylabel="documents n", ylim=(shown.k, top))
-    axes.axvline(2 * shown.k, color="#777777", lw=0.8, ls=":")
+    axes.axvline(2 * shown.k, color=INK, alpha=0.6, lw=0.8, ls=":")
+    if not shown.margin:
+        last = max(
+            [
+                2 * shown.k + 1,
+                *(d for at in shown.reached.values() for d in at),
+                *(law.d.max() for law in shown.laws.values()),
+            ]
+        )
+        axes.axvspan(
+            2 * shown.k,
+            1.5 * last,
+            color=_COLOURS["cyclic"],
+            alpha=0.07,
+            lw=0,
+            label="constructed, in exact arithmetic: every n",
+        )
     note = f"from 2k = {2 * shown.k} on, exact numbers carry every n"
-    axes.annotate(note, (2 * shown.k, 0.98), xycoords=("data", "axes fraction"), rotation=90, fontsize=8, color="#555555",
-                  xytext=(-3, 0), textcoords="offset points", ha="right", va="top")  # fmt: skip
+    axes.annotate(note, (2 * shown.k, 0.98), xycoords=("data", "axes fraction"), rotation=90, fontsize=8, color=INK,
+                  xytext=(3, 0), textcoords="offset points", ha="left", va="top")  # fmt: skip
     gap = f", half-gap at least {shown.margin:g}" if shown.margin else ", any margin"
     axes.set_title(f"All {shown.k}-subsets of n documents in d dimensions{gap}", loc="left")
-    axes.grid(alpha=0.25, which="both", lw=0.5)
     axes.legend(fontsize=8, loc="lower right")
 
 

@@ -1,8 +1,23 @@
-"""Results: the record of one evaluation, and the folder that keeps records."""
+"""Results: the record of one evaluation, what else a run tells, and the folder that keeps records."""
 
 from __future__ import annotations
 
-from limitbench.results.record import Cost, DatasetFacts, Means, Result, RetrieverFacts, configuration_digest
-from limitbench.results.store import Store, read
+from limitbench.results.readouts import breakdown, spectrum, subsets
+from limitbench.results.record import (
+    Breakdown,
+    Cost,
+    DatasetFacts,
+    Means,
+    PartOf,
+    Result,
+    RetrieverFacts,
+    Spectrum,
+    Subsets,
+    configuration_digest,
+)
+from limitbench.results.store import Store, read, read_lines_of_records
 
-__all__ = ["Cost", "DatasetFacts", "Means", "Result", "RetrieverFacts", "Store", "configuration_digest", "read"]
+__all__ = [
+    "Breakdown", "Cost", "DatasetFacts", "Means", "PartOf", "Result", "RetrieverFacts", "Spectrum", "Store", "Subsets",
+    "breakdown", "configuration_digest", "read", "read_lines_of_records", "spectrum", "subsets",
+]  # fmt: skip

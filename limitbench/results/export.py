@@ -30,7 +30,7 @@ def rows(records: Iterable[Result]) -> list[dict[str, Any]]:
             told = (
                 r.dataset.name, r.dataset.sha256, r.retriever.name, r.configuration_digest[:12], title, means.mean, means.worst,
                 means.best, interval and interval.low, interval and interval.high, r.dataset.queries, r.dataset.documents,
-                r.cost.index_bytes, r.cost.query_latency_p50_seconds, r.provenance.get("time"),
+                r.cost and r.cost.index_bytes, r.cost and r.cost.query_latency_p50_seconds, r.provenance.get("time"),
                 r.provenance.get("versions", {}).get("limitbench"), r.provenance.get("command"),
             )  # fmt: skip
             out.append(dict(zip(COLUMNS, told, strict=True)))

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-SCHEMA_VERSION: Literal[1] = 1
+SCHEMA_VERSION: Literal[2] = 2  # 1 had no breakdown, no readouts and no published records; it is still read
+_DIGEST_VERSION = 1  # of what a configuration digest covers, which version 2 did not change
+_NUMBERS = re.compile(r"\[\n[\s\d.,eE+null-]*\]")  # JSON's strings hold no line break, so this never begins inside one
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class PartOf(_Record):
+    """The whole that a smaller corpus was drawn from: every relevant document, and distractors by this seed."""
+
+    name: str
+    sha256: str
+    documents: int
+    seed: int
+
+
 class DatasetFacts(_Record):
-    """Which dataset: its digest decides, the name is for people."""
+    """Which dataset: its digest decides, the name is for people. `part_of` is set where distractors were left out."""
 
     name: str
     sha256: str
@@ -24,6 +36,7 @@ class DatasetFacts(_Record):
     queries: int
     relevant: int
     published_as: str | None = None
+    part_of: PartOf | None = None
 
 
 class RetrieverFacts(_Record):
@@ -60,31 +73,95 @@ class Cost(_Record):
     peak_memory_scope: Literal["evaluation", "process"]
 
 
+class Breakdown(_Record):
+    """Where the relevant documents of the first judged queries lie. Numbers are places in the dataset's queries and corpus,
+    from 0: no text and no id leaves the data.
+
+    Query `queries[i]` has the relevant documents `relevant[i]`, the best first, at `ranks[i]` (from 1, expected over random
+    tie-breaking; None: below `depth`, or not retrieved). `others[i]` counts the other documents that score at least as
+    well as its last relevant one, as far as `depth` tells, and `above[i]` names the first of them. `gaps[i]` is the score of
+    the last relevant document less the best other one's, None where one of the two is not known.
+    """
+
+    depth: int
+    queries: list[int]
+    relevant: list[list[int]]
+    ranks: list[list[float | None]]
+    others: list[int]
+    above: list[list[int]]
+    gaps: list[float | None]
+
+
+class Subsets(_Record):
+    """Which relevant sets of `k` documents came back as some query's top k (unbroken by ties at the cut).
+
+    `asked` are the distinct relevant sets, `by_own_query` counts those returned by a query that asks for them, `by_any_query`
+    by any; `never` are the first of the others, `distinct` counts the different top-k sets, `unseen_documents` those in no top k.
+    """
+
+    k: int
+    queries: int
+    asked: int
+    by_own_query: int
+    by_any_query: int
+    distinct: int
+    unseen_documents: int
+    never: list[list[int]]
+
+
+class Spectrum(_Record):
+    """The spectrum of the covariance of an index's document vectors (`documents` rows, `dim` columns).
+
+    `participation_ratio` is (sum of eigenvalues)^2 / sum of squares, `effective_rank` the exponential of their entropy (Roy and
+    Vetterli 2007); `dims_90` and `dims_99` directions carry that share of the variance; `shares` are the largest, falling.
+    """
+
+    documents: int
+    dim: int
+    participation_ratio: float
+    effective_rank: float
+    dims_90: int
+    dims_99: int
+    shares: list[float]
+
+
 class Result(_Record):
     """One dataset by one retriever.
 
-    `per_query` holds the expected value of each measure for each judged query, in the dataset's order.
+    `per_query` holds the expected value of each measure for each judged query, in the dataset's order. A published record
+    has its means alone; `cost` is None where nothing was timed, as of an imported run.
     """
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1, 2] = SCHEMA_VERSION
     configuration_digest: str
     dataset: DatasetFacts
     retriever: RetrieverFacts
     depth: int
-    evidence: Literal["measured"] = "measured"
+    evidence: Literal["measured", "published"] = "measured"
     measures: dict[str, Means]
     ceiling: dict[str, Means] | None = None  # of a reranker: what a perfect one would make of the same candidates
     per_query: dict[str, list[float]]
-    cost: Cost
+    breakdown: Breakdown | None = None
+    subsets: Subsets | None = None
+    spectrum: Spectrum | None = None
+    cost: Cost | None = None
     provenance: dict[str, Any]
 
     def to_json(self) -> bytes:
-        """The record's bytes, keys in a fixed order."""
-        return (json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1) + "\n").encode()
+        """The record's bytes, keys in a fixed order; lists of numbers stand on one line each."""
+        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1)
+        return (_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n").encode()
+
+    def line(self) -> bytes:
+        """The record as one line of a .jsonl."""
+        told = {"schema_version": self.schema_version, **self.model_dump(mode="json", exclude_defaults=True)}
+        return (json.dumps(told, ensure_ascii=False) + "\n").encode()
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints: names on top, per-query values left in the record."""
-        rest = self.model_dump(mode="json", exclude={"per_query", "dataset", "retriever", "schema_version"})
+        rest = self.model_dump(
+            mode="json", exclude={"per_query", "breakdown", "dataset", "retriever", "schema_version"}
+        )
         return {
             "dataset": self.dataset.name,
             "retriever": self.retriever.name,
@@ -96,5 +173,5 @@ class Result(_Record):
 
 def configuration_digest(dataset_sha256: str, configuration: dict[str, Any], measures: list[str]) -> str:
     """sha256, in hex, of what decides the numbers: the data, the retriever's options, the measures."""
-    decisive = {"schema": SCHEMA_VERSION, "dataset": dataset_sha256, "retriever": configuration, "measures": measures}
+    decisive = {"schema": _DIGEST_VERSION, "dataset": dataset_sha256, "retriever": configuration, "measures": measures}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, ensure_ascii=False).encode()).hexdigest()

@@ -10,12 +10,13 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from limitbench.errors import DataError, StorageError
-from limitbench.files import atomic_write, read_record, require_writable
+from limitbench.files import atomic_write, read_jsonl, read_record, require_writable
 from limitbench.results.record import SCHEMA_VERSION, Result
 
 _RECORD = re.compile(r"[0-9a-f]{12}\.json")
@@ -64,7 +65,16 @@ class Store:
 
 def read(path: Path) -> Result:
     """The record in a file. Raises `DataError` where it is broken, foreign or of a newer version."""
-    raw = read_record(path)
+    return _checked(path, read_record(path))
+
+
+def read_lines_of_records(path: Path) -> Iterator[Result]:
+    """The records of a .jsonl, one a line, as published figures are kept. Raises `DataError` as `read` does."""
+    for _, raw in read_jsonl(path):
+        yield _checked(path, raw)
+
+
+def _checked(path: Path, raw: Any) -> Result:
     version = raw.get("schema_version") if isinstance(raw, dict) else None
     if isinstance(version, int) and version > SCHEMA_VERSION:
         raise DataError(path, f"has schema version {version}, expected at most {SCHEMA_VERSION}; update limitbench")

@@ -1,0 +1,103 @@
+"""`limitbench report` and `limitbench leaderboard`: what people look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from limitbench.cli.output import echo_json, say, status_line
+from limitbench.errors import InputError
+
+ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+_NAMES = {"html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(report)
+    app.command()(leaderboard)
+
+
+def report(
+    results: ResultsFolder = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="A file, or for svg a folder; below --results without.")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, md, json or svg.")] = "html",
+    only: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these datasets; repeats.")] = None,
+    data: Annotated[
+        list[str] | None, typer.Option("--data", help="Folder of a dataset, for its texts; repeats.")
+    ] = None,
+    all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
+) -> None:
+    """Make a report of the records: one self-contained HTML page, Markdown, JSON, or the figures.
+
+    Nothing is measured. Records hold no texts; those of generated datasets are made again, others are found with --data FOLDER.
+    """
+    import json as encoder
+
+    from limitbench.files import atomic_write
+    from limitbench.provenance import command
+    from limitbench.report import contents, gallery, listing, page
+
+    if form not in _NAMES:
+        raise InputError(f"found --format {form}, expected {', '.join(_NAMES)}")
+    target = out or results / _NAMES[form]
+    with status_line() as status:
+        status("reading the records")
+        found = contents.gather(results, only=only or (), places=data or (), all_dims=all_dims, command=command())
+        status("drawing")
+        if form == "svg":
+            drawn = gallery.figures(found)
+            written = [target / f"{figure.name}.svg" for figure in drawn]
+            texts = [figure.svg for figure in drawn]
+        else:
+            written = [target]
+            if form == "json":
+                texts = [encoder.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n"]
+            else:
+                texts = [page.html(found) if form == "html" else listing.as_markdown(found)]
+    for path, text in zip(written, texts, strict=True):
+        with atomic_write(path) as stream:
+            stream.write(text.encode())
+    missing = [t.comparison.dataset for t in found.tables if t.comparison.sha256 not in found.data]
+    if missing and form in ("html", "svg"):
+        say(f"texts and relevance of {', '.join(missing)} are not at hand; --data FOLDER reads them")
+    if json:
+        echo_json({"schema_version": 1, "written": [str(path) for path in written], "records": len(found.records)})
+        return
+    for path in written:
+        typer.echo(f"Wrote {path}.")
+
+
+def leaderboard(
+    results: ResultsFolder = Path("results"),
+    out: Annotated[Path | None, typer.Option(help="A Markdown file; README.md below --results without.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 where the file is not up to date.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
+) -> None:
+    """Render the leaderboard of all records beside the paper's rows, each of ours with its command."""
+    from limitbench.files import atomic_write
+    from limitbench.report import contents
+    from limitbench.report.leaderboard import render
+
+    target = out or results / "README.md"
+    with status_line() as status:
+        status("reading the records")
+        text = render(contents.gather(results))
+    if check:
+        same = target.is_file() and target.read_text(encoding="utf-8") == text
+        if json:
+            echo_json({"schema_version": 1, "file": str(target), "current": same})
+        else:
+            say(f"{target} is {'' if same else 'not '}up to date")
+        raise typer.Exit(0 if same else 1)
+    with atomic_write(target) as stream:
+        stream.write(text.encode())
+    if json:
+        echo_json({"schema_version": 1, "written": [str(target)]})
+    else:
+        typer.echo(f"Wrote {target}.")

@@ -1,0 +1,273 @@
+"""What a report says, gathered from the records of a folder, before any page or picture is made of it."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from limitbench import catalog
+from limitbench.capacity.law import published as published_critical_n
+from limitbench.capacity.records import Records
+from limitbench.collection import Dataset
+from limitbench.datasets import dataset_spec, load
+from limitbench.errors import InputError, LimitbenchError
+from limitbench.report.comparison import Comparison, Row, compare
+from limitbench.report.drowning import Curve, curves
+from limitbench.report.frontier import Frontier, frontier
+from limitbench.results import DatasetFacts, Result, Store
+from limitbench.statistics import Interval, bootstrap_interval, compare_all, inseparable_groups
+from limitbench.theory import Bracket, bracket
+
+log = logging.getLogger("limitbench")
+_FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
+_MOST_DOCUMENTS = 200_000  # of a dataset that is read for its texts and its matrix
+_LEVEL = 0.05
+_RESAMPLES = 1999
+
+
+@dataclass(frozen=True)
+class Table:
+    """One dataset's comparison: the measures shown, our rows' 95 % intervals by system and measure, the records behind them,
+    and letters of the groups that the data cannot separate."""
+
+    comparison: Comparison
+    columns: tuple[str, ...]
+    headline: str
+    intervals: dict[str, dict[str, Interval]]
+    letters: dict[str, str]
+    records: tuple[Result, ...]
+
+    @property
+    def facts(self) -> DatasetFacts:
+        """The dataset's."""
+        return self.records[0].dataset
+
+    @property
+    def ours(self) -> list[Row]:
+        """Our rows, best first."""
+        return [row for row in self.comparison.rows if row.source == "ours"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one retriever's dimension stands: against what is proved and constructed for the data, and what free embeddings reach.
+
+    `reached` and `published` are the largest corpora n, with all their pairs, that free embeddings of d dimensions, at most this
+    many, were found for, as (n, d): verified in a record of ours, and in the paper's Table 6. `law` is the paper's cubic at this
+    dimension, empirical, and an extrapolation beyond d = 45. `returned` of the `asked` relevant sets came back for their query.
+    """
+
+    dataset: str
+    retriever: str
+    dim: int
+    dtype: str
+    lower: int | None
+    upper: int | None
+    reached: tuple[int, int] | None
+    published: tuple[int, int] | None
+    law: float | None
+    asked: int | None
+    returned: int | None
+    effective_rank: float | None
+
+    @property
+    def verdict(self) -> str:
+        """What geometry says of this dimension, in exact arithmetic."""
+        if self.lower is None or self.upper is None:
+            return "not told: the data are not at hand"
+        if self.dim < self.lower:
+            return f"impossible (proved): {self.lower} are needed"
+        if self.dim >= self.upper:
+            return f"possible (constructed): {self.upper} are enough in exact arithmetic"
+        return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed)"
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything that a report shows. `data` holds the datasets that are at hand, by digest."""
+
+    folder: Path
+    records: tuple[Result, ...]
+    tables: tuple[Table, ...]
+    curves: tuple[Curve, ...]
+    frontier: Frontier
+    data: dict[str, Dataset]
+    brackets: dict[str, Bracket]
+    command: str
+    version: str
+
+    @cached_property
+    def standings(self) -> tuple[Standing, ...]:
+        """Of every retriever with a dimension, on every dataset that is no part of another."""
+        return tuple(self._standing(r) for r in self.wholes if isinstance(r.retriever.facts.get("dim"), int))
+
+    @cached_property
+    def wholes(self) -> tuple[Result, ...]:
+        """The records that the tables show: one a configuration, of no part of a larger corpus."""
+        return tuple(r for table in self.tables for r in table.records)
+
+    def label(self, record: Result) -> str:
+        """The name that the tables give this record's system."""
+        return next(
+            (row.system for table in self.tables for row in table.ours if row.record is record), record.retriever.name
+        )
+
+    def _standing(self, r: Result) -> Standing:
+        dim = int(r.retriever.facts["dim"])
+        found = self.brackets.get(r.dataset.sha256)
+        pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k
+        reached = [(n, d) for at in self.frontier.reached.values() for d, n in at.items() if d <= dim] if pairs else []
+        table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
+        law = self.frontier.laws.get("published")
+        asked = None if r.subsets is None else r.subsets.asked
+        return Standing(
+            dataset=r.dataset.name,
+            retriever=self.label(r),
+            dim=dim,
+            dtype=str(r.retriever.facts.get("dtype", "fp32")),
+            lower=None if found is None else found.lower.value,
+            upper=None if found is None else found.upper.value,
+            reached=max(reached, default=None),
+            published=max(table, default=None),
+            law=float(law.at([dim])[0][0]) if pairs and law is not None and dim >= 4 else None,
+            asked=asked,
+            returned=None if r.subsets is None else r.subsets.by_own_query,
+            effective_rank=None if r.spectrum is None else r.spectrum.effective_rank,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, JSON-ready and exact; fractions in [0, 1]."""
+        return {
+            "schema_version": 1,
+            "command": self.command,
+            "tables": [
+                {
+                    "dataset": t.facts.model_dump(mode="json"),
+                    "caption": t.comparison.caption,
+                    "rows": [_row_json(row, t) for row in t.comparison.rows],
+                }
+                for t in self.tables
+            ],
+            "corpus_size": [c.to_json() for c in self.curves],
+            "critical_n": self.frontier.to_json(),
+            "standing": [{**s.__dict__, "verdict": s.verdict} for s in self.standings],
+            "brackets": {digest: found.to_json() for digest, found in self.brackets.items()},
+            "records": [r.summary() for r in self.records],
+        }
+
+
+def _row_json(row: Row, table: Table) -> dict[str, Any]:
+    mine = row.record if row.source == "ours" else None
+    limits = table.intervals.get(row.system, {}) if mine else {}
+    measures = {
+        title: {**means.model_dump(), **({"low": at.low, "high": at.high} if (at := limits.get(title)) else {})}
+        for title, means in row.means.items()
+    }
+    return {
+        "system": row.system,
+        "source": row.source,
+        "dim": row.dim,
+        "measures": measures,
+        "group": table.letters.get(row.system) if mine else None,
+        "digest": mine.configuration_digest if mine else None,
+        "command": mine.provenance.get("command") if mine else None,
+    }
+
+
+def gather(
+    folder: Path | str,
+    *,
+    only: Sequence[str] = (),
+    places: Sequence[str] = (),
+    all_dims: bool = False,
+    command: str = "",
+) -> Report:
+    """The report of the records in a folder, of the datasets `only` or of all.
+
+    `places` are folders or names of datasets, read for texts and relevance where a record's digest is theirs; those of the
+    catalogue that need no network are found without. Raises `InputError` without records, `DataError` for a record that is not
+    whole.
+    """
+    from limitbench import __version__
+
+    folder = Path(folder)
+    records = tuple(
+        r
+        for r in Store(folder)
+        if not only or r.dataset.name in only or (r.dataset.part_of and r.dataset.part_of.name in only)
+    )
+    if not records:
+        wanted = f" for {', '.join(only)}" if only else ""
+        raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
+    tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
+    data = _at_hand(records, places)
+    return Report(
+        folder=folder,
+        records=records,
+        tables=tables,
+        curves=tuple(curves(records)),
+        frontier=frontier(Records(folder)),
+        data=data,
+        brackets={digest: bracket(one.qrels, budget_s=2.0) for digest, one in data.items()},
+        command=command,
+        version=__version__,
+    )
+
+
+def _table(comparison: Comparison) -> Table:
+    theirs = {title for row in comparison.rows if row.source == "published" for title in row.means}
+    ours = [row for row in comparison.rows if row.source == "ours"]
+    records = tuple(row.record for row in ours if row.record is not None)
+    most = records[0].dataset.documents
+    told = [t for t in comparison.measures if int(t.partition("@")[2]) < most] or list(comparison.measures)
+    listed = [*(t for t in _FIRST if t in told), *told]  # a measure of the whole corpus tells nothing
+    columns = tuple(dict.fromkeys(sorted(listed, key=lambda title: title not in theirs)))
+    intervals = {
+        row.system: {t: bootstrap_interval(row.values[t], resamples=_RESAMPLES) for t in row.means if row.values.get(t)}
+        for row in ours
+    }
+    headline = columns[0]
+    values = {row.system: row.values[headline] for row in ours if row.values.get(headline)}
+    letters: dict[str, str] = {}
+    if len(values) > 1:
+        groups = inseparable_groups(compare_all(values), level=_LEVEL)
+        letters = {name: " ".join(_letter(i) for i, group in enumerate(groups) if name in group) for name in values}
+    return Table(comparison, columns, headline, intervals, letters, records)
+
+
+def _letter(number: int) -> str:
+    return chr(ord("a") + number % 26) * (1 + number // 26)
+
+
+def _at_hand(records: Sequence[Result], places: Sequence[str]) -> dict[str, Dataset]:
+    """The datasets of these records that can be read without a network, by digest."""
+    wanted = {r.dataset.sha256: r.dataset for r in records if r.dataset.part_of is None}
+    sources = [*places, *dict.fromkeys(facts.name for facts in wanted.values() if facts.documents <= _MOST_DOCUMENTS)]
+    out: dict[str, Dataset] = {}
+    for source in dict.fromkeys(sources):
+        if source not in places and not _offline(source):
+            continue
+        try:
+            found = load(source)
+        except LimitbenchError as error:
+            if source in places:
+                raise
+            log.warning("%s", error)
+            continue
+        if found.digest in wanted:
+            out[found.digest] = found
+        elif source in places:
+            raise InputError(f"{source} holds other data than any record here (sha256 {found.digest[:12]}); drop it")
+    return out
+
+
+def _offline(name: str) -> bool:
+    if name not in catalog.names("datasets"):
+        return False
+    hub = dataset_spec(name).hub is not None
+    return not hub or bool(os.environ.get(f"LIMITBENCH_{name.upper().replace('-', '_')}"))

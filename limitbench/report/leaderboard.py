@@ -1,0 +1,47 @@
+"""The leaderboard: `results/README.md`, rendered from the records beside it and from nothing else."""
+
+from __future__ import annotations
+
+from limitbench.report import listing
+from limitbench.report.contents import Report, Table
+
+_HEAD = """# Leaderboard
+
+Rendered from the records in this folder by `limitbench leaderboard`; a test keeps it current. Figures are in percent: in brackets
+the worst and best that ties allow, in parentheses the 95 % bootstrap interval over queries. Published rows are the paper's (arXiv
+2508.21038v2), each model at its full dimension. Retrievers that share a letter are not told apart by the data (paired randomisation
+of all pairs on the first measure, Holm's correction, 5 %). Times are in the records, and belong to the machines that they name.
+
+To join, run `limitbench run -d limit-small -r dense:YOUR/MODEL@REVISION --results results`, then `limitbench leaderboard`, and
+commit both.
+"""
+
+
+def render(report: Report) -> str:
+    """The leaderboard as Markdown: a table for every dataset, and the command of each row of ours."""
+    parts = [_HEAD]
+    for table in sorted(report.tables, key=_order):
+        facts, caption = table.facts, table.comparison.caption
+        about = f"{facts.documents:,} documents, {facts.queries:,} queries; {caption}."
+        parts.append(f"## {table.comparison.dataset}\n\n{about}\n")
+        parts.append(listing.comparison(table, 4, cost=False).markdown())
+        parts.append("\n<details><summary>Commands</summary>\n")
+        for row in table.ours:
+            assert row.record is not None
+            p = row.record.provenance
+            told = f"{p.get('time', '')[:10]}, limitbench {p.get('versions', {}).get('limitbench', '?')}"
+            digest = row.record.configuration_digest[:12]
+            parts.append(f"- {row.system}: `{p.get('command', '')}` ({told}, record `{digest}`)")
+        parts.append("\n</details>\n")
+    shown = listing.corpus_sizes(report)
+    if shown:
+        parts.append(
+            "## Recall against corpus size\n\nEvery relevant document stays, distractors are drawn: `limitbench drown`.\n"
+        )
+        parts += [f"{title}:\n\n{one.markdown()}\n" for title, one in shown]
+    return "\n".join(parts)
+
+
+def _order(table: Table) -> tuple[int, str]:
+    name = table.comparison.dataset
+    return ("limit-small", "limit", "limit-small-synthetic", "limit-synthetic", name).index(name), name

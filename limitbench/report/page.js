@@ -1,0 +1,161 @@
+"use strict";
+// Sorting, filtering and the queries' details; everything else of the page is plain HTML.
+const value = (cell) => {
+  const shown = cell.dataset.v ?? cell.textContent.trim();
+  const number = Number(shown);
+  return shown === "" ? null : Number.isNaN(number) ? shown : number;
+};
+const order = (a, b, falling) => {
+  if (a === null || b === null) return (a === null) - (b === null);
+  const way = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+  return falling ? -way : way;
+};
+const turn = (head) => {
+  const falling = head.getAttribute("aria-sort") !== "descending" && !(head.getAttribute("aria-sort") === "none" && head.cellIndex === 0);
+  for (const other of head.parentElement.children) other.setAttribute("aria-sort", "none");
+  head.setAttribute("aria-sort", falling ? "descending" : "ascending");
+  return falling;
+};
+for (const table of document.querySelectorAll("table.sortable")) {
+  table.tHead.addEventListener("click", (event) => {
+    const head = event.target.closest("th");
+    if (!head) return;
+    const falling = turn(head);
+    const body = table.tBodies[0];
+    const rows = [...body.rows].sort((a, b) => order(value(a.cells[head.cellIndex]), value(b.cells[head.cellIndex]), falling));
+    body.append(...rows);
+  });
+}
+for (const input of document.querySelectorAll("input[data-filter]")) {
+  const rows = [...document.getElementById(input.dataset.filter).tBodies[0].rows];
+  const count = input.closest(".tools").querySelector(".count");
+  input.addEventListener("input", () => {
+    const part = input.value.toLowerCase();
+    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(part);
+    count.textContent = part ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  });
+}
+
+const source = document.getElementById("drill-data");
+if (source) {
+  const data = JSON.parse(source.textContent);
+  const [run, filter, failing, more, count] = ["run", "filter", "failing", "more", "count"].map((name) => document.getElementById(`drill-${name}`));
+  const table = document.getElementById("drill");
+  const PAGE = 50;
+  let shown = PAGE;
+  let sorting = { column: 1, falling: false };
+  const element = (name, text, kind) => {
+    const made = document.createElement(name);
+    if (text !== undefined) made.textContent = text;
+    if (kind) made.className = kind;
+    return made;
+  };
+  const named = (known, number, what) => {
+    const found = known[number];
+    return found ? (found[1] ? `${found[0]}: ${found[1]}` : found[0]) : `${what} ${number}`;
+  };
+  const columns = (one) => [
+    ["query", (row) => named(data.datasets[one.dataset].queries, row.q, "query")],
+    [one.measure, (row) => row.m],
+    ["last relevant at rank", (row) => (row.r.some(([, rank]) => rank === null) ? Infinity : Math.max(...row.r.map(([, rank]) => rank)))],
+    ["others at or above it", (row) => row.o],
+    ["score gap", (row) => row.g],
+  ];
+  const told = (number, one) => {
+    if (number === null) return "";
+    if (number === Infinity) return `not in the first ${one.depth}`;
+    return typeof number === "string" ? number : Number.isInteger(number) ? String(number) : number.toPrecision(3);
+  };
+  const detail = (row, one) => {
+    const known = data.datasets[one.dataset].documents;
+    const cell = element("td");
+    cell.colSpan = 6;
+    cell.append(element("strong", "Relevant"));
+    const relevant = element("ul");
+    for (const [document_, rank] of row.r) {
+      const place = rank === null ? `not in the first ${one.depth}` : `rank ${told(rank, one)}`;
+      relevant.append(element("li", `${place}: ${named(known, document_, "document")}`));
+    }
+    cell.append(relevant);
+    if (row.a.length) {
+      cell.append(element("strong", `Not relevant, and at or above the last of them (${row.o} in all)`));
+      const above = element("ol");
+      for (const document_ of row.a) above.append(element("li", named(known, document_, "document")));
+      cell.append(above);
+    }
+    const line = element("tr", undefined, "detail");
+    line.append(cell);
+    return line;
+  };
+  const draw = () => {
+    const one = data.runs[Number(run.value)];
+    const listed = columns(one);
+    const part = filter.value.toLowerCase();
+    const head = table.tHead.rows[0];
+    if (head.dataset.run !== run.value) {
+      head.replaceChildren();
+      for (const [title] of listed) {
+        const cell = element("th");
+        cell.scope = "col";
+        const button = element("button", title);
+        button.type = "button";
+        cell.append(button);
+        head.append(cell);
+      }
+      const last = element("th");
+      last.scope = "col";
+      last.append(element("span", "details", "quiet"));
+      head.append(last);
+      head.dataset.run = run.value;
+    }
+    [...head.cells].forEach((cell, i) => cell.setAttribute("aria-sort", i === sorting.column ? (sorting.falling ? "descending" : "ascending") : "none"));
+    const get = listed[sorting.column][1];
+    const rows = one.rows
+      .filter((row) => (!failing.checked || row.m < 1) && (!part || listed[0][1](row).toLowerCase().includes(part)))
+      .sort((a, b) => order(get(a), get(b), sorting.falling));
+    const body = table.tBodies[0];
+    body.replaceChildren();
+    for (const row of rows.slice(0, shown)) {
+      const line = element("tr");
+      listed.forEach(([, of], i) => {
+        const cell = element(i ? "td" : "th", i === 1 ? told(100 * row.m, one) : told(of(row), one), i ? "" : "text");
+        if (!i) cell.scope = "row";
+        line.append(cell);
+      });
+      const last = element("td");
+      const button = element("button", "details");
+      button.type = "button";
+      button.setAttribute("aria-expanded", "false");
+      button.addEventListener("click", () => {
+        const open = button.getAttribute("aria-expanded") === "true";
+        button.setAttribute("aria-expanded", String(!open));
+        line.classList.toggle("open", !open);
+        if (open) line.nextElementSibling.remove();
+        else line.after(detail(row, one));
+      });
+      last.append(button);
+      line.append(last);
+      body.append(line);
+    }
+    count.textContent = `${rows.length} of ${one.rows.length} queries`;
+    more.hidden = rows.length <= shown;
+  };
+  table.tHead.addEventListener("click", (event) => {
+    const head = event.target.closest("th");
+    if (!head || !head.querySelector("button")) return;
+    sorting = { column: head.cellIndex, falling: sorting.column === head.cellIndex && !sorting.falling };
+    draw();
+  });
+  const again = () => {
+    shown = PAGE;
+    draw();
+  };
+  run.addEventListener("change", again);
+  filter.addEventListener("input", again);
+  failing.addEventListener("change", again);
+  more.addEventListener("click", () => {
+    shown += 4 * PAGE;
+    draw();
+  });
+  draw();
+}

@@ -1,0 +1,120 @@
+"""A report as one self-contained HTML page: nothing on it refers to anywhere else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from limitbench.collection import Dataset
+from limitbench.errors import MissingExtra
+from limitbench.report import listing
+from limitbench.report.contents import Report
+from limitbench.report.gallery import figures, slug
+
+_MOST_ROWS = 40_000  # queries on a page, over all runs
+_MOST_TEXT = 160  # characters of a document or query
+
+
+def html(report: Report) -> str:
+    """The page. Raises `MissingExtra` without matplotlib and jinja2."""
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise MissingExtra("the HTML report", "jinja2", "plots") from None
+    here = Path(__file__).parent
+    css, js, source = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
+    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(
+        source
+    )
+    drawn = figures(report, inline=True)
+    tables = []
+    for table in report.tables:
+        facts, caption = table.facts, table.comparison.caption
+        about = f"{facts.documents:,} documents, {facts.queries:,} queries, {facts.relevant:,} relevant pairs."
+        tables.append(
+            {
+                "id": slug(report, table),
+                "name": table.comparison.dataset,
+                "about": f"{about} {caption[0].upper()}{caption[1:]}.",
+                "headline": table.headline,
+                "listing": listing.comparison(table),
+                "figures": [f for f in drawn if f.section == slug(report, table)],
+            }
+        )
+    sizes = [f for f in drawn if f.section == "corpus-size"]
+    runs, payload = _queries(report)
+    sections = [("glance", "At a glance"), *((t["id"], t["name"]) for t in tables)]
+    sections += [("corpus-size", "Corpus size")] if sizes else []
+    sections += [
+        ("capacity", "Capacity"),
+        *([("queries", "Query by query")] if runs else []),
+        ("again", "Run it again"),
+    ]
+    out: str = template.render(
+        report=report,
+        names=list(dict.fromkeys(t.comparison.dataset for t in report.tables)),
+        retrievers=len({r.retriever.name for r in report.records}),
+        sections=sections,
+        glance=listing.glance(report),
+        tables=tables,
+        sizes=sizes,
+        size_tables=listing.corpus_sizes(report),
+        capacity=[f for f in drawn if f.section == "capacity"],
+        standing=listing.standing(report),
+        never=listing.never_returned(report),
+        queries=json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c") if runs else "",
+        runs=runs,
+        commands=listing.commands(report.records),
+        css=css,
+        js=js,
+    )
+    return out
+
+
+def _queries(report: Report) -> tuple[list[str], dict[str, Any]]:
+    """(labels, payload) of the query-by-query part; texts only of datasets that are at hand."""
+    chosen = [r for r in report.wholes if r.breakdown is not None]
+    most = max(50, _MOST_ROWS // max(1, len(chosen)))
+    places: dict[str, int] = {}
+    numbers: dict[str, tuple[set[int], set[int]]] = {}
+    runs = []
+    for r in chosen:
+        b = r.breakdown
+        assert b is not None
+        title = "Recall@2" if "Recall@2" in r.per_query else next(iter(r.per_query))
+        values = r.per_query[title]
+        order = sorted(range(len(b.queries)), key=lambda i, b=b, values=values: values[b.queries[i]])[:most]  # type: ignore[misc]
+        rows = [
+            {
+                "q": b.queries[i],
+                "m": values[b.queries[i]],
+                "r": list(zip(b.relevant[i], b.ranks[i], strict=True)),
+                "o": b.others[i],
+                "a": b.above[i],
+                "g": b.gaps[i],
+            }
+            for i in order
+        ]
+        queries, documents = numbers.setdefault(r.dataset.sha256, (set(), set()))
+        for i in order:
+            queries.add(b.queries[i])
+            documents.update(b.above[i], b.relevant[i])
+        at = places.setdefault(r.dataset.sha256, len(places))
+        runs.append({"dataset": at, "measure": title, "depth": b.depth, "judged": r.dataset.queries, "rows": rows})
+    datasets = [_texts(report.data.get(digest), *numbers[digest]) for digest in places]
+    return [f"{r.dataset.name}: {report.label(r)}" for r in chosen], {"datasets": datasets, "runs": runs}
+
+
+def _texts(data: Dataset | None, queries: set[int], documents: set[int]) -> dict[str, dict[int, list[str]]]:
+    if data is None:
+        return {"queries": {}, "documents": {}}
+    return {
+        "queries": {q: [data.queries.ids[q], _short(data.queries.texts[q])] for q in sorted(queries)},
+        "documents": {d: [data.corpus.ids[d], _short(data.corpus.contents[d])] for d in sorted(documents)},
+    }
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _MOST_TEXT else f"{text[: _MOST_TEXT - 1]}…"

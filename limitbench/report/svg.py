@@ -1,0 +1,71 @@
+"""matplotlib's figures as SVG text that follows a page's colours, or stands alone on white.
+
+Ink and grid are drawn in two colours that mean nothing, so that they can be exchanged afterwards: for `currentColor` and a
+variable of the page inline, for greys in a file.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from xml.sax.saxutils import escape
+
+from limitbench.errors import MissingExtra
+
+INK, GRID, PAPER = "#010203", "#040506", "#070809"
+# Okabe and Ito's colours, told apart by everyone; ink is for what was published
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A7F00", "#7B68C8")
+_INLINE = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"}
+_ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
+
+
+@contextmanager
+def drawing(width: float, height: float, **layout: Any) -> Iterator[Any]:
+    """A matplotlib figure of that many inches, closed at the end. Raises `MissingExtra` without matplotlib."""
+    try:
+        import matplotlib as mpl
+
+        mpl.use("Agg")
+        from matplotlib import pyplot as plt
+    except ImportError:
+        raise MissingExtra("drawing", "matplotlib", "plots") from None
+    style: Any = {
+        "svg.hashsalt": "limitbench", "svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "text.color": INK,
+        "axes.edgecolor": GRID, "axes.labelcolor": INK, "axes.titlelocation": "left", "axes.titlesize": 10,
+        "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True, "axes.grid": True, "grid.color": GRID,
+        "grid.linewidth": 0.6, "xtick.color": INK, "ytick.color": INK, "xtick.major.size": 3, "ytick.major.size": 3,
+        "legend.frameon": False, "legend.fontsize": 9, "figure.facecolor": "none", "axes.facecolor": "none",
+        "savefig.facecolor": "none",
+    }  # fmt: skip
+    with mpl.rc_context(style):
+        figure = plt.figure(figsize=(width, height), layout="constrained", **layout)
+        try:
+            yield figure
+        finally:
+            plt.close(figure)
+
+
+def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
+    """The figure as an SVG element (`inline`) or document. The same figure gives the same bytes.
+
+    Every id begins with `name`, so that several can stand on one page; `title` is what a screen reader says.
+    """
+    stream = io.BytesIO()
+    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    text = stream.getvalue().decode()
+    for colour, shown in (_INLINE if inline else _ALONE).items():
+        text = text.replace(colour, shown)
+    text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    start = text.index("<svg")
+    end = text.index(">", start)
+    head = (
+        f'{text[start:end]} role="img" aria-labelledby="{name}-title"><title id="{name}-title">{escape(title)}</title>'
+    )
+    if inline:  # as wide as its place
+        return re.sub(r' (?:width|height)="[^"]*"', "", head) + text[end + 1 :].rstrip()
+    return text[:start] + head + '<rect width="100%" height="100%" fill="#ffffff"/>' + text[end + 1 :]
