@@ -27,6 +27,7 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "free": ("limitbench.retrievers.free:Free", "models"),
     "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
     "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
+    "mteb": ("limitbench.retrievers.mteb_model:MtebModel", "mteb"),
 }
 
 PATTERNS: dict[str, tuple[str, str | None]] = {

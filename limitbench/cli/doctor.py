@@ -20,7 +20,7 @@ _EXTRAS = {  # extra    modules it brings, with the distribution's name
         "wordllama": "wordllama",
     },
     "ann": {"faiss": "faiss-cpu"},
-    "plots": {"matplotlib": "matplotlib"},
+    "plots": {"matplotlib": "matplotlib", "jinja2": "Jinja2"},
 }
 _CORE = {"numpy": "numpy", "scipy": "scipy", "bm25s": "bm25s", "Stemmer": "PyStemmer", "rank_bm25": "rank-bm25"}
 

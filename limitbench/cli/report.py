@@ -87,7 +87,7 @@ def leaderboard(
     target = out or results / "README.md"
     with status_line() as status:
         status("reading the records")
-        text = render(contents.gather(results))
+        text = render(contents.gather(results, read_data=False))
     if check:
         same = target.is_file() and target.read_text(encoding="utf-8") == text
         if json:

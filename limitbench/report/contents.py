@@ -190,7 +190,7 @@ def gather(
     """The report of the records in a folder, of the datasets `only` or of all.
 
     `places` are folders or names of datasets, read for texts and relevance where a record's digest is theirs; those of the
-    catalogue that need no network are found without. Raises `InputError` without records, `DataError` for a record that is not
+    catalogue that need no network are found without, unless `read_data` is off. Raises `InputError` without records, `DataError` for a record that is not
     whole.
     """
     from limitbench import __version__
@@ -205,7 +205,7 @@ def gather(
         wanted = f" for {', '.join(only)}" if only else ""
         raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
     tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
-    data = _at_hand(records, places)
+    data = _at_hand(records, places) if read_data else {}
     return Report(
         folder=folder,
         records=records,
