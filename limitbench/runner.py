@@ -191,9 +191,16 @@ def drown(
     least = len(np.unique(data.qrels.relevant.indices))
     if not least:
         raise InputError(f"dataset '{data.name}' has no relevant document; expected at least one")
+    if least == len(data.corpus):
+        raise InputError(
+            f"every document of '{data.name}' is relevant to some query, so none can be left out; choose a dataset with "
+            "distractors, such as limit-synthetic"
+        )
     if seeds < 1:
         raise InputError(f"found {seeds} seeds, expected at least 1")
     wanted = sorted(set(sizes or np.rint(np.geomspace(least, len(data.corpus), 6)).astype(int).tolist()))
+    if len(wanted) < 2:
+        raise InputError(f"found one corpus size ({wanted[0]}), expected at least two to compare")
     for size in (wanted[0], wanted[-1]):
         part(data, size, 0)
     if store is not None:

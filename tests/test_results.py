@@ -206,3 +206,29 @@ def test_a_killed_writer_leaves_the_record_whole(store: Path, tmp_path: Path) ->
 def test_a_writer_killed_a_hundred_times(store: Path, tmp_path: Path) -> None:
     """A hundred times, likewise."""
     kill_writers(store, tmp_path, 100)
+
+
+CROWD = """
+import sys
+from pathlib import Path
+from limitbench.results import Store, read
+record = read(Path(sys.argv[1]))
+store = Store(Path(sys.argv[2]))
+for number in range(60):
+    store.write(record, replace=number % 2 == 0)  # what every process writes
+    own = record.model_copy(update={"configuration_digest": f"{int(sys.argv[3]) * 1000 + number:064x}"[::-1]})
+    store.write(own)
+"""
+
+
+def test_processes_that_write_at_once_lose_nothing(store: Path, tmp_path: Path) -> None:
+    """Three processes write their own records and one in common: all are there, whole, and no scrap beside them."""
+    source = next(store.glob("limit-small-synthetic/bm25/*.json"))
+    writers = [subprocess.Popen([sys.executable, "-c", CROWD, str(source), str(tmp_path), str(i)]) for i in range(1, 4)]
+    while any(writer.poll() is None for writer in writers):
+        list(Store(tmp_path)) if tmp_path.joinpath("limit-small-synthetic").is_dir() else None
+        time.sleep(0.02)
+    assert [writer.returncode for writer in writers] == [0, 0, 0]
+    digests = {r.configuration_digest for r in Store(tmp_path)}
+    assert len(digests) == 3 * 60 + 1
+    assert not list(tmp_path.rglob("*.part"))

@@ -84,14 +84,19 @@ def _merged(results: list[Result]) -> list[Row]:
     for record in sorted(results, key=lambda r: str(r.provenance.get("time", ""))):
         key = json.dumps([record.retriever.name, record.retriever.configuration], sort_keys=True)
         by_options.setdefault(key, []).append(record)
-    names = [same[0].retriever.name for same in by_options.values()]
+    names = [_short(same[0].retriever.name) for same in by_options.values()]
     rows = []
     for same in by_options.values():
         newest = same[-1]
-        name = newest.retriever.name
+        name = _short(newest.retriever.name)
         label = f"{name} [{newest.configuration_digest[:6]}]" if names.count(name) > 1 else name
         means = {title: value for record in same for title, value in record.measures.items()}
         values = {title: one for record in same for title, one in record.per_query.items() if one}
         dim = newest.retriever.facts.get("dim")
         rows.append(Row(label, "ours", means, dim=dim, record=newest, values=values))
     return rows
+
+
+def _short(spec: str) -> str:
+    """The spec without the options that a sweep spells out and that are the defaults."""
+    return spec.replace(",dtype=fp32", "").replace(",index=exact", "")

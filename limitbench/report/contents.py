@@ -113,9 +113,13 @@ class Report:
 
     def label(self, record: Result) -> str:
         """The name that the tables give this record's system."""
-        return next(
-            (row.system for table in self.tables for row in table.ours if row.record is record), record.retriever.name
-        )
+        asked = (record.dataset.sha256, record.retriever.name, record.retriever.configuration)
+        for table in self.tables:
+            for row in table.ours:
+                r = row.record
+                if r is not None and (r.dataset.sha256, r.retriever.name, r.retriever.configuration) == asked:
+                    return row.system
+        return record.retriever.name
 
     def _standing(self, r: Result) -> Standing:
         dim = int(r.retriever.facts["dim"])
@@ -186,12 +190,13 @@ def gather(
     places: Sequence[str] = (),
     all_dims: bool = False,
     command: str = "",
+    read_data: bool = True,
 ) -> Report:
     """The report of the records in a folder, of the datasets `only` or of all.
 
     `places` are folders or names of datasets, read for texts and relevance where a record's digest is theirs; those of the
-    catalogue that need no network are found without, unless `read_data` is off. Raises `InputError` without records, `DataError` for a record that is not
-    whole.
+    catalogue that need no network are found without, unless `read_data` is off. Raises `InputError` without records, `DataError`
+    for a record that is not whole.
     """
     from limitbench import __version__
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from limitbench.report import listing
 from limitbench.report.contents import Report, Table
+from limitbench.results import Result
 
 _HEAD = """# Leaderboard
 
 Rendered from the records in this folder by `limitbench leaderboard`; a test keeps it current. Figures are in percent: in brackets
-the worst and best that ties allow, in parentheses the 95 % bootstrap interval over queries. Published rows are the paper's (arXiv
-2508.21038v2), each model at its full dimension. Retrievers that share a letter are not told apart by the data (paired randomisation
-of all pairs on the first measure, Holm's correction, 5 %). Times are in the records, and belong to the machines that they name.
+the worst and best that ties allow, in parentheses the 95 % bootstrap interval over queries (a point where all queries agree: a
+bootstrap cannot know more). Published rows are the paper's (arXiv 2508.21038v2), each model at its full dimension. Retrievers that
+share a letter are not told apart by the data (paired randomisation of all pairs on the first measure, Holm's correction, 5 %).
+Times are in the records, and belong to the machines that they name.
 
 To join, run `limitbench run -d limit-small -r dense:YOUR/MODEL@REVISION --results results`, then `limitbench leaderboard`, and
 commit both.
@@ -26,12 +28,9 @@ def render(report: Report) -> str:
         parts.append(f"## {table.comparison.dataset}\n\n{about}\n")
         parts.append(listing.comparison(table, 4, cost=False).markdown())
         parts.append("\n<details><summary>Commands</summary>\n")
-        for row in table.ours:
-            assert row.record is not None
-            p = row.record.provenance
-            told = f"{p.get('time', '')[:10]}, limitbench {p.get('versions', {}).get('limitbench', '?')}"
-            digest = row.record.configuration_digest[:12]
-            parts.append(f"- {row.system}: `{p.get('command', '')}` ({told}, record `{digest}`)")
+        here = (table.comparison.dataset, table.comparison.sha256)
+        for group in listing.commands([r for r in report.records if (r.dataset.name, r.dataset.sha256) == here]):
+            parts.append(f"- `{group['command']}`: {', '.join(_made(report, r) for r in group['made'])}")
         parts.append("\n</details>\n")
     shown = listing.corpus_sizes(report)
     if shown:
@@ -45,3 +44,9 @@ def render(report: Report) -> str:
 def _order(table: Table) -> tuple[int, str]:
     name = table.comparison.dataset
     return ("limit-small", "limit", "limit-small-synthetic", "limit-synthetic", name).index(name), name
+
+
+def _made(report: Report, record: Result) -> str:
+    p = record.provenance
+    told = f"{str(p.get('time', ''))[:10]}, limitbench {p.get('versions', {}).get('limitbench', '?')}"
+    return f"{report.label(record)} (record {record.configuration_digest[:12]}, {told})"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from limitbench.report.comparison import Row
 from limitbench.report.contents import Report, Table
 from limitbench.report.tables import duration, markdown, percent, size
 from limitbench.results import Result
@@ -29,10 +30,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table: its head, and rows of a name, a source and cells."""
+    """A table: its head, and rows of a name (what its card warns of beside it), a source and cells."""
 
     head: tuple[str, ...]
-    rows: tuple[tuple[str, str, tuple[Cell, ...]], ...]
+    rows: tuple[tuple[Cell, str, tuple[Cell, ...]], ...]
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -42,9 +43,15 @@ class Listing:
     def markdown(self) -> str:
         """The table in Markdown, small print in parentheses."""
         body = [
-            [name, *(f"{c.shown} ({c.small})" if c.small else c.shown for c in cells)] for name, _, cells in self.rows
+            [f"{c.shown} ({c.small})" if c.small else c.shown for c in (name, *cells)] for name, _, cells in self.rows
         ]
         return markdown(list(self.head), body)
+
+
+def label(row: Row) -> str:
+    """What the retriever's card warns of, such as "not trained for late interaction"."""
+    record = row.record if row.source == "ours" else None
+    return "" if record is None else str(record.retriever.card.get("label", ""))
 
 
 def limits(found: Interval | None) -> str:
@@ -56,7 +63,7 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
     """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it."""
     columns = table.columns[:most]
     head = ["system", "source", "dim", *(["group"] if table.letters else []), *columns]
-    rows: list[tuple[str, str, tuple[Cell, ...]]] = []
+    rows: list[tuple[Cell, str, tuple[Cell, ...]]] = []
     for row in table.comparison.rows:
         mine = row.record if row.source == "ours" else None
         known = table.intervals.get(row.system, {}) if mine else {}
@@ -66,12 +73,12 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
             means = row.means.get(title)
             cells.append(Cell(percent(means), limits(known.get(title)), "" if means is None else repr(means.mean)))
         cells += _cost(mine) if cost else []
-        rows.append((row.system, row.source, tuple(cells)))
+        rows.append((Cell(row.system, label(row)), row.source, tuple(cells)))
         if mine is not None and mine.ceiling:
             blank = [Cell("")] * (len(head) - len(columns) - 1)
             under = [Cell(percent(mine.ceiling.get(title))) for title in columns]
             end = [Cell("")] * (2 if cost else 0)
-            rows.append((f"{row.system}: its first stage's ceiling", row.source, (*blank, *under, *end)))
+            rows.append((Cell(f"{row.system}: its first stage's ceiling"), row.source, (*blank, *under, *end)))
     return Listing((*head, *(("index", "median query") if cost else ())), tuple(rows))
 
 
@@ -98,7 +105,7 @@ def standing(report: Report) -> Listing:
             _found(s.published),
             Cell("" if s.law is None else f"{s.law:,.0f}", value="" if s.law is None else repr(s.law)),
         )
-        rows.append((s.retriever, "ours", cells))
+        rows.append((Cell(s.retriever), "ours", cells))
     head = (
         "retriever", "dataset", "dim", "dtype", "effective rank", "sets returned", "what geometry says", "free embeddings reach",
         "in the paper", "its cubic says",
@@ -122,7 +129,7 @@ def never_returned(report: Report) -> Listing:
         first = "; ".join(" + ".join(known[d] if known else f"document {d}" for d in one[:4]) for one in s.never[:2])
         counts = (s.k, s.asked, s.by_own_query, s.by_any_query, s.distinct, s.unseen_documents)
         more = f"; {s.asked - s.by_any_query - 2} more" if s.asked - s.by_any_query > 2 else ""
-        rows.append((report.label(r), "ours", (Cell(r.dataset.name, kind="text short"), *(Cell(str(n)) for n in counts),
+        rows.append((Cell(report.label(r)), "ours", (Cell(r.dataset.name, kind="text short"), *(Cell(str(n)) for n in counts),
                                               Cell(first + more, kind="text"))))  # fmt: skip
     head = (
         "retriever", "dataset", "k", "relevant sets", "returned by their query", "by any query", "different top-k sets",
@@ -144,7 +151,10 @@ def _best(table: Table) -> str:
     tied = f"; the data do not tell it from {', '.join(peers[:4])}" if peers else ""
     interval = f" ({limits(known)})" if known else ""
     shown = percent(best.means.get(table.headline))
-    return f"{table.comparison.dataset}: {best.system} has the highest {table.headline}, {shown}{interval}{tied}."
+    warned = f" ({label(best)})" if label(best) else ""
+    return (
+        f"{table.comparison.dataset}: {best.system}{warned} has the highest {table.headline}, {shown}{interval}{tied}."
+    )
 
 
 def _geometry(report: Report, table: Table) -> str:
@@ -184,7 +194,7 @@ def commands(records: Sequence[Result]) -> list[dict[str, Any]]:
             f"{r.configuration_digest[:12]} {r.dataset.name} {r.retriever.name} (data {r.dataset.sha256[:12]})" for r in made
         ]  # fmt: skip
         facts = [("when", p.get("time", "")), ("versions", versions), ("hardware", hardware)]
-        out.append({"command": command, "facts": facts, "records": told})
+        out.append({"command": command, "facts": facts, "records": told, "made": made})
     return out
 
 
@@ -216,7 +226,7 @@ def corpus_sizes(report: Report) -> list[tuple[str, Listing]]:
         some = [c for c in report.curves if (c.dataset, c.measure) == (dataset, measure)]
         points = [dict(zip(c.sizes, c.points, strict=True)) for c in some]
         rows = [
-            (str(n), "ours", tuple(Cell(f"{100 * p[n].mean:.1f}", limits(p[n])) if n in p else Cell("") for p in points))
+            (Cell(str(n)), "ours", tuple(Cell(f"{100 * p[n].mean:.1f}", limits(p[n])) if n in p else Cell("") for p in points))
             for n in sorted({n for c in some for n in c.sizes})
         ]  # fmt: skip
         out.append((f"{dataset}: {measure}", Listing(("documents", *(c.retriever for c in some)), tuple(rows))))

@@ -1,0 +1,585 @@
+"""Reports: what is plotted is what the records and the paper say; the page works in a browser, alone, at any width."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from limitbench.collection import Dataset
+from limitbench.datasets import load, write_folder
+from limitbench.datasets.parts import part
+from limitbench.errors import InputError
+from limitbench.files import escape_id
+from limitbench.measures import parse_measures
+from limitbench.rankings import Run
+from limitbench.relevance import Qrels
+from limitbench.report import compare, paper, published_records, transcribe
+from limitbench.report.contents import gather
+from limitbench.report.drowning import curves
+from limitbench.report.figures import heat, recall_by_dimension, score_error
+from limitbench.results import Store, breakdown, spectrum, subsets
+from limitbench.retrievers.vectors import Storage
+from limitbench.runner import drown, evaluate, run_all, sweep
+from limitbench.statistics import paired_randomisation
+
+SHARED = ROOT.parent / "shared" / "reference" / "limit_paper_tables.json"
+ARTEFACTS = ROOT / "artifacts"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Records of the twin by a few retrievers, a sweep of dimensions, corpus sizes, and a capacity record."""
+    folder = tmp_path_factory.mktemp("results")
+    kept = Store(folder)
+    asked = ["tfidf-items", "bm25", "wordllama", "random"]
+    outcomes = list(
+        run_all(["limit-small-synthetic"], asked, measures=parse_measures("Recall@2,10,20,ExactSet@2"), store=kept)
+    )
+    assert all(one.error is None for one in outcomes)
+    list(sweep("limit-small-synthetic", "wordllama", dims=[8, 64], measures="Recall@2,10,20", store=kept))
+    data = load("limit-small-synthetic")
+    some = Dataset(
+        "small",
+        data.corpus,
+        data.queries,
+        Qrels.from_sets([row if max(row) < 9 else [] for row in data.qrels.sets()], 46),
+    )
+    list(drown(some, ["bm25", "wordllama"], sizes=[9, 20, 46], seeds=2, measures="Recall@2", store=kept))
+    shutil.copytree(ROOT / "results" / "capacity", folder / "capacity")
+    return folder
+
+
+# what was published ------------------------------------------------------------------------------------------------------
+
+
+def test_published_records_are_the_papers_tables() -> None:
+    """results/reference/records.jsonl is made from limit-paper.json, and from nothing else."""
+    path = ROOT / "results" / "reference" / "records.jsonl"
+    made = b"".join(record.line() for record in transcribe(paper()))
+    if os.environ.get("LIMITBENCH_WRITE_GOLDEN"):
+        path.write_bytes(made)
+    assert path.read_bytes() == made
+    assert len(published_records()) == sum(len(paper()[t]) for t in paper() if t[:6] in ("table3", "table4", "table5"))
+    assert {r.evidence for r in published_records()} == {"published"}
+
+
+def test_the_shipped_figures_are_the_reference() -> None:
+    """Every table that we ship equals the reference transcription, where that is at hand."""
+    if not SHARED.exists():
+        pytest.skip("needs the reference transcription of the paper's tables beside the project")
+    reference = json.loads(SHARED.read_text())
+    assert {k: v for k, v in paper().items() if k.startswith(("table", "critical"))} == {
+        k: v for k, v in reference.items() if k.startswith(("table", "critical"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("dataset", "table", "cutoffs"),
+    [
+        ("limit-small-synthetic", "table4_limit_small", (2, 10, 20)),
+        ("limit-synthetic", "table5_limit_full", (2, 10, 100)),
+    ],
+)
+def test_every_reference_point_is_drawn_where_the_paper_has_it(
+    dataset: str, table: str, cutoffs: tuple[int, ...], store: Path
+) -> None:
+    """In the drawing itself, each published model's line has the paper's dimensions and figures, exactly, and no other point."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib: limitbench[plots]")
+    from limitbench.report.figures import draw_recall_by_dimension
+    from limitbench.report.svg import drawing
+
+    record = next(r for r in Store(store) if r.retriever.name == "bm25" and r.dataset.name == "limit-small-synthetic")
+    known_as = "limit-small" if table.endswith("small") else "limit"
+    facts = record.dataset.model_copy(update={"name": dataset, "published_as": known_as})
+    values = {f"Recall@{k}": record.measures["Recall@2"] for k in cutoffs}
+    (whole,) = compare(
+        [record.model_copy(update={"dataset": facts, "measures": values, "per_query": {}})], all_dims=True
+    )
+    panels = {f"Recall@{k}": recall_by_dimension(whole, f"Recall@{k}") for k in cutoffs}
+    drawn: dict[tuple[str, int | None, str], float] = {}
+    with drawing(9, 5) as figure:
+        draw_recall_by_dimension(figure, panels)
+        for ax, measure in zip(figure.axes, panels, strict=True):
+            for line in ax.lines:
+                source, _, name = (line.get_gid() or "").partition(": ")
+                if source == "published":
+                    model = name.removesuffix(f", {measure}")
+                    level = len(set(line.get_xdata())) == 2 and list(line.get_xdata()) == [0, 1]
+                    for x, y in line.get_xydata():
+                        drawn[model, None if level else int(x), measure] = round(float(y), 6)
+    expected = {
+        (row["model"], row["dim"], f"Recall@{k}"): row[f"recall@{k}"]
+        for row in paper()[table] for k in cutoffs if row.get(f"recall@{k}") is not None
+    }  # fmt: skip
+    assert drawn == expected
+
+
+def test_critical_n_is_drawn_from_table_6(store: Path) -> None:
+    """The published points of the critical-n figure are Table 6; the impossible region is what `design` proves."""
+    pytest.importorskip("matplotlib", reason="needs matplotlib: limitbench[plots]")
+    from limitbench.report.frontier import draw_on
+    from limitbench.report.svg import drawing
+    from limitbench.theory import design
+
+    report = gather(store)
+    with drawing(8, 5) as figure:
+        ax = figure.subplots()
+        draw_on(ax, report.frontier)
+        (line,) = (line for line in ax.lines if line.get_gid() == "published: Table 6")
+        assert {str(int(d)): int(n) for d, n in line.get_xydata()} == paper()["table6_critical_n_k2"]
+        told = {text.get_text() for text in ax.get_legend().get_texts()}
+    assert {"proved impossible", "constructed, in exact arithmetic: every n"} <= told
+    assert any(text.startswith("anneal (measured") for text in told)
+    assert report.frontier.impossible == {d: design(None, 2, d).smallest_impossible_n for d in (1, 2, 3)}
+
+
+# read-outs of a run --------------------------------------------------------------------------------------------------------
+
+
+def test_a_breakdown_by_hand() -> None:
+    """Ranks, ties, what stands above and the gap, on a run small enough to read."""
+    scores = np.array([[9.0, 8, 7, 6], [1, 5, 5, 5], [3, 2, 1, 0]])
+    run = Run.from_scores(scores, query_ids=("a", "b", "c"), document_ids=tuple("wxyz"), depth=4)
+    found = breakdown(run, Qrels.from_sets([[0, 2], [0, 1], []], 4), 4)
+    assert (found.queries, found.relevant) == ([0, 1], [[0, 2], [1, 0]])
+    assert (found.ranks, found.others, found.above) == ([[1.0, 3.0], [2.0, 4.0]], [1, 2], [[1], [2, 3]])
+    assert found.gaps == [-1.0, -4.0]
+
+
+def test_a_breakdown_says_what_it_cannot_know() -> None:
+    """Below the depth, and not retrieved at all, a relevant document has no rank, and its query no gap."""
+    scores = np.array([[9.0, 8, 7, 6], [1, -np.inf, -np.inf, -np.inf]])
+    run = Run.from_scores(scores, query_ids=("a", "b"), document_ids=tuple("wxyz"), depth=2)
+    found = breakdown(run, Qrels.from_sets([[0, 3], [1]], 4), 2)
+    assert (found.ranks, found.gaps, found.others) == ([[1.0, None], [None]], [None, None], [1, 1])
+
+
+def test_ranks_and_measures_agree(store: Path) -> None:
+    """Recall@2 of every query is the number of ranks at most 2, where no tie is near; records hold numbers, no text or id."""
+    for r in Store(store):
+        if r.retriever.name != "wordllama" or r.dataset.name != "limit-small-synthetic":
+            continue
+        assert r.breakdown is not None
+        recall = [sum(rank is not None and rank <= 2 for rank in ranks) / len(ranks) for ranks in r.breakdown.ranks]
+        assert recall == pytest.approx([r.per_query["Recall@2"][q] for q in r.breakdown.queries])
+        exact = sum(gap is not None and gap > 0 for gap in r.breakdown.gaps)
+        assert exact == r.subsets.by_own_query == round(1000 * r.measures["ExactSet@2"].mean)
+        names = load("limit-small-synthetic").corpus.ids
+        assert not any(f'"{name}"' in r.to_json().decode() for name in names)
+        return
+    pytest.fail("found no record to look at")
+
+
+def test_sets_that_never_come_back() -> None:
+    """A relevant set counts as returned by any query, by its own, or never; a tie at the cut returns no set."""
+    scores = np.array([[9.0, 8, 1, 0], [9, 8, 1, 0], [5, 4, 4, 0]])
+    run = Run.from_scores(scores, query_ids=tuple("abc"), document_ids=tuple("wxyz"), depth=4)
+    found = subsets(run, Qrels.from_sets([[2, 3], [0, 1], [0, 2]], 4))
+    assert found is not None
+    assert (found.k, found.asked, found.by_own_query, found.by_any_query, found.distinct) == (2, 3, 1, 1, 1)
+    assert (found.never, found.unseen_documents) == ([[0, 2], [2, 3]], 2)
+    assert subsets(run, Qrels.from_sets([[], [], []], 4)) is None
+
+
+def test_the_spectrum_of_known_matrices() -> None:
+    """Equal directions give the full rank, one direction gives 1, a rotation changes nothing; equal rows have no spectrum."""
+    cross = np.vstack([np.eye(6), -np.eye(6)]).astype(np.float32)
+    found = spectrum(cross)
+    assert found is not None
+    assert (found.participation_ratio, found.effective_rank, found.dims_90) == (pytest.approx(6), pytest.approx(6), 6)
+    line = spectrum(np.outer(np.arange(5), np.ones(3)).astype(np.float32))
+    assert line is not None
+    assert (line.participation_ratio, line.effective_rank, line.dims_99) == (
+        pytest.approx(1),
+        pytest.approx(1, abs=1e-6),
+        1,
+    )
+    x = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    turned = spectrum(x @ np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0].astype(np.float32))
+    assert turned is not None
+    assert turned.shares == pytest.approx(spectrum(x).shares, rel=1e-4)
+    assert spectrum(np.ones((3, 2), np.float32)) is None
+    assert spectrum(np.ones((1, 2), np.float32)) is None
+
+
+@pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
+@pytest.mark.parametrize("dim", [8, 384, 4096])
+def test_a_score_moves_no_further_than_the_bound(dtype: str, dim: int) -> None:
+    """Rounded to the dtype and summed in fp32, scores of unit vectors stay within `score_error` of the exact ones."""
+    x = np.random.default_rng(dim).normal(size=(200, dim))
+    x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+    stored = Storage.fitted(dtype, x)(x)
+    moved = np.abs((stored @ stored.T).astype(np.float64) - x.astype(np.float64) @ x.astype(np.float64).T).max()
+    assert 0 < moved <= score_error(dim, dtype) * (1 + 1e-6)
+
+
+# corpus size ---------------------------------------------------------------------------------------------------------------
+
+
+def test_parts_keep_what_is_relevant() -> None:
+    """A part holds every relevant document and its text, judgements and all, and larger parts hold smaller ones of their seed."""
+    data = load("limit-small-synthetic")
+    some = Dataset(
+        "x", data.corpus, data.queries, Qrels.from_sets([row if max(row) < 9 else [] for row in data.qrels.sets()], 46)
+    )
+    small, large, other = part(some, 15, 0), part(some, 30, 0), part(some, 15, 1)
+    assert (small.name, len(small.corpus), set(small.corpus.ids) <= set(large.corpus.ids)) == ("x@15.0", 15, True)
+    assert small.corpus.ids != other.corpus.ids
+    named = [[d.corpus.ids[i] for i in row] for d in (some, small) for row in d.qrels.sets()]
+    assert named[:1000] == named[1000:]
+    assert (
+        dict(zip(small.corpus.ids, small.corpus.texts, strict=True)).items()
+        <= dict(zip(data.corpus.ids, data.corpus.texts, strict=True)).items()
+    )
+    assert part(some, 46, 0).digest == some.digest
+    for size in (8, 47):
+        with pytest.raises(InputError, match=r"expected 9 .* to 46"):
+            part(some, size, 0)
+
+
+def test_recall_falls_as_the_corpus_grows(store: Path) -> None:
+    """Of one dense retriever, recall can only fall with more distractors, query by query and so on the mean; parts stand aside elsewhere."""
+    found = {c.retriever: c for c in curves(Store(store))}
+    assert {c.sizes for c in found.values()} == {(9, 20, 46)}
+    assert {c.draws for c in found.values()} == {(1, 2, 1)}
+    means = [p.mean for p in found["wordllama"].points]
+    assert means == sorted(means, reverse=True)
+    assert means[0] > means[-1]
+    assert {c.dataset for c in compare(Store(store))} == {"limit-small-synthetic", "small"}
+
+
+def test_drown_on_the_command_line(cli, tmp_path: Path) -> None:
+    """Sizes come back with intervals; a second run reuses its records; what cannot be drawn is refused before any work."""
+    data = load("graph-petersen")
+    some = Dataset(
+        "some",
+        data.corpus,
+        data.queries,
+        Qrels.from_sets([row if max(row) < 6 else [] for row in data.qrels.sets()], 10),
+    )
+    write_folder(some, tmp_path / "some")
+    results = tmp_path / "results"
+    asked = ("drown", "-d", tmp_path / "some", "-r", "bm25", "--results", results, "--measures", "Recall@2")
+    code, out, _ = cli(*asked, "--sizes", "7,full", "--json")
+    (curve,) = json.loads(out)["curves"]
+    assert (code, [(p["documents"], p["draws"]) for p in curve["points"]]) == (0, [(7, 3), (10, 1)])
+    times = {path: path.stat().st_mtime_ns for path in results.glob("*/*/*.json")}
+    assert len(times) == 4
+    code, out, _ = cli(*asked, "--sizes", "7,full")
+    assert (code, "7" in out, {path: path.stat().st_mtime_ns for path in times}) == (0, True, times)
+    for sizes, says in (
+        ("3,full", "found a size of 3 documents"),
+        ("x", "expected numbers with commas"),
+        ("full", "expected at least two"),
+        ("7,99", "to 10"),
+    ):
+        code, _, err = cli(*asked, "--sizes", sizes)
+        assert (code, says in err) == (2, True), err
+    code, _, err = cli("drown", "-d", "graph-petersen", "-r", "bm25", "--results", results)
+    assert (code, "none can be left out" in err) == (2, True)
+
+
+# other systems' runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_run_comes_back_as_it_was(cli, tmp_path: Path) -> None:
+    """Exported as TREC and imported, a run without ties has the same figures, under its own name, with no cost."""
+    runs, results = tmp_path / "runs", tmp_path / "results"
+    assert (
+        cli("run", "-d", "limit-small-synthetic", "-r", "wordllama", "--results", results, "--save-runs", runs)[0] == 0
+    )
+    (saved,) = runs.glob("*/*/*.trec")
+    code, out, _ = cli(
+        "results", "import", saved, "-d", "limit-small-synthetic", "--name", "theirs", "--results", results, "--json"
+    )
+    record = next(r for r in Store(results) if r.retriever.name == "theirs")
+    ours = next(r for r in Store(results) if r.retriever.name == "wordllama")
+    assert (code, record.cost, json.loads(out)["retriever"]) == (0, None, "theirs")
+    assert {t: m.mean for t, m in record.measures.items()} == pytest.approx(
+        {t: m.mean for t, m in ours.measures.items()}, abs=1e-9
+    )
+    assert paired_randomisation(record.per_query["Recall@2"], ours.per_query["Recall@2"]) == 1.0
+    for command in (
+        ("list",),
+        ("show", record.configuration_digest[:8]),
+        ("export",),
+        ("separate", "-d", "limit-small-synthetic"),
+    ):
+        assert cli("results", *command, "--results", results)[0] == 0
+    assert cli("report", "--results", results, "--format", "md")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("content", "measures", "says"),
+    [("", None, "ranks nothing"), ("nobody Q0 d 1 2.0 x\n", None, "holds the query 'nobody'"), ("query_0 Q0 nobody 1 2.0 x\n", None, "which the corpus does not hold"),
+     ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told")],
+)  # fmt: skip
+def test_runs_that_cannot_be_scored_are_refused(
+    content: str, measures: str | None, says: str, cli, tmp_path: Path
+) -> None:
+    """Empty, foreign, malformed and too shallow runs are said in one sentence, and nothing is recorded."""
+    data = load("graph-petersen")
+    path = tmp_path / "run.trec"
+    good = f"{data.queries.ids[0]} Q0 {escape_id(data.corpus.ids[0])} 1 2.0 x\n"
+    path.write_text(good if content == "ok" else content.replace("query_0", data.queries.ids[0]))
+    extra = () if measures is None else ("--measures", measures)
+    code, _, err = cli(
+        "results", "import", path, "-d", "graph-petersen", "--name", "x", "--results", tmp_path / "r", *extra
+    )
+    assert (code, says in err, list((tmp_path / "r").glob("*/*/*.json"))) == (2, True, []), err
+
+
+# the report ----------------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_one_file_that_refers_to_nothing(store: Path, cli, tmp_path: Path) -> None:
+    """The page has every section, names no other resource, is the same each time, and its ids are unique."""
+    pytest.importorskip("jinja2", reason="needs jinja2: limitbench[plots]")
+    out = tmp_path / "page.html"
+    code, shown, _ = cli("report", "--results", store, "--out", out, "--json")
+    assert (code, json.loads(shown)["written"]) == (0, [str(out)])
+    page = out.read_text(encoding="utf-8")
+    for heading in (
+        "At a glance",
+        "limit-small-synthetic",
+        "Corpus size",
+        "Capacity",
+        "Query by query",
+        "Run it again",
+    ):
+        assert re.search(rf"<h2[^>]*>{heading}</h2>", page), heading
+    links = re.findall(r"""(?:href|src)=["']?([^"'\s>]+)""", page)
+    assert {link[:5] for link in links} - {"data:"} == {link[:5] for link in links if link.startswith("#")}
+    assert not re.search(r"@import|url\((?!#)", page)
+    ids = re.findall(r'\sid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {link[1:] for link in links if link.startswith("#")} <= set(ids)
+    cli("report", "--results", store, "--out", out)
+    assert page.replace(" --json", "") == out.read_text(encoding="utf-8")
+
+
+def test_hostile_names_stay_text(tmp_path: Path, cli) -> None:
+    """Names and texts with markup, quotes and a closing script tag are shown, not run."""
+    pytest.importorskip("jinja2", reason="needs jinja2: limitbench[plots]")
+    data = load("graph-petersen")
+    bad = "</script><img src=x onerror=alert(1)>"
+    corpus = type(data.corpus)(data.corpus.ids, (bad, *data.corpus.texts[1:]), data.corpus.titles)
+    odd = Dataset(f"odd {bad} & 'co'", corpus, data.queries, data.qrels)
+    Store(tmp_path).write(evaluate(odd, "bm25", measures="Recall@2"))
+    from limitbench.report.page import html
+
+    write_folder(odd, tmp_path / "data")
+    page = html(gather(tmp_path, places=[str(tmp_path / "data")]))
+    assert bad not in page
+    assert page.count("<script") == page.count("</script>") == 2
+    assert "&lt;/script&gt;&lt;img src=x" in page
+
+
+def test_figures_are_files_of_their_own(store: Path, cli, tmp_path: Path) -> None:
+    """--format svg writes one well-formed, self-contained SVG with a title for each figure."""
+    from xml.etree import ElementTree
+
+    pytest.importorskip("matplotlib", reason="needs matplotlib: limitbench[plots]")
+    assert cli("report", "--results", store, "--format", "svg", "--out", tmp_path)[0] == 0
+    names = {path.stem for path in tmp_path.glob("*.svg")}
+    assert {"critical-n", "recall-dimension-data-limit-small-synthetic", "qrels-data-limit-small-synthetic", "corpus-size-small",
+            "quality-cost-data-limit-small-synthetic", "spectrum-data-limit-small-synthetic", "gaps-data-limit-small-synthetic"} <= names  # fmt: skip
+    for path in tmp_path.glob("*.svg"):
+        root = ElementTree.fromstring(path.read_text(encoding="utf-8"))
+        assert root.find("{http://www.w3.org/2000/svg}title") is not None
+        assert "http" not in re.sub(r"http://www\.w3\.org/[^\"]*", "", path.read_text(encoding="utf-8"))
+
+
+def test_json_and_markdown_say_the_same(store: Path, cli, tmp_path: Path) -> None:
+    """JSON is exact and holds intervals, groups, standings and commands; Markdown shows the same figures."""
+    assert cli("report", "--results", store, "--format", "json", "--out", tmp_path / "r.json")[0] == 0
+    assert cli("report", "--results", store, "--format", "md", "--out", tmp_path / "r.md")[0] == 0
+    found = json.loads((tmp_path / "r.json").read_text())
+    table = next(t for t in found["tables"] if t["dataset"]["name"] == "limit-small-synthetic")
+    row = next(r for r in table["rows"] if r["system"] == "bm25")
+    recall = row["measures"]["Recall@2"]
+    assert recall["low"] < recall["mean"] < recall["high"]
+    standing = next(
+        s for s in found["standing"] if s["retriever"] == "wordllama" and s["dataset"] == "limit-small-synthetic"
+    )
+    assert (standing["lower"], standing["upper"], standing["dim"]) == (4, 4, 256)
+    assert "possible (constructed)" in standing["verdict"]
+    assert standing["reached"][0] > 10
+    text = (tmp_path / "r.md").read_text()
+    assert f"{100 * recall['mean']:.1f}" in text
+    assert "Where each dimension stands" in text
+
+
+def test_reports_without_data_or_extras(store: Path, cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records of data that are not at hand still make a page; an empty folder, a wrong format and a missing library are said."""
+    code, _, err = cli("report", "--results", store, "--out", tmp_path / "x.html", "-d", "small")
+    assert (code, "texts and relevance of small are not at hand" in err) == (0, True)
+    assert "data: " not in err
+    assert cli("report", "--results", tmp_path / "nothing")[0] == 2
+    (tmp_path / "empty").mkdir()
+    code, _, err = cli("report", "--results", tmp_path / "empty")
+    assert (code, "there are no records" in err) == (2, True)
+    assert "expected html, md, json, svg" in cli("report", "--results", store, "--format", "pdf")[2]
+    code, _, err = cli("report", "--results", store, "--data", ROOT / "tests" / "golden")
+    assert code == 2
+    monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
+    code, _, err = cli("report", "--results", store)
+    assert (code, "pip install 'limitbench[plots]'" in err) == (2, True)
+
+
+def test_old_records_make_a_report_too(cli, tmp_path: Path) -> None:
+    """Records of schema version 1, as the patterns' are, are read and shown without what they lack."""
+    shutil.copytree(ROOT / "results" / "pattern-cycle", tmp_path / "pattern-cycle")
+    assert {r.schema_version for r in Store(tmp_path)} == {1}
+    assert cli("report", "--results", tmp_path)[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "Query by query</h2>" not in page
+    assert "pattern-cycle" in page
+
+
+def test_the_heat_map_by_hand() -> None:
+    """Cells are shares of relevant pairs; queries stand by their documents, and unused documents and queries are left out."""
+    grid = heat(Qrels.from_sets([[5], [1, 2], [], [1]], 9))
+    assert grid.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
+    assert heat(Qrels.from_sets([[0, 1], [2, 3]], 4), most=2).tolist() == [[1, 0], [0, 1]]
+
+
+# the leaderboard -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_leaderboard_is_current(cli) -> None:
+    """results/README.md is what the records beside it render to, and names a command for every row of ours."""
+    code, out, _ = cli("leaderboard", "--results", ROOT / "results", "--check", "--json")
+    assert (code, json.loads(out)["current"]) == (0, True)
+    text = (ROOT / "results" / "README.md").read_text(encoding="utf-8")
+    for r in Store(ROOT / "results"):
+        if r.dataset.part_of is None:
+            assert r.configuration_digest[:12] in text
+            assert str(r.provenance["command"]) in text
+
+
+def test_a_stale_leaderboard_is_noticed(store: Path, cli, tmp_path: Path) -> None:
+    """--check exits with 1 where the file is missing or old, and with 0 once it is written."""
+    out = tmp_path / "README.md"
+    assert cli("leaderboard", "--results", store, "--out", out, "--check")[0] == 1
+    assert cli("leaderboard", "--results", store, "--out", out)[0] == 0
+    assert cli("leaderboard", "--results", store, "--out", out, "--check")[0] == 0
+    text = out.read_text()
+    assert "tfidf-items (knows LIMIT's sentence form; not a general retriever)" in text
+
+
+# a browser -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skips, saying so, where it or its driver is not installed."""
+    binary, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if binary is None or driver is None:
+        pytest.skip("needs Debian's chromium and chromium-driver: apt-get install chromium chromium-driver")
+    selenium = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    options = selenium.ChromeOptions()
+    options.binary_location = binary
+    for flag in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    window = selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+    yield window
+    window.quit()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:
+    """From disk, at this width: sorting, filtering and a query's details work; no console message, no request, nothing sticks out."""
+    page = tmp_path / "report.html"
+    assert cli("report", "--results", store, "--out", page)[0] == 0
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd(
+        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    )
+    browser.get(page.as_uri())
+    run = browser.execute_script
+
+    table = "#data-limit-small-synthetic-t"
+    systems = f"return [...document.querySelectorAll('{table} tbody tr')].filter(r => !r.hidden).map(r => r.cells[0].firstChild.textContent.trim())"
+    before = run(systems)
+    run(f"document.querySelectorAll('{table} thead button')[0].click()")
+    natural = [re.sub(r"\d+", lambda found: found[0].zfill(9), name.lower()) for name in (*run(systems), *before)]
+    assert natural[: len(before)] == sorted(natural[len(before) :])
+    numbers = f"return [...document.querySelectorAll('{table} tbody tr')].map(r => r.cells[4].dataset.v).filter(Boolean).map(Number)"
+    run(f"document.querySelectorAll('{table} thead button')[4].click()")
+    falling = run(numbers)
+    assert falling == sorted(falling, reverse=True)
+    assert run(f"return document.querySelectorAll('{table} thead th')[4].ariaSort") == "descending"
+    run(
+        f"const f = document.querySelector('[data-filter=\"{table[1:]}\"]'); f.value = 'wordllama'; f.dispatchEvent(new Event('input'))"
+    )
+    assert set(run(systems)) == {"wordllama", "wordllama,dim=8", "wordllama,dim=64"}
+
+    choose = """const s = document.getElementById('drill-run'); s.value = [...s.options].find(o => o.textContent === arguments[0]).value;
+                s.dispatchEvent(new Event('change'));"""
+    run(choose, "limit-small-synthetic: wordllama")
+    r = next(r for r in Store(store) if (r.retriever.name, r.dataset.name) == ("wordllama", "limit-small-synthetic"))
+    failing = sum(value < 1 for value in r.per_query["Recall@2"])
+    assert run("return document.getElementById('drill-count').textContent") == f"{failing} of 1000 queries"
+    run("document.querySelector('#drill tbody button').click()")
+    opened = run("return document.querySelector('#drill tr.detail').textContent")
+    data = load("limit-small-synthetic")
+    first = run("return document.querySelector('#drill tbody tr').cells[0].textContent")
+    q = next(i for i, name in enumerate(data.queries.ids) if first.startswith(f"{name}:"))
+    for d in list(data.qrels.sets())[q]:
+        assert data.corpus.ids[d] in opened
+    assert "Not relevant" in opened
+    run("document.querySelectorAll('#drill thead button')[4].click()")
+    run("document.querySelector('#drill tbody button').scrollIntoView({block: 'center'})")
+
+    assert run("return document.documentElement.scrollWidth") <= width
+    assert (
+        run("return document.querySelectorAll('svg[role=img] > title').length")
+        == run("return document.querySelectorAll('svg').length")
+        > 6
+    )
+    levels = run("return [...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))")
+    assert (levels.count(1), max(np.diff(levels))) == (1, 1)
+    assert run("return [...document.querySelectorAll('input,select')].every(e => e.closest('label'))")
+    assert contrast(run) >= 4.5
+
+    ARTEFACTS.mkdir(exist_ok=True)
+    height = min(12_000, run("return document.documentElement.scrollHeight"))
+    shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}})  # fmt: skip
+    (ARTEFACTS / f"report-{width}-{scheme}.png").write_bytes(__import__("base64").b64decode(shot["data"]))
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    urls = {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
+    assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+
+
+def contrast(run) -> float:
+    """The least WCAG contrast of text on its background, over the elements that hold text."""
+    pairs = run("""
+        const behind = (e) => { for (; e; e = e.parentElement) { const c = getComputedStyle(e).backgroundColor; if (!/, 0\\)$|transparent/.test(c)) return c; } return 'rgb(255, 255, 255)'; };
+        const found = new Set();
+        for (const e of document.querySelectorAll('body *:not(svg *):not(script)'))
+          if ([...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()) && e.offsetParent)
+            found.add(getComputedStyle(e).color + '|' + behind(e));
+        return [...found];
+    """)
+
+    def luminance(colour: str) -> float:
+        parts = [int(x) / 255 for x in re.findall(r"\d+", colour)[:3]]
+        r, g, b = (x / 12.92 if x <= 0.04045 else ((x + 0.055) / 1.055) ** 2.4 for x in parts)
+        return 0.2126 * r + 0.7152 * g + 0.0722 * b
+
+    ratios = []
+    for pair in pairs:
+        low, high = sorted(map(luminance, pair.split("|")))
+        ratios.append((high + 0.05) / (low + 0.05))
+    return min(ratios)
