@@ -8,10 +8,10 @@ RESULTS := results/local
 # numerical libraries share two threads unless the caller says otherwise: contention costs more than it gives
 export OMP_NUM_THREADS ?= 2
 WORKERS ?= 2   # processes of `make test`, with one thread each
-.PHONY: run test test-long lint types format bench clean help
+.PHONY: run test test-long lint types format docs bench clean help
 
 help:
-	@echo "make run | test | test-long | lint | types | format | bench | clean"
+	@echo "make run | test | test-long | lint | types | format | docs | bench | clean"
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "limitbench needs Python 3.11 or newer; found %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
@@ -49,6 +49,10 @@ types: $(VENV)/dev.stamp
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: $(VENV)/dev.stamp
+	$(BIN)/limitbench leaderboard
+	LIMITBENCH_WRITE_GOLDEN=1 $(BIN)/python -m pytest tests/test_docs.py -k "reference or figures"
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python tests/bench.py
