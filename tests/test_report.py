@@ -121,6 +121,31 @@ def test_every_reference_point_is_drawn_where_the_paper_has_it(
     assert drawn == expected
 
 
+def test_what_has_many_vectors_has_no_dimension_to_bound(store: Path, tmp_path: Path) -> None:
+    """A multi-vector record is a level in the figure and has no standing; a binary or int8 one has a standing and no mark."""
+    record = next(
+        r for r in Store(store) if r.retriever.name == "wordllama" and r.dataset.name == "limit-small-synthetic"
+    )
+    many = {"name": "maxsim:x", "configuration": {"adapter": "maxsim"}, "facts": {"dim": 384}}
+    coarse = {
+        "name": "wordllama,dtype=int8",
+        "configuration": {"dtype": "int8"},
+        "facts": {**record.retriever.facts, "dtype": "int8"},
+    }
+    for number, told in enumerate((many, coarse)):
+        changed = record.model_copy(
+            update={
+                "retriever": record.retriever.model_copy(update=told),
+                "configuration_digest": f"{number:064x}"[::-1],
+            }
+        )
+        Store(tmp_path).write(changed)
+    report = gather(tmp_path)
+    (whole,) = compare(report.records, all_dims=True)
+    assert [(s.name, s.x) for s in recall_by_dimension(whole, "Recall@2") if s.source == "ours"] == [("maxsim:x", None)]
+    assert [s.retriever for s in report.standings] == ["wordllama,dtype=int8"]
+
+
 def test_critical_n_is_drawn_from_table_6(store: Path) -> None:
     """The published points of the critical-n figure are Table 6; the impossible region is what `design` proves."""
     pytest.importorskip("matplotlib", reason="needs matplotlib: limitbench[plots]")
@@ -135,7 +160,7 @@ def test_critical_n_is_drawn_from_table_6(store: Path) -> None:
         (line,) = (line for line in ax.lines if line.get_gid() == "published: Table 6")
         assert {str(int(d)): int(n) for d, n in line.get_xydata()} == paper()["table6_critical_n_k2"]
         told = {text.get_text() for text in ax.get_legend().get_texts()}
-    assert {"proved impossible", "constructed, in exact arithmetic: every n"} <= told
+    assert {"proved impossible", "constructed, in exact arithmetic: every n from d = 4 on"} <= told
     assert any(text.startswith("anneal (measured") for text in told)
     assert report.frontier.impossible == {d: design(None, 2, d).smallest_impossible_n for d in (1, 2, 3)}
 

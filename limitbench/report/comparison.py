@@ -97,6 +97,12 @@ def _merged(results: list[Result]) -> list[Row]:
     return rows
 
 
+def single_vector(record: Result) -> bool:
+    """Whether a record is of one vector a text, to which bounds on the embedding dimension apply; MaxSim has many."""
+    facts = record.retriever.facts
+    return isinstance(facts.get("dim"), int) and "index" in facts
+
+
 def _short(spec: str) -> str:
     """The spec without the options that a sweep spells out and that are the defaults."""
     return spec.replace(",dtype=fp32", "").replace(",index=exact", "")

@@ -16,7 +16,7 @@ from limitbench.capacity.records import Records
 from limitbench.collection import Dataset
 from limitbench.datasets import dataset_spec, load
 from limitbench.errors import InputError, LimitbenchError
-from limitbench.report.comparison import Comparison, Row, compare
+from limitbench.report.comparison import Comparison, Row, compare, single_vector
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
@@ -103,8 +103,8 @@ class Report:
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
-        """Of every retriever with a dimension, on every dataset that is no part of another."""
-        return tuple(self._standing(r) for r in self.wholes if isinstance(r.retriever.facts.get("dim"), int))
+        """Of every single-vector retriever, on every dataset that is no part of another."""
+        return tuple(self._standing(r) for r in self.wholes if single_vector(r))
 
     @cached_property
     def wholes(self) -> tuple[Result, ...]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.relevance import Qrels
-from limitbench.report.comparison import Comparison
+from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.drowning import Curve
 from limitbench.report.svg import COLOURS, INK, PAPER
 from limitbench.report.tables import size
@@ -23,6 +23,7 @@ from limitbench.results import Result
 from limitbench.statistics import Interval, bootstrap_interval
 
 _MARKS = "osD^vPX<>h"
+_LEVELS = {True: ("--", (0, (8, 2, 2, 2))), False: (":", "-.")}  # ours: another dash where colours begin again
 _ROUNDING = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}  # largest relative error of rounding to the dtype
 
 
@@ -46,16 +47,17 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
     """
     lines: dict[tuple[str, str], dict[int | None, tuple[str, float, Interval | None]]] = {}
     for row in comparison.rows:
-        if measure not in row.means or (row.source == "ours" and row.record is not None and not plain(row.record)):
+        mine = row.record if row.source == "ours" else None
+        single = mine is not None and single_vector(mine)
+        if measure not in row.means or (mine is not None and single and not plain(mine)):
             continue
+        dim = row.dim if mine is None or single else None
         base = row.system
-        if row.source == "ours" and row.dim is not None and row.record is not None:
-            base = json.dumps(
-                {k: v for k, v in row.record.retriever.configuration.items() if k != "dim"}, sort_keys=True
-            )
-        name = row.system.partition(",")[0] if row.dim is not None else row.system
+        if mine is not None and single:
+            base = json.dumps({k: v for k, v in mine.retriever.configuration.items() if k != "dim"}, sort_keys=True)
+        name = row.system.partition(",")[0] if dim is not None else row.system
         interval = bootstrap_interval(row.values[measure], resamples=1999) if row.values.get(measure) else None
-        lines.setdefault((row.source, base), {})[row.dim] = (name, 100 * row.means[measure].mean, interval)
+        lines.setdefault((row.source, base), {})[dim] = (name, 100 * row.means[measure].mean, interval)
     out = []
     for (source, _), points in lines.items():
         dims = sorted(d for d in points if d is not None)
@@ -72,9 +74,9 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
 
 
 def plain(record: Result) -> bool:
-    """Whether the vectors are searched as they are: fp32, exactly."""
+    """Whether single vectors are searched as they are: fp32, exactly."""
     facts = record.retriever.facts
-    return facts.get("dtype", "fp32") == "fp32" and facts.get("index", "exact") in ("exact", "flat")
+    return single_vector(record) and facts.get("dtype") == "fp32" and facts.get("index") in ("exact", "flat")
 
 
 def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]]) -> None:
@@ -93,7 +95,9 @@ def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]]
                 "lw": 1.8 if mine else 0.9,
             }
             if s.x is None:
-                line = ax.axhline(s.y[0], ls="--" if mine else (":", "-.")[number % 2], zorder=2, **look)
+                line = ax.axhline(
+                    s.y[0], ls=_LEVELS[mine][number // len(COLOURS) % 2 if mine else number % 2], zorder=2, **look
+                )
             else:
                 line = ax.plot(
                     s.x, s.y, marker=_MARKS[number % len(_MARKS)], ms=5 if mine else 4.5, zorder=3 if mine else 2,
