@@ -202,6 +202,19 @@ def test_ranks_and_measures_agree(store: Path) -> None:
     pytest.fail("found no record to look at")
 
 
+def test_the_worst_queries_on_the_command_line(store: Path, cli) -> None:
+    """`results show --failing` lists the worst queries with their ids, and what stands above the last relevant document."""
+    r = next(r for r in Store(store) if r.retriever.name == "wordllama" and r.dataset.name == "limit-small-synthetic")
+    code, out, _ = cli("results", "show", r.configuration_digest[:8], "--results", store, "--failing", "3")
+    worst = min(range(1000), key=lambda q: r.per_query["Recall@2"][q])
+    data = load("limit-small-synthetic")
+    assert (code, out.count("Who likes")) == (0, 3)
+    assert f"{data.queries.ids[worst]}: " in out
+    old = next((ROOT / "results" / "pattern-cycle" / "bm25").glob("*.json"))
+    code, _, err = cli("results", "show", old, "--failing", "3")
+    assert (code, "has no breakdown" in err) == (2, True)
+
+
 def test_sets_that_never_come_back() -> None:
     """A relevant set counts as returned by any query, by its own, or never; a tie at the cut returns no set."""
     scores = np.array([[9.0, 8, 1, 0], [9, 8, 1, 0], [5, 4, 4, 0]])

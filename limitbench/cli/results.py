@@ -111,9 +111,11 @@ def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: Jso
 def show(
     record: Annotated[str, typer.Argument(help="A record's file, or the start of its digest.")],
     results: ResultsFolder = _RESULTS,
+    failing: Annotated[int, typer.Option(min=0, help="Also list so many of the worst queries.")] = 0,
+    data: Annotated[str | None, typer.Option("--data", help="Folder of the dataset, for ids and texts.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Show one record: every measure with its 95 % interval, options, cost, and how to run it again."""
+    """Show one record: every measure with its 95 % interval, options, cost, how to run it again; and which queries fail."""
     from limitbench.report import duration, percent, size
     from limitbench.statistics import bootstrap_interval
 
@@ -142,6 +144,39 @@ def show(
         f"{r.provenance.get('time', '')}  {r.provenance.get('command', '')}",
     ):
         typer.echo(line)
+    if failing:
+        _print_failing(r, failing, data)
+
+
+def _print_failing(r: Result, most: int, place: str | None) -> None:
+    from limitbench.report.contents import at_hand
+
+    b = r.breakdown
+    if b is None:
+        raise InputError(
+            f"record {r.configuration_digest[:12]} has no breakdown of queries; measure again with --fresh"
+        )
+    known = at_hand([r], [place] if place else []).get(r.dataset.sha256)
+    title = "Recall@2" if "Recall@2" in r.per_query else next(iter(r.per_query))
+    values = r.per_query[title]
+    rows = []
+    for i in sorted(range(len(b.queries)), key=lambda i: values[b.queries[i]])[:most]:
+        q, last = b.queries[i], b.ranks[i][-1]
+        names = [known.corpus.ids[d] if known else f"document {d}" for d in b.above[i][:2]]
+        rows.append(
+            [
+                f"{known.queries.ids[q]}: {known.queries.texts[q]}" if known else f"query {q}",
+                f"{100 * values[q]:.0f}",
+                f"below {b.depth}" if last is None else f"{last:g}",
+                str(b.others[i]),
+                ", ".join(names),
+            ]
+        )
+    print_table(
+        ["query", title, "last relevant at rank", "others above it", "the first of them"],
+        rows,
+        title="the worst queries",
+    )
 
 
 def diff(

@@ -210,7 +210,7 @@ def gather(
         wanted = f" for {', '.join(only)}" if only else ""
         raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
     tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
-    data = _at_hand(records, places) if read_data else {}
+    data = at_hand(records, places) if read_data else {}
     return Report(
         folder=folder,
         records=records,
@@ -249,7 +249,7 @@ def _letter(number: int) -> str:
     return chr(ord("a") + number % 26) * (1 + number // 26)
 
 
-def _at_hand(records: Sequence[Result], places: Sequence[str]) -> dict[str, Dataset]:
+def at_hand(records: Sequence[Result], places: Sequence[str]) -> dict[str, Dataset]:
     """The datasets of these records that can be read without a network, by digest."""
     wanted = {r.dataset.sha256: r.dataset for r in records if r.dataset.part_of is None}
     sources = [*places, *dict.fromkeys(facts.name for facts in wanted.values() if facts.documents <= _MOST_DOCUMENTS)]
