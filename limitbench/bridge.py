@@ -6,7 +6,8 @@
 
     mteb.evaluate(as_search_model("bm25"), as_task(load("limit-small-synthetic")), cache=None)
 
-Needs `pip install 'limitbench[mteb]'`. Retrieval scores of mteb break ties as trec_eval does: they equal ours with `ties="trec"`.
+Needs `pip install 'limitbench[mteb]'`. Retrieval scores of mteb break ties as trec_eval does: they equal ours with `ties="trec"`
+where every query has a relevant document. Queries without one count as 0 here, and are left out there.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ def read_record(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(path, f"cannot be read ({error.strerror}); check its permissions") from None
-    except ValueError:
+    except (ValueError, RecursionError):
         raise DataError(path, "is not whole JSON; delete it and run its command again") from None
 
 

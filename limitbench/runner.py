@@ -131,13 +131,17 @@ def imported(
     chosen = tuple(m for m in given if m not in deeper)
     if deeper and (measures is not None or not chosen):
         raise InputError(f"{run} goes {depth} documents deep, so {deeper[0]!r} cannot be told; leave it out")
+    if not name.strip() or not name.isprintable():
+        raise InputError(f"found the name {name!r}, expected some printable characters; give --name NAME")
     content = hashlib.sha256()
     for array in (ranking.indptr, ranking.indices, ranking.scores):
         content.update(array.tobytes())
     options = {"adapter": "run", "sha256": content.hexdigest()}
     return Result(
         configuration_digest=configuration_digest(data.digest, options, [repr(m) for m in chosen]),
-        retriever=RetrieverFacts(name=name, configuration=options, card={"imported": Path(run).name}),
+        retriever=RetrieverFacts(
+            name=name, configuration=options, card={"imported": Path(run).name, "label": "a run made elsewhere"}
+        ),
         **_told_by(ranking, data, chosen, depth, None),
         provenance={**provenance(), "seeds": {}},
     )
@@ -162,7 +166,7 @@ def _told_by(
         "measures": {title: Means(**values.means()) for title, values in scores.items()},
         "per_query": {title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
         "breakdown": breakdown(run, data.qrels, depth),
-        "subsets": subsets(run, data.qrels),
+        "subsets": subsets(run, data.qrels, depth),
     }
 
 

@@ -77,27 +77,23 @@ def paired_randomisation(
 ) -> float:
     """The p-value of mean(a) - mean(b) being `shift`, by exchanging the two systems query by query (Fisher 1935).
 
-    "greater": against mean(a) - mean(b) > shift. All exchanges where they are no more than `resamples`, else that many drawn,
-    and the observed one counted in: p is at least 1 / (resamples + 1). Exact for systems that may be exchanged, that is for
-    shift 0; for another shift it tests a mean, and holds as m grows.
+    "greater": against mean(a) - mean(b) > shift. With shift 0 all exchanges are counted, so that p can be as small as the data
+    allow; differences without a small common unit are rounded to a ten-thousandth of their sum first: a test of the rounded
+    sum, and as exact. With another shift it tests a mean and holds as m grows; there, and beyond some 200,000 queries, over all
+    exchanges where they are no more than `resamples`, else over that many drawn ones and the observed one.
     """
     x, y = _values(a), _values(b)
     if len(x) != len(y):
         raise InputError(f"found {len(x)} and {len(y)} values; expected one for every query of both systems")
     d = x - y - shift
     d = np.where(np.abs(d) < 1e-12, 0.0, d)
-    observed = float(d.sum())
     moving = d[d != 0]  # a difference of 0 is itself either way
-    slack = 1e-9 * max(1.0, float(np.abs(d).sum()))
     if 2 ** min(len(moving), 60) <= resamples:
-        sums = np.zeros(1)
-        for value in moving:
-            sums = np.concatenate([sums + value, sums - value])
-        extra = 0
+        least, most = _written_out(moving)
+    elif shift == 0 and len(moving) * _PLACES < _MOST_STEPS:
+        least, most = _counted(moving)
     else:
-        sums, extra = _flipped_sums(moving, resamples, seed), 1
-    least = (np.sum(sums <= observed + slack) + extra) / (len(sums) + extra)
-    most = (np.sum(sums >= observed - slack) + extra) / (len(sums) + extra)
+        least, most = _drawn(moving, resamples, seed)
     if alternative == "greater":
         return float(most)
     if alternative == "less":
@@ -105,6 +101,49 @@ def paired_randomisation(
     if alternative != "two-sided":
         raise InputError(f"found alternative '{alternative}', expected two-sided, greater or less")
     return float(min(1.0, 2 * min(least, most)))
+
+
+_PLACES = 10_000  # of sums that are told apart where differences have no small common unit
+_MOST_STEPS = 2 * 10**9
+_UNITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 100, 120, 200, 840, 1000, 2520)
+
+
+def _counted(d: Floats) -> tuple[float, float]:
+    """The chance, over all signs of d, of a sum at most and at least the observed one.
+
+    With d = u s for whole s, a sum is u (2 S - sum |s|), where S is the sum of those |s| whose sign is plus.
+    """
+    size = np.abs(d)
+    unit = next((1 / n for n in _UNITS if (np.abs(size * n - np.rint(size * n)) < 1e-6).all()), 0.0)
+    if not unit or size.sum() / unit > _PLACES:
+        unit = float(size.sum()) / _PLACES
+    whole = np.rint(size / unit).astype(np.int64)
+    weights = np.ones(1)  # of S = 0, 1, ...
+    for s in np.sort(whole).tolist():
+        longer = np.zeros(len(weights) + s)
+        longer[: len(weights)] += 0.5 * weights
+        longer[s:] += 0.5 * weights
+        weights = longer
+    observed = int(whole[d > 0].sum())
+    smallest = np.finfo(float).tiny  # 2^-m underflows from a thousand queries on
+    return max(smallest, float(weights[: observed + 1].sum())), max(smallest, float(weights[observed:].sum()))
+
+
+def _written_out(d: Floats) -> tuple[float, float]:
+    """The same, sign by sign: 2^m sums."""
+    sums = np.zeros(1)
+    for value in d:
+        sums = np.concatenate([sums + value, sums - value])
+    slack = 1e-9 * max(1.0, float(np.abs(d).sum()))
+    return float(np.mean(sums <= d.sum() + slack)), float(np.mean(sums >= d.sum() - slack))
+
+
+def _drawn(d: Floats, resamples: int, seed: int) -> tuple[float, float]:
+    """The same over exchanges drawn at random, the observed one counted in: at least 1 / (resamples + 1)."""
+    sums, observed = _flipped_sums(d, resamples, seed), float(d.sum())
+    slack = 1e-9 * max(1.0, float(np.abs(d).sum()))
+    least = (np.sum(sums <= observed + slack) + 1) / (resamples + 1)
+    return float(least), float((np.sum(sums >= observed - slack) + 1) / (resamples + 1))
 
 
 def minimum_detectable_difference(m: int, deviation: float, *, confidence: float = 0.95, power: float = 0.95) -> float:
@@ -186,6 +225,13 @@ def inseparable_groups(comparisons: Sequence[Comparison], *, level: float = 0.05
         if not groups or stop > names.index(groups[-1][-1]) + 1:
             groups.append(names[start:stop])
     return groups
+
+
+def group_letters(groups: Sequence[Sequence[str]]) -> dict[str, str]:
+    """By system, the letters of its groups, such as "a b"; after z comes aa."""
+    letters = [chr(ord("a") + i % 26) * (1 + i // 26) for i in range(len(groups))]
+    names = dict.fromkeys(name for group in groups for name in group)
+    return {name: " ".join(x for x, group in zip(letters, groups, strict=True) if name in group) for name in names}
 
 
 def _values(values: npt.ArrayLike) -> Floats:

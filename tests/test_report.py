@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ from limitbench.report import compare, paper, published_records, transcribe
 from limitbench.report.contents import gather
 from limitbench.report.drowning import curves
 from limitbench.report.figures import heat, recall_by_dimension, score_error
-from limitbench.results import Store, breakdown, spectrum, subsets
+from limitbench.report.gallery import slug
+from limitbench.report.listing import glance
+from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
 from limitbench.retrievers.vectors import Storage
 from limitbench.runner import drown, evaluate, run_all, sweep
 from limitbench.statistics import paired_randomisation
@@ -54,6 +57,31 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     list(drown(some, ["bm25", "wordllama"], sizes=[9, 20, 46], seeds=2, measures="Recall@2", store=kept))
     shutil.copytree(ROOT / "results" / "capacity", folder / "capacity")
     return folder
+
+
+def other(
+    record: Result, *, values: dict[str, list[float]] | None = None, dataset: dict | None = None, ceiling=None, **told
+) -> Result:
+    """A coherent record like this one, with other facts about the retriever or the dataset, or other values of the queries."""
+    facts = record.dataset.model_copy(update=dataset or {})
+    by = record.retriever.model_copy(update=told)
+    per_query = record.per_query if values is None else values
+    means = {
+        title: record.measures[title]
+        if values is None
+        else Means(**dict.fromkeys(("mean", "worst", "best"), sum(v) / len(v)))
+        for title, v in per_query.items()
+    }
+    digest = configuration_digest(facts.sha256, by.configuration, list(means))
+    return Result.model_validate({**record.model_dump(), "dataset": facts.model_dump(), "retriever": by.model_dump(), "measures": {t: m.model_dump() for t, m in means.items()},
+                                  "per_query": per_query, "configuration_digest": digest, "ceiling": ceiling})  # fmt: skip
+
+
+def shown(folder: Path) -> str:
+    """The page of the records in a folder."""
+    from limitbench.report.page import html
+
+    return html(gather(folder))
 
 
 # what was published ------------------------------------------------------------------------------------------------------
@@ -132,14 +160,8 @@ def test_what_has_many_vectors_has_no_dimension_to_bound(store: Path, tmp_path: 
         "configuration": {"dtype": "int8"},
         "facts": {**record.retriever.facts, "dtype": "int8"},
     }
-    for number, told in enumerate((many, coarse)):
-        changed = record.model_copy(
-            update={
-                "retriever": record.retriever.model_copy(update=told),
-                "configuration_digest": f"{number:064x}"[::-1],
-            }
-        )
-        Store(tmp_path).write(changed)
+    for told in (many, coarse):
+        Store(tmp_path).write(other(record, **told))
     report = gather(tmp_path)
     (whole,) = compare(report.records, all_dims=True)
     assert [(s.name, s.x) for s in recall_by_dimension(whole, "Recall@2") if s.source == "ours"] == [("maxsim:x", None)]
@@ -163,6 +185,134 @@ def test_critical_n_is_drawn_from_table_6(store: Path) -> None:
     assert {"proved impossible", "constructed, in exact arithmetic: every n from d = 4 on"} <= told
     assert any(text.startswith("anneal (measured") for text in told)
     assert report.frontier.impossible == {d: design(None, 2, d).smallest_impossible_n for d in (1, 2, 3)}
+
+
+# sentences and tables that must stay true ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def one(store: Path) -> Result:
+    """wordllama's record on the twin."""
+    return next(r for r in Store(store) if (r.retriever.name, r.dataset.name) == ("wordllama", "limit-small-synthetic"))
+
+
+def test_the_best_is_best_by_the_measure_that_is_named(one: Result, tmp_path: Path) -> None:
+    """With another measure first in the records, rows are sorted, told apart and praised by one and the same; equals share it."""
+    low, high = [0.0] * 500 + [1.0] * 500, [0.2] * 500 + [1.0] * 500
+    folder = Store(tmp_path)
+    for name, mrr, recall in (("a", high, low), ("b", low, high), ("c", high, high)):
+        folder.write(other(one, values={"MRR@10": mrr, "Recall@2": recall}, name=name, configuration={"x": name}))
+    folder.write(other(one, values={"MRR@10": high}, name="d", configuration={"x": "d"}))
+    report = gather(tmp_path)
+    assert [row.system for row in report.tables[0].ours] == ["b", "c", "a", "d"]
+    (line, *_) = glance(report)
+    assert line.startswith("limit-small-synthetic: b and c share the highest Recall@2, 60.0 (57.")
+    assert report.tables[0].letters["b"] == report.tables[0].letters["c"] != report.tables[0].letters["a"]
+
+
+def test_two_datasets_of_one_name_are_two(one: Result, tmp_path: Path) -> None:
+    """Sentences, anchors and figures of a dataset are those of its digest, not of its name."""
+    Store(tmp_path).write(one)
+    Store(tmp_path).write(
+        other(one, dataset={"sha256": "f" * 64, "published_as": None}, name="elsewhere", configuration={"x": 1})
+    )
+    report = gather(tmp_path)
+    assert len({slug(report, table) for table in report.tables}) == 2
+    lines = [line for line in glance(report) if "elsewhere has 256" in line]
+    assert lines == []
+    assert shown(tmp_path).count('<section id="data-limit-small-synthetic-') == 2
+
+
+def test_one_configuration_is_one_row(one: Result, tmp_path: Path, cli) -> None:
+    """A sweep's spelling of the defaults, and another set of measures, add no row, and no system to tell apart."""
+    Store(tmp_path).write(one)
+    again = other(one, values={"Recall@2": one.per_query["Recall@2"]}, name="wordllama,dtype=fp32,index=exact")
+    Store(tmp_path).write(again)
+    report = gather(tmp_path)
+    assert [row.system for row in report.tables[0].ours] == ["wordllama"]
+    assert len(report.tables[0].ours[0].records) == 2
+    code, _, err = cli("results", "separate", "-d", "limit-small-synthetic", "--results", tmp_path)
+    assert (code, "expected at least two" in err) == (2, True)
+
+
+def test_constructions_are_not_free_embeddings(store: Path, one: Result, tmp_path: Path) -> None:
+    """What free embeddings reach is what an optimizer found, at the least dimension that reached it."""
+    Store(tmp_path).write(one)
+    report = gather(tmp_path)
+    built = replace(
+        report, frontier=replace(report.frontier, reached={"cyclic": {4: 900}, "anneal": {5: 40, 6: 50, 9: 50}})
+    )
+    (standing,) = built.standings
+    assert standing.reached == (50, 6)
+
+
+def test_cosine_is_judged_by_unit_documents(tmp_path: Path) -> None:
+    """A matrix that one dimension carries by inner product and not by cosine: the standing of a cosine retriever is not 'possible'."""
+    data = load("graph-petersen")
+    three = Dataset(
+        "three",
+        type(data.corpus)(data.corpus.ids[:3], data.corpus.texts[:3]),
+        type(data.queries)(("q", "p"), ("x", "y")),
+        Qrels.from_sets([[0], [1]], 3),
+    )
+    r = evaluate(three, "random", measures="Recall@1")
+    for similarity in ("dot", "cosine"):
+        Store(tmp_path).write(
+            other(
+                r,
+                name=similarity,
+                configuration={"s": similarity},
+                facts={"dim": 1, "index": "exact", "dtype": "fp32", "similarity": similarity},
+            )
+        )
+    write_folder(three, tmp_path / "data")
+    report = gather(tmp_path, places=[str(tmp_path / "data")])
+    verdicts = {s.retriever: (s.upper, s.verdict[:8]) for s in report.standings}
+    assert verdicts["dot"] == (1, "possible")
+    assert verdicts["cosine"][0] > 1
+
+
+def test_a_ceiling_stays_below_its_row(one: Result, store: Path, tmp_path: Path) -> None:
+    """A reranker's ceiling sorts as a fraction, is no system of its own, and names its row."""
+    best = {title: {"mean": 0.9, "worst": 0.9, "best": 0.9} for title in one.measures}
+    Store(tmp_path).write(other(one, ceiling=best, name="reranked", configuration={"x": 1}))
+    page = shown(tmp_path)
+    row = re.search(r'<tr class="under"><th scope="row">reranked: its first stage.*?</tr>', page, re.S)
+    assert row is not None
+    assert 'data-v="0.9"' in row[0]
+
+
+def test_many_relevant_documents(tmp_path: Path) -> None:
+    """Of thirty relevant documents twenty are listed, and the last one's rank is that of all thirty; depth decides about sets."""
+    scores = -np.arange(60.0)[None]
+    run = Run.from_scores(scores, query_ids=("q",), document_ids=tuple(map(str, range(60))), depth=60)
+    found = breakdown(run, Qrels.from_sets([range(0, 60, 2)], 60), 60)
+    assert (len(found.relevant[0]), found.ranks[0][-1], found.last, found.others, found.fails(0)) == (
+        20,
+        39.0,
+        [59.0],
+        [29],
+        True,
+    )
+    perfect = breakdown(run, Qrels.from_sets([range(30)], 60), 60)
+    assert (perfect.last, perfect.others, perfect.fails(0)) == ([30.0], [0], False)
+
+
+@pytest.mark.parametrize("name", ["BM25", "a$\\foo$b", "_hidden", "日本語 🙂", "x" * 300, "<b>`|\\"])
+def test_names_of_every_kind(name: str, one: Result, tmp_path: Path, cli, recwarn) -> None:
+    """A published system's name, mathematics, a leading underscore, other scripts, length and markup are names and nothing else."""
+    Store(tmp_path).write(one)
+    Store(tmp_path).write(other(one, name=name, configuration={"x": 1}))
+    page = shown(tmp_path)
+    assert __import__("html").escape(name, quote=False).replace("&quot;", '"') in page.replace("&#39;", "'").replace(
+        "&#34;", '"'
+    )
+    assert not [w for w in recwarn if "Glyph" in str(w.message)]
+    for form in ("md", "json", "svg"):
+        assert cli("report", "--results", tmp_path, "--format", form, "--out", tmp_path / f"out-{form}")[0] == 0
+    rows = [line for line in (tmp_path / "out-md").read_text().splitlines() if line.startswith("|")]
+    cells = {len(re.findall(r"(?<!\\)\|", row)) for row in rows[:3]}
+    assert len(cells) == 1
 
 
 # read-outs of a run --------------------------------------------------------------------------------------------------------
@@ -219,11 +369,12 @@ def test_sets_that_never_come_back() -> None:
     """A relevant set counts as returned by any query, by its own, or never; a tie at the cut returns no set."""
     scores = np.array([[9.0, 8, 1, 0], [9, 8, 1, 0], [5, 4, 4, 0]])
     run = Run.from_scores(scores, query_ids=tuple("abc"), document_ids=tuple("wxyz"), depth=4)
-    found = subsets(run, Qrels.from_sets([[2, 3], [0, 1], [0, 2]], 4))
+    found = subsets(run, Qrels.from_sets([[2, 3], [0, 1], [0, 2]], 4), 4)
     assert found is not None
     assert (found.k, found.asked, found.by_own_query, found.by_any_query, found.distinct) == (2, 3, 1, 1, 1)
     assert (found.never, found.unseen_documents) == ([[0, 2], [2, 3]], 2)
-    assert subsets(run, Qrels.from_sets([[], [], []], 4)) is None
+    assert subsets(run, Qrels.from_sets([[], [], []], 4), 4) is None
+    assert subsets(run, Qrels.from_sets([[0, 1], [2, 3], [0, 2]], 4), 1) is None
 
 
 def test_the_spectrum_of_known_matrices() -> None:
@@ -245,6 +396,19 @@ def test_the_spectrum_of_known_matrices() -> None:
     assert turned.shares == pytest.approx(spectrum(x).shares, rel=1e-4)
     assert spectrum(np.ones((3, 2), np.float32)) is None
     assert spectrum(np.ones((1, 2), np.float32)) is None
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [("fp16", 11), ("bf16", 8)])
+def test_the_bound_is_met_by_the_worst_vectors(dtype: str, bits: int) -> None:
+    """Coordinates halfway between two numbers of the dtype move the score by nearly all that the bound allows, and no more."""
+    dim = 256
+    x = np.full((1, dim), 2.0**-4 * (1 + 2.0**-bits), np.float32)  # norm 1 + u; a tie, rounded to the even number below
+    stored = Storage.fitted(dtype, x)(x)
+    norm = float(np.linalg.norm(x.astype(np.float64)))
+    moved = (
+        abs(float((stored @ stored.T)[0, 0]) - float((x.astype(np.float64) @ x.T.astype(np.float64))[0, 0])) / norm**2
+    )
+    assert 0.9 * score_error(dim, dtype) < moved <= score_error(dim, dtype)
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
@@ -357,7 +521,7 @@ def test_a_saved_run_comes_back_as_it_was(cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "measures", "says"),
     [("", None, "ranks nothing"), ("nobody Q0 d 1 2.0 x\n", None, "holds the query 'nobody'"), ("query_0 Q0 nobody 1 2.0 x\n", None, "which the corpus does not hold"),
-     ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told")],
+     ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told"), ("query_0 Q0 d 1 inf x\n", None, "expected a finite number")],
 )  # fmt: skip
 def test_runs_that_cannot_be_scored_are_refused(
     content: str, measures: str | None, says: str, cli, tmp_path: Path
@@ -372,6 +536,93 @@ def test_runs_that_cannot_be_scored_are_refused(
         "results", "import", path, "-d", "graph-petersen", "--name", "x", "--results", tmp_path / "r", *extra
     )
     assert (code, says in err, list((tmp_path / "r").glob("*/*/*.json"))) == (2, True, []), err
+
+
+def test_an_import_needs_a_name_and_happens_once(cli, tmp_path: Path) -> None:
+    """No name, or an unprintable one, is refused; the same run again is said to be there."""
+    data = load("graph-petersen")
+    path = tmp_path / "run.trec"
+    path.write_text(
+        "".join(
+            f"{escape_id(q)} Q0 {escape_id(d)} 1 {i} x\n"
+            for q in data.queries.ids
+            for i, d in enumerate(data.corpus.ids)
+        )
+    )
+    asked = ("results", "import", path, "-d", "graph-petersen", "--results", tmp_path / "r", "--name")
+    for name in ("", " ", "a\nb"):
+        code, _, err = cli(*asked, name)
+        assert (code, "expected some printable characters" in err) == (2, True)
+    assert "Wrote" in cli(*asked, "theirs")[1]
+    code, out, err = cli(*asked, "theirs")
+    assert (code, "was recorded before" in err, "Wrote" in out) == (0, True, False)
+
+
+def edit(**changes):
+    return lambda record: {**record, **changes}
+
+
+@pytest.mark.parametrize(
+    ("harm", "says"),
+    [(lambda r: {**r, "measures": {**r["measures"], "Recall@2": {"mean": 0.99, "worst": 0.99, "best": 0.99}}}, "not the mean of the queries"),
+     (lambda r: {**r, "measures": {**r["measures"], "Recall@2": {"mean": 7.0, "worst": 0, "best": 1}}}, "less than or equal to 1"),
+     (edit(measures={}, per_query={}), "found none"), (edit(configuration_digest="0" * 64), "is not that of the data"),
+     (lambda r: {**r, "retriever": {**r["retriever"], "configuration": {"adapter": "other"}}}, "is not that of the data"),
+     (lambda r: {**r, "per_query": {k: v[1:] for k, v in r["per_query"].items()}}, "999 values for 1000 queries"),
+     (lambda r: {**r, "breakdown": {**r["breakdown"], "ranks": r["breakdown"]["ranks"][1:]}}, "not equally long"),
+     (lambda r: {**r, "breakdown": {**r["breakdown"], "above": [[9999]] * 1000}}, "outside 0 to 45"),
+     (lambda r: {**r, "provenance": {**r["provenance"], "versions": None}}, "provenance.versions")],
+)  # fmt: skip
+def test_edited_records_are_refused(harm, says: str, one: Result, tmp_path: Path, cli) -> None:
+    """A record that contradicts itself is an error that names its file, whatever reads it."""
+    path = Store(tmp_path).write(one)
+    path.write_text(json.dumps(harm(json.loads(path.read_text()))))
+    for command in (("results", "list"), ("report",)):
+        code, _, err = cli(*command, "--results", tmp_path)
+        assert (code, says in err, str(path) in err) == (2, True, True), err
+
+
+def test_records_under_another_name_are_refused(one: Result, tmp_path: Path, cli) -> None:
+    """A copy, a renamed file and a bottomless one are said, not skipped."""
+    path = Store(tmp_path).write(one)
+    for name in ("wordllama copy.json", f"{'0' * 12}.json", f"{path.stem.upper()}X.json"):
+        shutil.copy(path, path.with_name(name))
+        code, _, err = cli("results", "list", "--results", tmp_path)
+        assert (code, "is named for another configuration" in err) == (2, True), err
+        path.with_name(name).unlink()
+    path.write_text("[" * 100_000)
+    assert "is not whole JSON" in cli("results", "list", "--results", tmp_path)[2]
+
+
+def test_diff_tells_all_that_changed(one: Result, tmp_path: Path, cli) -> None:
+    """Name, card, facts, ceilings and measures of one alone are named, and equal data are never called other data."""
+    first, second = Store(tmp_path / "a"), Store(tmp_path / "b")
+    a = first.write(one)
+    best = {title: {"mean": 0.9, "worst": 0.9, "best": 0.9} for title in one.measures}
+    b = second.write(
+        other(
+            one,
+            values={"Recall@2": one.per_query["Recall@2"]},
+            name="renamed",
+            card={"revision": "2"},
+            facts={**one.retriever.facts, "dim": 9},
+            ceiling=best,
+        )
+    )
+    code, out, _ = cli("results", "diff", a, b)
+    assert (code, "other data" in out, "in one only" in out) == (0, False, True)
+    for told in ("name", "card.revision", "facts.dim", "Recall@2 ceiling"):
+        assert told in out, told
+
+
+def test_parts_alone_make_a_report(store: Path, tmp_path: Path, cli) -> None:
+    """Records of parts without their whole have a page with a title, and `compare` says where to look."""
+    for part_of in store.glob("small@*"):
+        shutil.copytree(part_of, tmp_path / part_of.name)
+    assert cli("report", "--results", tmp_path)[0] == 0
+    assert "<h1>small</h1>" in (tmp_path / "report.html").read_text()
+    code, _, err = cli("compare", "--results", tmp_path)
+    assert (code, "parts of larger corpora alone" in err) == (2, True)
 
 
 # the report ----------------------------------------------------------------------------------------------------------------
@@ -452,6 +703,10 @@ def test_json_and_markdown_say_the_same(store: Path, cli, tmp_path: Path) -> Non
     assert standing["reached"][0] > 10
     text = (tmp_path / "r.md").read_text()
     assert f"{100 * recall['mean']:.1f}" in text
+    assert cli("report", "--results", store, "--format", "json", "--out", tmp_path / "again.json")[0] == 0
+    assert {k: v for k, v in json.loads((tmp_path / "again.json").read_text()).items() if k != "command"} == {
+        k: v for k, v in found.items() if k != "command"
+    }
     assert "Where each dimension stands" in text
 
 
@@ -461,6 +716,7 @@ def test_reports_without_data_or_extras(store: Path, cli, tmp_path: Path, monkey
     assert (code, "texts and relevance of small are not at hand" in err) == (0, True)
     assert "data: " not in err
     assert cli("report", "--results", tmp_path / "nothing")[0] == 2
+    assert "no records for typo" in cli("report", "--results", store, "-d", "small", "-d", "typo")[2]
     (tmp_path / "empty").mkdir()
     code, _, err = cli("report", "--results", tmp_path / "empty")
     assert (code, "there are no records" in err) == (2, True)
@@ -484,6 +740,7 @@ def test_old_records_make_a_report_too(cli, tmp_path: Path) -> None:
 
 def test_the_heat_map_by_hand() -> None:
     """Cells are shares of relevant pairs; queries stand by their documents, and unused documents and queries are left out."""
+    assert heat(Qrels.from_sets([[0, 1]] * 401, 2)).max() <= 1
     grid = heat(Qrels.from_sets([[5], [1, 2], [], [1]], 9))
     assert grid.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
     assert heat(Qrels.from_sets([[0, 1], [2, 3]], 4), most=2).tolist() == [[1, 0], [0, 1]]
@@ -566,7 +823,7 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
                 s.dispatchEvent(new Event('change'));"""
     run(choose, "limit-small-synthetic: wordllama")
     r = next(r for r in Store(store) if (r.retriever.name, r.dataset.name) == ("wordllama", "limit-small-synthetic"))
-    failing = sum(value < 1 for value in r.per_query["Recall@2"])
+    failing = 1000 - r.subsets.by_own_query
     assert run("return document.getElementById('drill-count').textContent") == f"{failing} of 1000 queries"
     run("document.querySelector('#drill tbody button').click()")
     opened = run("return document.querySelector('#drill tr.detail').textContent")

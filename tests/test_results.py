@@ -61,7 +61,8 @@ def test_diff_names_what_changed(cli, store: Path) -> None:
     one, two = known["limit-small-synthetic/bm25"], known["limit-small-synthetic/bm25,stemmer=none"]
     code, out, _ = cli("results", "diff", one, two, "--results", store, "--json")
     found = json.loads(out)
-    assert (code, found["configuration"], found["data"], found["code"]) == (0, {"stemmer": ["english", "none"]}, {}, {})
+    changed = {"stemmer": ["english", "none"], "name": ["bm25", "bm25,stemmer=none"]}
+    assert (code, found["configuration"], found["data"], found["code"]) == (0, changed, {}, {})
     assert found["numbers"]["Recall@2"]["before"] < found["numbers"]["Recall@2"]["after"]
     assert found["numbers"]["Recall@2"]["p"] < 0.05
     code, out, _ = cli("results", "diff", one, known["graph-petersen/bm25"], "--results", store)
@@ -211,13 +212,15 @@ def test_a_writer_killed_a_hundred_times(store: Path, tmp_path: Path) -> None:
 CROWD = """
 import sys
 from pathlib import Path
-from limitbench.results import Store, read
+from limitbench.results import Store, configuration_digest, read
 record = read(Path(sys.argv[1]))
 store = Store(Path(sys.argv[2]))
 for number in range(60):
     store.write(record, replace=number % 2 == 0)  # what every process writes
-    own = record.model_copy(update={"configuration_digest": f"{int(sys.argv[3]) * 1000 + number:064x}"[::-1]})
-    store.write(own)
+    options = {**record.retriever.configuration, "number": [int(sys.argv[3]), number]}
+    digest = configuration_digest(record.dataset.sha256, options, list(record.measures))
+    retriever = record.retriever.model_copy(update={"configuration": options})
+    store.write(record.model_copy(update={"configuration_digest": digest, "retriever": retriever}))
 """
 
 

@@ -13,8 +13,10 @@ from scipy import stats
 from limitbench.checks.measured import detectable, drop_p_value, planned_deviation
 from limitbench.errors import InputError
 from limitbench.statistics import (
+    _drawn,
     bootstrap_interval,
     compare_all,
+    group_letters,
     holm,
     inseparable_groups,
     lower_limit,
@@ -107,15 +109,39 @@ def test_randomisation_is_scipys_permutation_test(x: list[float], seed: int) -> 
 
 
 def test_randomisation_by_drawing_agrees_with_counting() -> None:
-    """Drawn exchanges give the counted p within their error, for grouped and for distinct differences."""
+    """Drawn exchanges give the counted p within their error, for grouped and for distinct differences; and counting has no floor."""
     rng = np.random.default_rng(11)
-    for a, b in ((rng.binomial(2, 0.6, 16) / 2, rng.binomial(2, 0.4, 16) / 2), (rng.random(16), rng.random(16) - 0.15)):
-        exact = paired_randomisation(a, b, resamples=1 << 17)
-        drawn = paired_randomisation(a, b, resamples=20_000, seed=1)
-        assert drawn == pytest.approx(exact, abs=0.02)
+    for m in (16, 300):
+        for a, b in (
+            (rng.binomial(2, 0.6, m) / 2, rng.binomial(2, 0.55, m) / 2),
+            (rng.random(m), rng.random(m) - 0.03),
+        ):
+            d = (a - b)[a != b]
+            least, most = _drawn(d, 20_000, 1)
+            assert paired_randomisation(a, b) == pytest.approx(2 * min(least, most), abs=0.02)
+            assert paired_randomisation(a, b, alternative="greater") == pytest.approx(most, abs=0.02)
     many = rng.random(5000)
-    assert paired_randomisation(many, many - 0.5, resamples=199) == pytest.approx(2 / 200)
+    assert 0 < paired_randomisation(many, many - 0.5) < 1e-300
+    assert paired_randomisation(many[:60], many[:60] - 0.5) == pytest.approx(2.0**-59)
     assert paired_randomisation(many, many) == 1.0
+    assert _drawn(np.full(50, 0.5), 199, 0)[1] == pytest.approx(1 / 200)
+
+
+def test_many_systems_can_still_be_told_apart() -> None:
+    """Forty systems far apart are forty groups after Holm's correction, for values of two kinds and for values of many."""
+    rng = np.random.default_rng(2)
+    coarse = {f"s{i}": (rng.random(3000) < 0.02 + 0.024 * i).astype(float) * (i >= 0) for i in range(40)}
+    fine = {f"s{i}": rng.random(400) * 0.1 + i / 40 for i in range(40)}
+    assert len(inseparable_groups(compare_all(fine))) == 40
+    corrected = {frozenset((c.first, c.second)): c.corrected for c in compare_all(coarse)}
+    assert all(corrected[frozenset((f"s{i}", f"s{i + 4}"))] < 0.05 for i in range(36))
+
+
+def test_letters_go_on_after_z() -> None:
+    """Systems of several groups have several letters, and the 27th group is aa."""
+    groups = [[f"s{i}", f"s{i + 1}"] for i in range(28)]
+    letters = group_letters(groups)
+    assert (letters["s0"], letters["s1"], letters["s26"], letters["s27"]) == ("a", "a b", "z aa", "aa bb")
 
 
 def test_detectable_differences() -> None:

@@ -256,6 +256,10 @@ def compare(
     from limitbench.results import Store
 
     found = [c for c in comparisons(Store(results), all_dims=all_dims) if not dataset or c.dataset in dataset]
+    if not found and not dataset and any(True for _ in Store(results)):
+        raise InputError(
+            f"the records in {results} are of parts of larger corpora alone; see them with: limitbench report"
+        )
     if not found:
         wanted = f" for {', '.join(dataset)}" if dataset else ""
         raise InputError(f"there are no records{wanted} in {results}; run: limitbench run embedded --results {results}")
@@ -319,6 +323,7 @@ def drown(
     """Measure recall against corpus size: all relevant documents, and more and more distractors among which they drown."""
     from limitbench.datasets import load
     from limitbench.measures import parse_measures
+    from limitbench.report import interval
     from limitbench.report.drowning import curves
     from limitbench.results import Store
     from limitbench.runner import drown as points
@@ -349,8 +354,8 @@ def drown(
         print_table(
             ["documents", *(curve.retriever for curve in shown)],
             [
-                [str(size), *(f"{100 * p.mean:.1f} ({100 * p.low:.1f} to {100 * p.high:.1f})" for p in points)]
-                for size, *points in zip(shown[0].sizes, *(curve.points for curve in shown), strict=True)
+                [str(size), *(f"{100 * p.mean:.1f} ({interval(p)})" for p in at)]
+                for size, *at in zip(shown[0].sizes, *(curve.points for curve in shown), strict=True)
             ],
             title=f"{data.name}: {title} in percent against corpus size (95 % interval over queries)",
         )

@@ -28,6 +28,7 @@ def report(
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Folder of a dataset, for its texts; repeats.")
     ] = None,
+    split: Annotated[str, typer.Option(help="Which qrels of those folders.")] = "test",
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
 ) -> None:
@@ -46,7 +47,9 @@ def report(
     target = out or results / _NAMES[form]
     with status_line() as status:
         status("reading the records")
-        found = contents.gather(results, only=only or (), places=data or (), all_dims=all_dims, command=command())
+        found = contents.gather(
+            results, only=only or (), places=data or (), split=split, all_dims=all_dims, command=command()
+        )
         status("drawing")
         if form == "svg":
             drawn = gallery.figures(found)
@@ -89,7 +92,7 @@ def leaderboard(
         status("reading the records")
         text = render(contents.gather(results, read_data=False))
     if check:
-        same = target.is_file() and target.read_text(encoding="utf-8") == text
+        same = target.is_file() and target.read_bytes() == text.encode()
         if json:
             echo_json({"schema_version": 1, "file": str(target), "current": same})
         else:

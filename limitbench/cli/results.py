@@ -74,13 +74,17 @@ def import_(
     store = Store(results)
     store.require_writable()
     found = imported(load(dataset, split=split), run, name, measures=measures)
+    known = store.find(found.dataset.name, found.retriever.name, found.configuration_digest)
     path = store.write(found)
+    if known is not None:
+        say(f"this run was recorded before, and its record stays: {path}")
     if json:
         echo_json({"path": str(path), **found.summary()})
         return
     print_table(["measure", "percent"], [[title, percent(means)] for title, means in found.measures.items()],
                 title=f"{name} on {found.dataset.name}, {found.depth} documents deep")  # fmt: skip
-    typer.echo(f"Wrote {path}.")
+    if known is None:
+        typer.echo(f"Wrote {path}.")
 
 
 def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: JsonFlag = False) -> None:
@@ -90,22 +94,22 @@ def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: Jso
         rows = [{**r.summary(), "time": r.provenance.get("time")} for r in found]
         echo_json({"schema_version": 1, "records": rows})
         return
-    from limitbench.report import percent
+    from limitbench.report import first_measure, percent
 
     table = []
     for r in found:
-        title = "Recall@2" if "Recall@2" in r.measures else next(iter(r.measures))
+        title = first_measure(r.measures)
         when = str(r.provenance.get("time", ""))[:16]
         table.append(
             [
                 r.configuration_digest[:12],
-                r.dataset.name,
                 r.retriever.name,
+                r.dataset.name,
                 f"{title} {percent(r.measures[title])}",
                 when,
             ]
         )
-    print_table(["digest", "dataset", "retriever", "first measure", "when"], table)
+    print_table(["digest", "retriever", "dataset", "first measure", "when"], table, keep=3)
 
 
 def show(
@@ -116,7 +120,7 @@ def show(
     json: JsonFlag = False,
 ) -> None:
     """Show one record: every measure with its 95 % interval, options, cost, how to run it again; and which queries fail."""
-    from limitbench.report import duration, percent, size
+    from limitbench.report import duration, interval, percent, size
     from limitbench.statistics import bootstrap_interval
 
     r = _one(record, results)
@@ -127,10 +131,8 @@ def show(
         return
     rows = []
     for title, means in r.measures.items():
-        found = limits.get(title)
         zeros = sum(value == 0 for value in r.per_query.get(title, []))
-        interval = "" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
-        rows.append([title, percent(means), interval, str(zeros)])
+        rows.append([title, percent(means), interval(limits.get(title)), str(zeros)])
     print_table(
         ["measure", "percent", "95 % interval", "queries at 0"], rows,
         title=f"{r.retriever.name} on {r.dataset.name}: {r.dataset.documents} documents, {r.dataset.queries} queries",
@@ -149,6 +151,7 @@ def show(
 
 
 def _print_failing(r: Result, most: int, place: str | None) -> None:
+    from limitbench.report import first_measure
     from limitbench.report.contents import at_hand
 
     b = r.breakdown
@@ -157,11 +160,11 @@ def _print_failing(r: Result, most: int, place: str | None) -> None:
             f"record {r.configuration_digest[:12]} has no breakdown of queries; measure again with --fresh"
         )
     known = at_hand([r], [place] if place else []).get(r.dataset.sha256)
-    title = "Recall@2" if "Recall@2" in r.per_query else next(iter(r.per_query))
+    title = first_measure(r.per_query)
     values = r.per_query[title]
     rows = []
-    for i in sorted(range(len(b.queries)), key=lambda i: values[b.queries[i]])[:most]:
-        q, last = b.queries[i], b.ranks[i][-1]
+    for i in sorted(range(len(b.queries)), key=lambda i: (not b.fails(i), values[b.queries[i]]))[:most]:
+        q, last = b.queries[i], b.last[i]
         names = [known.corpus.ids[d] if known else f"document {d}" for d in b.above[i][:2]]
         rows.append(
             [
@@ -197,7 +200,8 @@ def diff(
         for name, change in changes.items():
             if group == "numbers":
                 values = ["" if v is None else f"{100 * v:.2f}" for v in (change["before"], change["after"])]
-                rows.append([group, name, *values, f"p = {change['p']:.2g}" if "p" in change else "other data"])
+                told = f"p = {change['p']:.2g}" if "p" in change else "in one only" if "" in values else "other data"
+                rows.append([group, name, *values, told])
             else:
                 rows.append([group, name, *(_short(value) for value in change), ""])
     if not rows:
@@ -220,18 +224,15 @@ def separate(
 ) -> None:
     """Tell retrievers apart: paired randomisation tests of all pairs, corrected by Holm, and the groups that remain."""
     from limitbench.measures import parse_measures
-    from limitbench.statistics import bootstrap_interval, compare_all, inseparable_groups
+    from limitbench.report import interval, rows_of
+    from limitbench.statistics import bootstrap_interval, compare_all, group_letters, inseparable_groups
 
     title = repr(parse_measures(measure)[0])
     found = [r for r in _records(results, [dataset]) if title in r.per_query]
     digests = {r.dataset.sha256 for r in found}
     if len(digests) > 1:
         raise InputError(f"'{dataset}' names {len(digests)} different data in {results}; keep the records of one")
-    names = [r.retriever.name for r in found]
-    values = {}
-    for r in found:
-        name = r.retriever.name
-        values[name if names.count(name) == 1 else f"{name} [{r.configuration_digest[:6]}]"] = r.per_query[title]
+    values = {row.system: row.values[title] for row in rows_of(found)}
     if len(values) < 2:
         raise InputError(f"found {len(values)} records of {dataset} with {title}, expected at least two to tell apart")
     comparisons = compare_all(values)
@@ -243,12 +244,12 @@ def separate(
         )
         return
     ranked = list(dict.fromkeys([*(c.first for c in comparisons), *(c.second for c in comparisons)]))
+    letters = group_letters(groups)
     table = []
     for name in ranked:
         limits = bootstrap_interval(values[name])
-        letters = "".join(chr(ord("a") + i) for i, group in enumerate(groups) if name in group)
-        table.append([name, f"{100 * limits.mean:.1f}", f"{100 * limits.low:.1f} to {100 * limits.high:.1f}", letters])
-    print_table(["retriever", title, "95 % interval", "group"], table, title=f"{dataset} (percent)",
+        table.append([name, letters[name], f"{100 * limits.mean:.1f}", interval(limits)])
+    print_table(["retriever", "group", title, "95 % interval"], table, title=f"{dataset} (percent)",
                 caption=f"one letter: not told apart at {100 * level:g} %, all pairs, paired randomisation, Holm")  # fmt: skip
     close = [[c.first, c.second, f"{100 * c.difference:.2f}", f"{c.p:.2g}", f"{c.corrected:.2g}"] for c in comparisons]
     print_table(["better", "than", "by", "p", "p, corrected"], close)

@@ -3,34 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
 from limitbench.report.reference import published_records
 from limitbench.results import Means, Result
 
+_FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
+
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a comparison; `means` are fractions in [0, 1], `values` the same for each query, where they are known."""
+    """One line of a comparison; `means` are fractions in [0, 1], `values` the same for each query, where they are known.
+
+    `records` are those of one configuration, the newest last.
+    """
 
     system: str
     source: Literal["ours", "published"]
     means: dict[str, Means]
     dim: int | None = None
-    record: Result | None = None
+    records: tuple[Result, ...] = ()
     values: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def record(self) -> Result | None:
+        """The newest record of our own; None for a published row."""
+        return self.records[-1] if self.records and self.source == "ours" else None
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One dataset: our rows, and the paper's where it has some, sorted by the first measure both have."""
+    """One dataset: our rows and the paper's, sorted by `headline`: the first measure that both have, Recall@2 before others."""
 
     dataset: str
     sha256: str
     published_as: str | None
     measures: tuple[str, ...]
+    headline: str
     rows: tuple[Row, ...] = field(default=())
 
     @property
@@ -49,7 +60,7 @@ class Comparison:
 def published(dataset: str, *, all_dims: bool = False) -> list[Row]:
     """The paper's rows for `limit` or `limit-small`; each model at its full dimension, or at every one."""
     rows = [
-        Row(r.retriever.name, "published", dict(r.measures), dim=r.retriever.facts["dim"], record=r)
+        Row(r.retriever.name, "published", dict(r.measures), dim=r.retriever.facts["dim"], records=(r,))
         for r in published_records()
         if r.dataset.name == dataset and "trained_on" not in r.retriever.configuration
     ]
@@ -59,41 +70,58 @@ def published(dataset: str, *, all_dims: bool = False) -> list[Row]:
     return [row for row in rows if all_dims or (row.dim or 0) == largest[row.system]]
 
 
+def first_measure(titles: Iterable[str]) -> str:
+    """The measure that stands for the others: Recall@2 where it is there, else another usual one, else the first."""
+    return in_order(titles)[0]
+
+
+def in_order(titles: Iterable[str]) -> list[str]:
+    """The measures, the usual ones first."""
+    known = list(dict.fromkeys(titles))
+    return [*(t for t in _FIRST if t in known), *(t for t in known if t not in _FIRST)]
+
+
 def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Comparison]:
     """One comparison a dataset digest, our records beside the published rows; parts of a larger corpus stand aside."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for record in records:
-        if record.dataset.part_of is not None:
-            continue
-        groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
+        if record.dataset.part_of is None:
+            groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
     out = []
     for (dataset, sha256), results in sorted(groups.items()):
         known_as = next((r.dataset.published_as for r in results if r.dataset.published_as), None)
         theirs = published(known_as, all_dims=all_dims) if known_as else []
-        ours = _merged(results)
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))
-        shared = next((m for m in measures if any(m in row.means for row in theirs)), measures[0])
-        rows = sorted([*ours, *theirs], key=lambda row: -row.means[shared].mean if shared in row.means else 1.0)
-        out.append(Comparison(dataset, sha256, known_as, measures, tuple(rows)))
+        both = [title for title in measures if any(title in row.means for row in theirs)]
+        headline = first_measure(both or measures)
+        rows = sorted([*rows_of(results), *theirs], key=lambda row, by=headline: _falling(row, by))  # type: ignore[misc]
+        out.append(Comparison(dataset, sha256, known_as, measures, headline, tuple(rows)))
     return out
 
 
-def _merged(results: list[Result]) -> list[Row]:
-    """One row a configuration, the newest figure of each measure; rows of one name and other options are told apart."""
+def _falling(row: Row, headline: str) -> float:
+    return -row.means[headline].mean if headline in row.means else 1.0
+
+
+def rows_of(results: Sequence[Result]) -> list[Row]:
+    """One row a configuration of these records of one dataset, the newest figure of each measure.
+
+    Rows of one name and other options are told apart by their digest.
+    """
     by_options: dict[str, list[Result]] = {}
     for record in sorted(results, key=lambda r: str(r.provenance.get("time", ""))):
-        key = json.dumps([record.retriever.name, record.retriever.configuration], sort_keys=True)
+        key = json.dumps([record.evidence, record.retriever.configuration], sort_keys=True)
         by_options.setdefault(key, []).append(record)
-    names = [_short(same[0].retriever.name) for same in by_options.values()]
+    names = [min((_short(r.retriever.name) for r in same), key=len) for same in by_options.values()]
     rows = []
-    for same in by_options.values():
+    for name, same in zip(names, by_options.values(), strict=True):
         newest = same[-1]
-        name = _short(newest.retriever.name)
         label = f"{name} [{newest.configuration_digest[:6]}]" if names.count(name) > 1 else name
         means = {title: value for record in same for title, value in record.measures.items()}
         values = {title: one for record in same for title, one in record.per_query.items() if one}
         dim = newest.retriever.facts.get("dim")
-        rows.append(Row(label, "ours", means, dim=dim, record=newest, values=values))
+        source: Literal["ours", "published"] = "published" if newest.evidence == "published" else "ours"
+        rows.append(Row(label, source, means, dim=dim, records=tuple(same), values=values))
     return rows
 
 

@@ -13,21 +13,23 @@ from typing import Any
 from limitbench import catalog
 from limitbench.capacity.law import published as published_critical_n
 from limitbench.capacity.records import Records
+from limitbench.capacity.search import OPTIMIZERS
+from limitbench.certificates import Notion
 from limitbench.collection import Dataset
 from limitbench.datasets import dataset_spec, load
 from limitbench.errors import InputError, LimitbenchError
-from limitbench.report.comparison import Comparison, Row, compare, single_vector
+from limitbench.report.comparison import Comparison, Row, compare, in_order, single_vector
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
-from limitbench.statistics import Interval, bootstrap_interval, compare_all, inseparable_groups
+from limitbench.statistics import Interval, bootstrap_interval, compare_all, group_letters, inseparable_groups
 from limitbench.theory import Bracket, bracket
 
 log = logging.getLogger("limitbench")
-_FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
 _MOST_DOCUMENTS = 200_000  # of a dataset that is read for its texts and its matrix
 _LEVEL = 0.05
 _RESAMPLES = 1999
+_BUDGET = 2.0  # seconds for the searches of a bracket
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,14 @@ class Table:
 
     comparison: Comparison
     columns: tuple[str, ...]
-    headline: str
     intervals: dict[str, dict[str, Interval]]
     letters: dict[str, str]
     records: tuple[Result, ...]
+
+    @property
+    def headline(self) -> str:
+        """The measure that rows are sorted and told apart by."""
+        return self.comparison.headline
 
     @property
     def facts(self) -> DatasetFacts:
@@ -63,6 +69,7 @@ class Standing:
     """
 
     dataset: str
+    sha256: str
     retriever: str
     dim: int
     dtype: str
@@ -97,7 +104,6 @@ class Report:
     curves: tuple[Curve, ...]
     frontier: Frontier
     data: dict[str, Dataset]
-    brackets: dict[str, Bracket]
     command: str
     version: str
 
@@ -113,36 +119,51 @@ class Report:
 
     def label(self, record: Result) -> str:
         """The name that the tables give this record's system."""
-        asked = (record.dataset.sha256, record.retriever.name, record.retriever.configuration)
         for table in self.tables:
             for row in table.ours:
-                r = row.record
-                if r is not None and (r.dataset.sha256, r.retriever.name, r.retriever.configuration) == asked:
+                if any(record is one for one in row.records):
                     return row.system
         return record.retriever.name
 
+    def bracket(self, sha256: str, notion: Notion = "order_preserving") -> Bracket | None:
+        """The certified bracket of a dataset at hand, made once; for cosine, of unit documents."""
+        if sha256 in self.data and (sha256, notion) not in self._brackets:
+            self._brackets[sha256, notion] = bracket(self.data[sha256].qrels, notion, budget_s=_BUDGET)
+        return self._brackets.get((sha256, notion))
+
+    @cached_property
+    def _brackets(self) -> dict[tuple[str, Notion], Bracket]:
+        return {}
+
     def _standing(self, r: Result) -> Standing:
         dim = int(r.retriever.facts["dim"])
-        found = self.brackets.get(r.dataset.sha256)
+        notion: Notion = "cosine" if r.retriever.facts.get("similarity") == "cosine" else "order_preserving"
+        found = self.bracket(r.dataset.sha256, notion)
         pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k
-        reached = [(n, d) for at in self.frontier.reached.values() for d, n in at.items() if d <= dim] if pairs else []
+        solved = [self.frontier.reached.get(solver, {}) for solver in OPTIMIZERS] if pairs else []
+        reached = [(n, d) for at in solved for d, n in at.items() if d <= dim]
         table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
         law = self.frontier.laws.get("published")
         asked = None if r.subsets is None else r.subsets.asked
         return Standing(
             dataset=r.dataset.name,
+            sha256=r.dataset.sha256,
             retriever=self.label(r),
             dim=dim,
             dtype=str(r.retriever.facts.get("dtype", "fp32")),
             lower=None if found is None else found.lower.value,
             upper=None if found is None else found.upper.value,
-            reached=max(reached, default=None),
+            reached=max(reached, key=lambda one: (one[0], -one[1]), default=None),
             published=max(table, default=None),
             law=float(law.at([dim])[0][0]) if pairs and law is not None and dim >= 4 else None,
             asked=asked,
             returned=None if r.subsets is None else r.subsets.by_own_query,
             effective_rank=None if r.spectrum is None else r.spectrum.effective_rank,
         )
+
+    def _bracket_json(self, sha256: str) -> dict[str, Any] | None:
+        found = self.bracket(sha256)
+        return None if found is None else {key: value for key, value in found.to_json().items() if key != "seconds"}
 
     def to_json(self) -> dict[str, Any]:
         """All of it, JSON-ready and exact; fractions in [0, 1]."""
@@ -160,13 +181,13 @@ class Report:
             "corpus_size": [c.to_json() for c in self.curves],
             "critical_n": self.frontier.to_json(),
             "standing": [{**s.__dict__, "verdict": s.verdict} for s in self.standings],
-            "brackets": {digest: found.to_json() for digest, found in self.brackets.items()},
+            "brackets": {digest: self._bracket_json(digest) for digest in self.data},
             "records": [r.summary() for r in self.records],
         }
 
 
 def _row_json(row: Row, table: Table) -> dict[str, Any]:
-    mine = row.record if row.source == "ours" else None
+    mine = row.record
     limits = table.intervals.get(row.system, {}) if mine else {}
     measures = {
         title: {**means.model_dump(), **({"low": at.low, "high": at.high} if (at := limits.get(title)) else {})}
@@ -188,15 +209,16 @@ def gather(
     *,
     only: Sequence[str] = (),
     places: Sequence[str] = (),
+    split: str = "test",
     all_dims: bool = False,
     command: str = "",
     read_data: bool = True,
 ) -> Report:
     """The report of the records in a folder, of the datasets `only` or of all.
 
-    `places` are folders or names of datasets, read for texts and relevance where a record's digest is theirs; those of the
-    catalogue that need no network are found without, unless `read_data` is off. Raises `InputError` without records, `DataError`
-    for a record that is not whole.
+    `places` are folders or names of datasets, read (with the qrels of `split`) for texts and relevance where a record's digest
+    is theirs; those of the catalogue that need no network are found without, unless `read_data` is off. Raises `InputError`
+    without records, `DataError` for a record that is not whole.
     """
     from limitbench import __version__
 
@@ -209,8 +231,13 @@ def gather(
     if not records:
         wanted = f" for {', '.join(only)}" if only else ""
         raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
+    unknown = set(only) - {name for r in records for name in (r.dataset.name, getattr(r.dataset.part_of, "name", ""))}
+    if unknown:
+        raise InputError(
+            f"there are no records for {', '.join(sorted(unknown))} in {folder}; see: limitbench results list"
+        )
     tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
-    data = at_hand(records, places) if read_data else {}
+    data = at_hand(records, places, split) if read_data else {}
     return Report(
         folder=folder,
         records=records,
@@ -218,7 +245,6 @@ def gather(
         curves=tuple(curves(records)),
         frontier=frontier(Records(folder)),
         data=data,
-        brackets={digest: bracket(one.qrels, budget_s=2.0) for digest, one in data.items()},
         command=command,
         version=__version__,
     )
@@ -229,27 +255,22 @@ def _table(comparison: Comparison) -> Table:
     ours = [row for row in comparison.rows if row.source == "ours"]
     records = tuple(row.record for row in ours if row.record is not None)
     most = records[0].dataset.documents
-    told = [t for t in comparison.measures if int(t.partition("@")[2]) < most] or list(comparison.measures)
-    listed = [*(t for t in _FIRST if t in told), *told]  # a measure of the whole corpus tells nothing
-    columns = tuple(dict.fromkeys(sorted(listed, key=lambda title: title not in theirs)))
+    told = [t for t in comparison.measures if int(t.partition("@")[2]) < most]  # one of the whole corpus tells nothing
+    columns = tuple(
+        dict.fromkeys([comparison.headline, *sorted(in_order(told), key=lambda title: title not in theirs)])
+    )
     intervals = {
         row.system: {t: bootstrap_interval(row.values[t], resamples=_RESAMPLES) for t in row.means if row.values.get(t)}
         for row in ours
     }
-    headline = columns[0]
-    values = {row.system: row.values[headline] for row in ours if row.values.get(headline)}
+    values = {row.system: row.values[comparison.headline] for row in ours if row.values.get(comparison.headline)}
     letters: dict[str, str] = {}
     if len(values) > 1:
-        groups = inseparable_groups(compare_all(values), level=_LEVEL)
-        letters = {name: " ".join(_letter(i) for i, group in enumerate(groups) if name in group) for name in values}
-    return Table(comparison, columns, headline, intervals, letters, records)
+        letters = group_letters(inseparable_groups(compare_all(values), level=_LEVEL))
+    return Table(comparison, columns, intervals, letters, records)
 
 
-def _letter(number: int) -> str:
-    return chr(ord("a") + number % 26) * (1 + number // 26)
-
-
-def at_hand(records: Sequence[Result], places: Sequence[str]) -> dict[str, Dataset]:
+def at_hand(records: Sequence[Result], places: Sequence[str], split: str = "test") -> dict[str, Dataset]:
     """The datasets of these records that can be read without a network, by digest."""
     wanted = {r.dataset.sha256: r.dataset for r in records if r.dataset.part_of is None}
     sources = [*places, *dict.fromkeys(facts.name for facts in wanted.values() if facts.documents <= _MOST_DOCUMENTS)]
@@ -258,7 +279,7 @@ def at_hand(records: Sequence[Result], places: Sequence[str]) -> dict[str, Datas
         if source not in places and not _offline(source):
             continue
         try:
-            found = load(source)
+            found = load(source, split=split)
         except LimitbenchError as error:
             if source in places:
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ class Curve:
     """
 
     dataset: str
+    sha256: str
     retriever: str
     measure: str
     sizes: tuple[int, ...]
@@ -43,19 +45,24 @@ def curves(records: Iterable[Result]) -> list[Curve]:
     """The curves of these records, for every dataset of which a part was measured; whole corpora are their last points."""
     found = list(records)
     wholes = {r.dataset.part_of.sha256: r.dataset.part_of.name for r in found if r.dataset.part_of}
-    groups: dict[tuple[str, str, str, str], dict[int, dict[str, list[float]]]] = {}
+    groups: dict[tuple[str, str, str], dict[int, dict[str, list[float]]]] = {}
+    labels: dict[tuple[str, str], str] = {}
     for r in found:
         source = r.dataset.part_of.sha256 if r.dataset.part_of else r.dataset.sha256
         if source not in wholes:
             continue
         options = json.dumps(r.retriever.configuration, sort_keys=True)
+        labels.setdefault((source, options), r.retriever.name)
         for title, values in r.per_query.items():
-            at = groups.setdefault((source, r.retriever.name, options, title), {})
+            at = groups.setdefault((source, options, title), {})
             at.setdefault(r.dataset.documents, {})[r.dataset.sha256] = values  # equal parts count once
     out = []
-    for (source, name, _, title), at in groups.items():
+    for (source, options, title), at in groups.items():
         if len(at) > 1:
+            name = labels[source, options]
+            if [one for (where, _), one in labels.items() if where == source].count(name) > 1:
+                name = f"{name} [{hashlib.sha256(options.encode()).hexdigest()[:6]}]"
             sizes = tuple(sorted(at))
             points = tuple(bootstrap_interval(np.mean(list(at[n].values()), axis=0), resamples=1999) for n in sizes)
-            out.append(Curve(wholes[source], name, title, sizes, points, tuple(len(at[n]) for n in sizes)))
+            out.append(Curve(wholes[source], source, name, title, sizes, points, tuple(len(at[n]) for n in sizes)))
     return out

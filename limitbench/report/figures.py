@@ -7,6 +7,7 @@ has a name of its own in the SVG (`published: E5-Mistral 7B, Recall@2`), so that
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from limitbench.relevance import Qrels
 from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.drowning import Curve
-from limitbench.report.svg import COLOURS, INK, PAPER
+from limitbench.report.svg import COLOURS, INK, PAPER, text_of
 from limitbench.report.tables import size
 from limitbench.results import Result
 from limitbench.statistics import Interval, bootstrap_interval
@@ -47,7 +48,7 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
     """
     lines: dict[tuple[str, str], dict[int | None, tuple[str, float, Interval | None]]] = {}
     for row in comparison.rows:
-        mine = row.record if row.source == "ours" else None
+        mine = row.record
         single = mine is not None and single_vector(mine)
         if measure not in row.means or (mine is not None and single and not plain(mine)):
             continue
@@ -55,7 +56,7 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
         base = row.system
         if mine is not None and single:
             base = json.dumps({k: v for k, v in mine.retriever.configuration.items() if k != "dim"}, sort_keys=True)
-        name = row.system.partition(",")[0] if dim is not None else row.system
+        name = re.sub(r",dim=\d+", "", row.system)
         interval = bootstrap_interval(row.values[measure], resamples=1999) if row.values.get(measure) else None
         lines.setdefault((row.source, base), {})[dim] = (name, 100 * row.means[measure].mean, interval)
     out = []
@@ -81,45 +82,40 @@ def plain(record: Result) -> bool:
 
 def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]]) -> None:
     """One panel a measure, dimensions on a logarithmic axis."""
-    axes = figure.subplots(1, len(panels), sharex=True, sharey=False, squeeze=False)[0]
-    names = list(dict.fromkeys(s.name for some in panels.values() for s in some))
-    ours = [n for n in names if any(s.name == n and s.source == "ours" for some in panels.values() for s in some)]
-    theirs = [n for n in names if n not in ours]
+    from matplotlib.ticker import NullLocator
+
+    axes = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
+    every = [s for some in panels.values() for s in some]
+    numbers = {
+        source: {name: i for i, name in enumerate(dict.fromkeys(s.name for s in every if s.source == source))}
+        for source in ("published", "ours")
+    }
     handles: dict[str, Any] = {}
     for ax, (measure, some) in zip(axes, panels.items(), strict=True):
         for s in some:
-            mine = s.source == "ours"
-            number = ours.index(s.name) if mine else theirs.index(s.name)
-            look: dict[str, Any] = {
-                "color": COLOURS[number % len(COLOURS)] if mine else INK,
-                "lw": 1.8 if mine else 0.9,
-            }
-            if s.x is None:
-                line = ax.axhline(
-                    s.y[0], ls=_LEVELS[mine][number // len(COLOURS) % 2 if mine else number % 2], zorder=2, **look
-                )
-            else:
-                line = ax.plot(
-                    s.x, s.y, marker=_MARKS[number % len(_MARKS)], ms=5 if mine else 4.5, zorder=3 if mine else 2,
-                    mfc=look["color"] if mine else PAPER, alpha=1 if mine else 0.75, **look,
-                )[0]  # fmt: skip
-                if s.low:
-                    ax.vlines(s.x, s.low, s.high, color=look["color"], lw=1.2, zorder=3)
+            line = _draw_series(ax, s, numbers[s.source][s.name])
             line.set_gid(f"{s.source}: {s.name}, {measure}")
-            handles.setdefault(f"{s.name} ({'ours' if mine else 'published'})", line)
-        ax.set(title=measure, xscale="log", xlabel="dimension", ylim=(-3, 103))
+            handles.setdefault(f"{text_of(s.name)} ({s.source})", line)
+        ax.set(title=measure, xlabel="dimension", ylim=(-3, 103))
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
-        ax.xaxis.set_minor_locator(_no_ticks())
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params("x", rotation=45)
     axes[0].set_ylabel("percent")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
 
 
-def _no_ticks() -> Any:
-    from matplotlib.ticker import NullLocator
-
-    return NullLocator()
+def _draw_series(ax: Any, s: Series, number: int) -> Any:
+    """One line or level: in ink and hollow where published, else in the colour of its number, with its intervals."""
+    mine, mark = s.source == "ours", _MARKS[number % len(_MARKS)]
+    colour, width = (COLOURS[number % len(COLOURS)], 1.8) if mine else (INK, 0.9)
+    if s.x is None:
+        dash = _LEVELS[mine][number // len(COLOURS) % 2 if mine else number % 2]
+        return ax.axhline(s.y[0], ls=dash, zorder=2, color=colour, lw=width)
+    if s.low:
+        ax.vlines(s.x, s.low, s.high, color=colour, lw=1.2, zorder=3)
+    look = {"mfc": colour, "ms": 5, "zorder": 3} if mine else {"mfc": PAPER, "ms": 4.5, "zorder": 2, "alpha": 0.75}
+    return ax.plot(s.x, s.y, marker=mark, color=colour, lw=width, **look)[0]
 
 
 def draw_drowning(figure: Any, curves: Sequence[Curve]) -> None:
@@ -135,7 +131,7 @@ def draw_drowning(figure: Any, curves: Sequence[Curve]) -> None:
             mark = _MARKS[names.index(c.retriever) % len(_MARKS)]
             (line,) = ax.plot(c.sizes, y, marker=mark, ms=5, gid=f"ours: {c.retriever}, {measure}", **look)
             ax.fill_between(c.sizes, low, high, alpha=0.18, lw=0, **look)
-            handles.setdefault(c.retriever, line)
+            handles.setdefault(text_of(c.retriever), line)
         ax.set(title=measure, xscale="log", xlabel="documents", ylim=(-3, 103))
     axes[0].set_ylabel("percent")
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
@@ -180,7 +176,7 @@ def draw_cost(figure: Any, points: Sequence[Cost], measure: str) -> None:
         x, mark = 1e3 * p.seconds, _MARKS[i % len(_MARKS)]
         ax.vlines(x, p.quality.low, p.quality.high, lw=1.5, **look)
         ax.scatter([x], [p.quality.mean], s=area, marker=mark, zorder=3, gid=f"ours: {p.name}, {measure}", **look)
-        ax.plot([], [], ls="none", marker=mark, ms=7, label=f"{p.name} ({size(p.nbytes)})", **look)
+        ax.plot([], [], ls="none", marker=mark, ms=7, label=f"{text_of(p.name)} ({size(p.nbytes)})", **look)
     ax.set(xscale="log", xlabel="median latency of a query (ms)", ylabel=f"{measure} (percent)", ylim=(-6, 106))
     figure.legend(loc="outside right upper", title="retriever (index)")
 
@@ -198,10 +194,10 @@ def heat(qrels: Qrels, most: int = 400) -> npt.NDArray[np.float64]:
     rows = np.array([place[q] for q in qrels.relevant.rows.tolist()])
     across = np.searchsorted(columns, qrels.relevant.indices)
     height, width = min(most, len(order)), min(most, len(columns))
+    down, side = (np.arange(len(order)) * height // len(order), np.arange(len(columns)) * width // len(columns))
     grid = np.zeros((height, width))
-    np.add.at(grid, (rows * height // len(order), across * width // len(columns)), 1)
-    cell = (len(order) / height) * (len(columns) / width)
-    return grid / cell
+    np.add.at(grid, (down[rows], side[across]), 1)
+    return grid / np.outer(np.bincount(down), np.bincount(side))
 
 
 def draw_heat(figure: Any, qrels: Qrels) -> None:
@@ -232,12 +228,12 @@ def draw_heat(figure: Any, qrels: Qrels) -> None:
 def score_error(dim: int, dtype: str) -> float:
     """How far a score of unit vectors in `dim` dimensions can move when both are rounded to the dtype and summed in fp32.
 
-    2u + u^2 for rounding (Cauchy-Schwarz), dim 2^-24 / (1 - dim 2^-24) for the sum (Higham 2002, section 3.1); numbers below
-    fp16's normal range add 2^-25 a coordinate of either vector. An upper bound.
+    2u + u^2 for rounding (Cauchy-Schwarz), and for the sum dim 2^-24 / (1 - dim 2^-24) of the rounded vectors' norms (Higham
+    2002, section 3.1); numbers below fp16's normal range add 2^-25 a coordinate of either vector. An upper bound.
     """
     u, e = _ROUNDING[dtype], dim * 2.0**-24
     small = 2.0**-25 * dim**0.5 if dtype == "fp16" else 0.0
-    return 2 * (u + small) + (u + small) ** 2 + e / (1 - e)
+    return 2 * (u + small) + (u + small) ** 2 + e / (1 - e) * (1 + u + small) ** 2
 
 
 def gaps(record: Result) -> npt.NDArray[np.float64] | None:
@@ -256,7 +252,7 @@ def draw_gaps(figure: Any, records: Sequence[Result]) -> None:
         assert values is not None
         assert r.breakdown is not None
         share = 100 * (np.arange(len(values)) + 1) / len(values)
-        label = f"{r.retriever.name} ({len(values)} of {len(r.breakdown.gaps)} queries)"
+        label = f"{text_of(r.retriever.name)} ({len(values)} of {len(r.breakdown.gaps)} queries)"
         colour = COLOURS[i % len(COLOURS)]
         ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {r.retriever.name}, gaps")
     widest = max(int(r.retriever.facts["dim"]) for r in records)
@@ -277,7 +273,7 @@ def draw_spectra(figure: Any, records: Sequence[Result]) -> None:
     for i, r in enumerate(records):
         s = r.spectrum
         assert s is not None
-        label = f"{r.retriever.name}: effective rank {s.effective_rank:.1f} of {s.dim}"
+        label = f"{text_of(r.retriever.name)}: effective rank {s.effective_rank:.1f} of {s.dim}"
         shares, colour = 100 * np.cumsum(s.shares), COLOURS[i % len(COLOURS)]
         x = np.arange(1, len(shares) + 1)
         ax.plot(x, shares, color=colour, lw=1.8, label=label, gid=f"ours: {r.retriever.name}, spectrum")

@@ -140,11 +140,13 @@ def _qrels(report: Report, table: Table) -> _Plan | None:
 
 
 def _corpus_size(report: Report) -> Iterator[_Plan]:
-    for dataset in dict.fromkeys(c.dataset for c in report.curves):
-        some = [c for c in report.curves if c.dataset == dataset]
+    wholes = list(dict.fromkeys((c.dataset, c.sha256) for c in report.curves))
+    for dataset, sha256 in wholes:
+        some = [c for c in report.curves if c.sha256 == sha256]
+        shared = [name for name, _ in wholes].count(dataset) > 1
         shown = [c for c in some if c.measure in ("Recall@2", "Recall@100")] or some
         yield _Plan(
-            f"corpus-size-{_plain(dataset)}",
+            f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
             f"Recall against corpus size, {dataset}",
             "All relevant documents stay, distractors are drawn, every part is indexed anew. Means over the draws, 95 % "
             "intervals over "
@@ -177,7 +179,7 @@ def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
             f"Score gaps against what a dtype resolves, {name}",
             "Right of 0 a query is answered exactly (measured). Shaded: gaps that rounding both sides to the dtype can turn "
             "round, an upper "
-            "bound. Queries with a relevant document below the depth are left out.",
+            "bound. Queries with a relevant document below the depth are left out; at most eight retrievers are drawn.",
             "capacity",
             (7, 4),
             lambda figure: plots.draw_gaps(figure, with_gaps),

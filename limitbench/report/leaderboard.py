@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from limitbench.report import listing
 from limitbench.report.contents import Report, Table
+from limitbench.report.tables import escaped
 from limitbench.results import Result
 
 _HEAD = """# Leaderboard
@@ -25,12 +28,11 @@ def render(report: Report) -> str:
     for table in sorted(report.tables, key=_order):
         facts, caption = table.facts, table.comparison.caption
         about = f"{facts.documents:,} documents, {facts.queries:,} queries; {caption}."
-        parts.append(f"## {table.comparison.dataset}\n\n{about}\n")
+        parts.append(f"## {escaped(table.comparison.dataset)}\n\n{about}\n")
         parts.append(listing.comparison(table, 4, cost=False).markdown())
         parts.append("\n<details><summary>Commands</summary>\n")
         here = (table.comparison.dataset, table.comparison.sha256)
-        for group in listing.commands([r for r in report.records if (r.dataset.name, r.dataset.sha256) == here]):
-            parts.append(f"- `{group['command']}`: {', '.join(_made(report, r) for r in group['made'])}")
+        parts += _commands(report, [r for r in report.records if (r.dataset.name, r.dataset.sha256) == here])
         parts.append("\n</details>\n")
     shown = listing.corpus_sizes(report)
     if shown:
@@ -38,6 +40,8 @@ def render(report: Report) -> str:
             "## Recall against corpus size\n\nEvery relevant document stays, distractors are drawn: `limitbench drown`.\n"
         )
         parts += [f"{title}:\n\n{one.markdown()}\n" for title, one in shown]
+        made = _commands(report, [r for r in report.records if r.dataset.part_of is not None])
+        parts += ["<details><summary>Commands</summary>\n", *made, "\n</details>\n"]
     return "\n".join(parts)
 
 
@@ -46,7 +50,14 @@ def _order(table: Table) -> tuple[int, str]:
     return ("limit-small", "limit", "limit-small-synthetic", "limit-synthetic", name).index(name), name
 
 
+def _commands(report: Report, records: Sequence[Result]) -> list[str]:
+    return [
+        f"- `{one.command}`: {', '.join(_made(report, r) for r in one.records)}" for one in listing.commands(records)
+    ]
+
+
 def _made(report: Report, record: Result) -> str:
     p = record.provenance
     told = f"{str(p.get('time', ''))[:10]}, limitbench {p.get('versions', {}).get('limitbench', '?')}"
-    return f"{report.label(record)} (record {record.configuration_digest[:12]}, {told})"
+    where = f" on {record.dataset.name}" if record.dataset.part_of else ""
+    return f"{escaped(report.label(record))}{where} (record {record.configuration_digest[:12]}, {told})"

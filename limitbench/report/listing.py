@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from limitbench.report.comparison import Row
 from limitbench.report.contents import Report, Table
-from limitbench.report.tables import duration, markdown, percent, size
-from limitbench.results import Result
-from limitbench.statistics import Interval
+from limitbench.report.tables import duration, escaped, interval, markdown, percent, size
+from limitbench.results import Means, Result
 
 
 @dataclass(frozen=True)
@@ -50,13 +48,8 @@ class Listing:
 
 def label(row: Row) -> str:
     """What the retriever's card warns of, such as "not trained for late interaction"."""
-    record = row.record if row.source == "ours" else None
+    record = row.record
     return "" if record is None else str(record.retriever.card.get("label", ""))
-
-
-def limits(found: Interval | None) -> str:
-    """A 95 % interval in percent: "14.5 to 17.7"; "" without one."""
-    return "" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
 
 
 def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
@@ -65,28 +58,32 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
     head = ["system", "source", "dim", *(["group"] if table.letters else []), *columns]
     rows: list[tuple[Cell, str, tuple[Cell, ...]]] = []
     for row in table.comparison.rows:
-        mine = row.record if row.source == "ours" else None
+        mine = row.record
         known = table.intervals.get(row.system, {}) if mine else {}
         cells = [Cell(row.source), Cell(str(row.dim or ""))]
         cells += [Cell(table.letters.get(row.system, "") if mine else "")] if table.letters else []
         for title in columns:
-            means = row.means.get(title)
-            cells.append(Cell(percent(means), limits(known.get(title)), "" if means is None else repr(means.mean)))
+            cells.append(_share(row.means.get(title), interval(known.get(title))))
         cells += _cost(mine) if cost else []
         rows.append((Cell(row.system, label(row)), row.source, tuple(cells)))
         if mine is not None and mine.ceiling:
             blank = [Cell("")] * (len(head) - len(columns) - 1)
-            under = [Cell(percent(mine.ceiling.get(title))) for title in columns]
+            under = [_share(mine.ceiling.get(title)) for title in columns]
             end = [Cell("")] * (2 if cost else 0)
-            rows.append((Cell(f"{row.system}: its first stage's ceiling"), row.source, (*blank, *under, *end)))
+            rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*blank, *under, *end)))
     return Listing((*head, *(("index", "median query") if cost else ())), tuple(rows))
+
+
+def _share(means: Means | None, small: str = "") -> Cell:
+    return Cell(percent(means), small, "" if means is None else repr(means.mean))
 
 
 def _cost(record: Result | None) -> list[Cell]:
     if record is None or record.cost is None:
         return [Cell(""), Cell("")]
     nbytes, seconds = record.cost.index_bytes, record.cost.query_latency_p50_seconds
-    return [Cell(size(nbytes), value=str(nbytes)), Cell(duration(seconds), value=repr(seconds))]
+    told = Cell(size(nbytes), value=str(nbytes)) if nbytes else Cell("")  # a search model of mteb does not tell
+    return [told, Cell(duration(seconds), value=repr(seconds))]
 
 
 def standing(report: Report) -> Listing:
@@ -144,29 +141,39 @@ def glance(report: Report) -> list[str]:
 
 
 def _best(table: Table) -> str:
-    best = table.ours[0]
-    known = table.intervals.get(best.system, {}).get(table.headline)
-    letters = set(table.letters.get(best.system, "").split())
-    peers = [name for name, group in table.letters.items() if name != best.system and letters & set(group.split())]
-    tied = f"; the data do not tell it from {', '.join(peers[:4])}" if peers else ""
-    interval = f" ({limits(known)})" if known else ""
-    shown = percent(best.means.get(table.headline))
-    warned = f" ({label(best)})" if label(best) else ""
-    return (
-        f"{table.comparison.dataset}: {best.system}{warned} has the highest {table.headline}, {shown}{interval}{tied}."
-    )
+    name, title = table.comparison.dataset, table.headline
+    told = [row for row in table.ours if title in row.means]
+    if not told:
+        return ""
+    most = max(row.means[title].mean for row in told)
+    best = [row for row in told if row.means[title].mean == most]
+    names = _several([f"{row.system} ({label(row)})" if label(row) else row.system for row in best])
+    known = table.intervals.get(best[0].system, {}).get(title)
+    limits = f" ({interval(known)})" if known else ""
+    letters = set(table.letters.get(best[0].system, "").split())
+    systems = {row.system for row in best}
+    peers = [peer for peer, group in table.letters.items() if peer not in systems and letters & set(group.split())]
+    tied = f"; the data do not tell it from {_several(peers)}" if peers and len(best) == 1 else ""
+    verb = "has" if len(best) == 1 else "share"
+    return f"{name}: {names} {verb} the highest {title}, {percent(best[0].means[title])}{limits}{tied}."
+
+
+def _several(names: Sequence[str], most: int = 4) -> str:
+    if len(names) > most:
+        return f"{', '.join(names[:most])} and {len(names) - most} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _geometry(report: Report, table: Table) -> str:
-    found = report.brackets.get(table.comparison.sha256)
+    found = report.bracket(table.comparison.sha256)
     if found is None:
         return ""
-    name, low, high = table.comparison.dataset, found.lower.value, found.upper.value
-    if low == high:
-        need = f"{name}: in exact arithmetic {low} dimensions are needed (proved) and enough (constructed)."
-    else:
-        need = f"{name}: in exact arithmetic {low} dimensions are needed (proved) and {high} are enough (constructed)."
-    ample = [s for s in report.standings if s.dataset == name and s.asked and s.returned is not None and s.dim >= high]
+    low, high = found.lower.value, found.upper.value
+    needed = "1 dimension is" if low == 1 else f"{low} dimensions are"
+    enough = "enough (constructed)" if low == high else f"{high} are enough (constructed)"
+    need = f"{table.comparison.dataset}: in exact arithmetic {needed} needed (proved) and {enough}."
+    here = [s for s in report.standings if s.sha256 == table.comparison.sha256 and s.asked and s.returned is not None]
+    ample = [s for s in here if s.upper is not None and s.dim >= s.upper]
     if not ample:
         return need
     least = min(ample, key=lambda s: s.returned or 0)
@@ -178,8 +185,17 @@ def _geometry(report: Report, table: Table) -> str:
     )
 
 
-def commands(records: Sequence[Result]) -> list[dict[str, Any]]:
-    """The commands that made the records, each with when, versions, hardware and its records."""
+@dataclass(frozen=True)
+class Made:
+    """One command, when and on what it ran last, and the records that it made."""
+
+    command: str
+    facts: tuple[tuple[str, str], ...]
+    records: tuple[Result, ...]
+
+
+def commands(records: Sequence[Result]) -> list[Made]:
+    """The commands that made the records."""
     groups: dict[str, list[Result]] = {}
     for r in records:
         groups.setdefault(str(r.provenance.get("command", "unknown command")), []).append(r)
@@ -190,43 +206,40 @@ def commands(records: Sequence[Result]) -> list[dict[str, Any]]:
         hardware = ", ".join(
             f"{key} {value}" for key, value in p.get("hardware", {}).items() if value not in (None, [])
         )
-        told = [
-            f"{r.configuration_digest[:12]} {r.dataset.name} {r.retriever.name} (data {r.dataset.sha256[:12]})" for r in made
-        ]  # fmt: skip
-        facts = [("when", p.get("time", "")), ("versions", versions), ("hardware", hardware)]
-        out.append({"command": command, "facts": facts, "records": told, "made": made})
+        facts = (("when", str(p.get("time", ""))), ("versions", versions), ("hardware", hardware))
+        out.append(Made(command, facts, tuple(made)))
     return out
 
 
 def as_markdown(report: Report) -> str:
     """The report as Markdown: tables with intervals and groups, corpus sizes, standing, commands; no pictures."""
-    parts = ["# limitbench report\n", *[f"- {line}" for line in glance(report)]]
+    parts = ["# limitbench report\n", *[f"- {escaped(line)}" for line in glance(report)]]
     for table in report.tables:
         parts += [
-            f"\n## {table.comparison.dataset}\n",
+            f"\n## {escaped(table.comparison.dataset)}\n",
             f"{table.comparison.caption}; percent, 95 % intervals in parentheses.\n",
         ]
         parts.append(comparison(table).markdown())
     for title, listing in corpus_sizes(report):
-        parts += [f"\n## {title} against corpus size\n", listing.markdown()]
+        parts += [f"\n## {escaped(title)} against corpus size\n", listing.markdown()]
     for title, listing in (
         ("Where each dimension stands", standing(report)),
         ("Sets returned", never_returned(report)),
     ):
         if listing.rows:
             parts += [f"\n## {title}\n", listing.markdown()]
-    told = [f"- `{group['command']}` ({len(group['records'])} records)" for group in commands(report.records)]
+    told = [f"- `{one.command}` ({len(one.records)} records)" for one in commands(report.records)]
     return "\n".join([*parts, "\n## Run it again\n", *told]) + "\n"
 
 
 def corpus_sizes(report: Report) -> list[tuple[str, Listing]]:
     """(title, table) of each dataset and measure: the curves side by side, a row for every size."""
     out = []
-    for dataset, measure in dict.fromkeys((c.dataset, c.measure) for c in report.curves):
-        some = [c for c in report.curves if (c.dataset, c.measure) == (dataset, measure)]
+    for dataset, sha256, measure in dict.fromkeys((c.dataset, c.sha256, c.measure) for c in report.curves):
+        some = [c for c in report.curves if (c.sha256, c.measure) == (sha256, measure)]
         points = [dict(zip(c.sizes, c.points, strict=True)) for c in some]
         rows = [
-            (Cell(str(n)), "ours", tuple(Cell(f"{100 * p[n].mean:.1f}", limits(p[n])) if n in p else Cell("") for p in points))
+            (Cell(str(n)), "ours", tuple(Cell(f"{100 * p[n].mean:.1f}", interval(p[n])) if n in p else Cell("") for p in points))
             for n in sorted({n for c in some for n in c.sizes})
         ]  # fmt: skip
         out.append((f"{dataset}: {measure}", Listing(("documents", *(c.retriever for c in some)), tuple(rows))))

@@ -22,8 +22,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if (!head) return;
     const falling = turn(head);
     const body = table.tBodies[0];
-    const rows = [...body.rows].sort((a, b) => order(value(a.cells[head.cellIndex]), value(b.cells[head.cellIndex]), falling));
-    body.append(...rows);
+    const under = new Map(); // what stands below a row, such as a ceiling, moves with it
+    const rows = [];
+    for (const row of body.rows) {
+      if (row.classList.contains("under") && rows.length) under.set(rows.at(-1), row);
+      else rows.push(row);
+    }
+    rows.sort((a, b) => order(value(a.cells[head.cellIndex]), value(b.cells[head.cellIndex]), falling));
+    body.append(...rows.flatMap((row) => (under.has(row) ? [row, under.get(row)] : [row])));
   });
 }
 for (const input of document.querySelectorAll("input[data-filter]")) {
@@ -57,7 +63,7 @@ if (source) {
   const columns = (one) => [
     ["query", (row) => named(data.datasets[one.dataset].queries, row.q, "query")],
     [one.measure, (row) => row.m],
-    ["last relevant at rank", (row) => (row.r.some(([, rank]) => rank === null) ? Infinity : Math.max(...row.r.map(([, rank]) => rank)))],
+    ["last relevant at rank", (row) => (row.l === null ? Infinity : row.l)],
     ["others at or above it", (row) => row.o],
     ["score gap", (row) => row.g],
   ];
@@ -111,7 +117,7 @@ if (source) {
     [...head.cells].forEach((cell, i) => cell.setAttribute("aria-sort", i === sorting.column ? (sorting.falling ? "descending" : "ascending") : "none"));
     const get = listed[sorting.column][1];
     const rows = one.rows
-      .filter((row) => (!failing.checked || row.m < 1) && (!part || listed[0][1](row).toLowerCase().includes(part)))
+      .filter((row) => (!failing.checked || row.f) && (!part || listed[0][1](row).toLowerCase().includes(part)))
       .sort((a, b) => order(get(a), get(b), sorting.falling));
     const body = table.tBodies[0];
     body.replaceChildren();
@@ -137,7 +143,8 @@ if (source) {
       line.append(last);
       body.append(line);
     }
-    count.textContent = `${rows.length} of ${one.rows.length} queries`;
+    const left = one.judged > one.rows.length ? ` (of ${one.judged} in the data; those with relevant documents, failing ones first, as far as they fit)` : "";
+    count.textContent = `${rows.length} of ${one.rows.length} queries${left}`;
     more.hidden = rows.length <= shown;
   };
   table.tHead.addEventListener("click", (event) => {

@@ -9,6 +9,7 @@ from typing import Any
 from limitbench.collection import Dataset
 from limitbench.errors import MissingExtra
 from limitbench.report import listing
+from limitbench.report.comparison import first_measure
 from limitbench.report.contents import Report
 from limitbench.report.gallery import figures, slug
 
@@ -53,7 +54,9 @@ def html(report: Report) -> str:
     ]
     out: str = template.render(
         report=report,
-        names=list(dict.fromkeys(t.comparison.dataset for t in report.tables)),
+        names=list(
+            dict.fromkeys([*(t.comparison.dataset for t in report.tables), *(c.dataset for c in report.curves)])
+        ),
         retrievers=len({r.retriever.name for r in report.records}),
         sections=sections,
         glance=listing.glance(report),
@@ -63,13 +66,17 @@ def html(report: Report) -> str:
         capacity=[f for f in drawn if f.section == "capacity"],
         standing=listing.standing(report),
         never=listing.never_returned(report),
-        queries=json.dumps(payload, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c") if runs else "",
+        queries=_inside_script(payload) if runs else "",
         runs=runs,
         commands=listing.commands(report.records),
         css=css,
         js=js,
     )
     return out
+
+
+def _inside_script(payload: Any) -> str:
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _queries(report: Report) -> tuple[list[str], dict[str, Any]]:
@@ -82,14 +89,16 @@ def _queries(report: Report) -> tuple[list[str], dict[str, Any]]:
     for r in chosen:
         b = r.breakdown
         assert b is not None
-        title = "Recall@2" if "Recall@2" in r.per_query else next(iter(r.per_query))
+        title = first_measure(r.per_query)
         values = r.per_query[title]
-        order = sorted(range(len(b.queries)), key=lambda i, b=b, values=values: values[b.queries[i]])[:most]  # type: ignore[misc]
+        order = sorted(range(len(b.queries)), key=lambda i, b=b, v=values: (not b.fails(i), v[b.queries[i]]))[:most]  # type: ignore[misc]
         rows = [
             {
                 "q": b.queries[i],
                 "m": values[b.queries[i]],
                 "r": list(zip(b.relevant[i], b.ranks[i], strict=True)),
+                "l": b.last[i],
+                "f": b.fails(i),
                 "o": b.others[i],
                 "a": b.above[i],
                 "g": b.gaps[i],

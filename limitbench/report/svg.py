@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,13 +49,21 @@ def drawing(width: float, height: float, **layout: Any) -> Iterator[Any]:
             plt.close(figure)
 
 
+def text_of(name: str) -> str:
+    """A name as matplotlib shows it literally: no mathematics, and no underscore first, which would hide it from a legend."""
+    shown = " ".join(name.split()).replace("$", r"\$")
+    return f" {shown}" if shown.startswith("_") else shown
+
+
 def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
     """The figure as an SVG element (`inline`) or document. The same figure gives the same bytes.
 
     Every id begins with `name`, so that several can stand on one page; `title` is what a screen reader says.
     """
     stream = io.BytesIO()
-    figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    with warnings.catch_warnings():  # the browser has fonts for what matplotlib's own lacks
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue().decode()
     for colour, shown in (_INLINE if inline else _ALONE).items():
         text = text.replace(colour, shown)

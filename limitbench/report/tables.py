@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limitbench.results import Means
+from limitbench.statistics import Interval
 
 
 def percent(means: Means | None) -> str:
@@ -11,6 +12,11 @@ def percent(means: Means | None) -> str:
         return ""
     low, mid, high = (f"{100 * x:.1f}" for x in (means.worst, means.mean, means.best))
     return mid if low == high else f"{mid} [{low}, {high}]"
+
+
+def interval(found: Interval | None) -> str:
+    """A 95 % interval in percent: "14.5 to 17.7"; "" without one."""
+    return "" if found is None else f"{100 * found.low:.1f} to {100 * found.high:.1f}"
 
 
 def size(count: float) -> str:
@@ -30,10 +36,16 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.3g} ns"
 
 
+def escaped(text: str) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    plain = " ".join(text.split()) if "\n" in text or "\r" in text else text
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("`", "\\`")
+
+
 def markdown(head: list[str], rows: list[list[str]]) -> str:
     """A GitHub-flavoured Markdown table, numbers to the right."""
 
     def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        return "| " + " | ".join(map(escaped, cells)) + " |"
 
     return "\n".join([line(head), line(["---", *["---:"] * (len(head) - 1)]), *map(line, rows)])

@@ -14,6 +14,9 @@ Change = tuple[Any, Any]
 def differences(a: Result, b: Result) -> dict[str, dict[str, Any]]:
     """By group (data, configuration, code, environment, command, numbers): what differs, as [of a, of b], JSON-ready.
 
+    The configuration is the retriever's name, options, card and what was in force (facts), the depth and the evidence; numbers are
+    measures and a first stage's ceilings.
+
     On the same data a measure's change has a two-sided p-value by the paired randomisation test.
     """
     versions_a, versions_b = (dict(r.provenance.get("versions", {})) for r in (a, b))
@@ -29,14 +32,24 @@ def differences(a: Result, b: Result) -> dict[str, dict[str, Any]]:
         numbers[title] = {"before": one and one.mean, "after": two and two.mean}
         if same_data and title in a.per_query and title in b.per_query:
             numbers[title]["p"] = paired_randomisation(a.per_query[title], b.per_query[title])
+    for title in dict.fromkeys([*(a.ceiling or {}), *(b.ceiling or {})]):
+        one, two = (r.ceiling.get(title) if r.ceiling else None for r in (a, b))
+        if one != two:
+            numbers[f"{title} ceiling"] = {"before": one and one.mean, "after": two and two.mean}
     return {
-        "data": _changed(a.dataset.model_dump(), b.dataset.model_dump()),
-        "configuration": _changed(_flat(a.retriever.configuration), _flat(b.retriever.configuration)),
+        "data": _changed(_flat(a.dataset.model_dump()), _flat(b.dataset.model_dump())),
+        "configuration": _changed(_configuration(a), _configuration(b)),
         "code": {name: pair for name, pair in code.items() if pair[0] != pair[1]},
         "environment": environment,
         "command": _changed({"command": a.provenance.get("command")}, {"command": b.provenance.get("command")}),
         "numbers": numbers,
     }
+
+
+def _configuration(r: Result) -> dict[str, Any]:
+    told = {"name": r.retriever.name, "card": r.retriever.card, "facts": r.retriever.facts, "evidence": r.evidence}
+    seeds = {"seeds": r.provenance.get("seeds", {})}
+    return {**_flat(r.retriever.configuration), **_flat({**told, **seeds}), "depth": r.depth}
 
 
 def _changed(a: Mapping[str, Any], b: Mapping[str, Any]) -> dict[str, list[Any]]:

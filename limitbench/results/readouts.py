@@ -25,7 +25,7 @@ def breakdown(run: Run, qrels: Qrels, depth: int) -> Breakdown:
     ranking = TiedRanking.of(run, qrels)
     places = ranking.above + (ranking.size + 1) / 2  # expected over random tie-breaking, (entries,)
     sets = list(qrels.sets())
-    out: dict[str, list[object]] = {name: [] for name in ("relevant", "ranks", "others", "above", "gaps")}
+    out: dict[str, list[object]] = {name: [] for name in ("relevant", "ranks", "last", "others", "above", "gaps")}
     for query in judged.tolist():
         row = slice(run.indptr[query], run.indptr[query + 1])
         documents, scores = run.indices[row], run.scores[row]
@@ -38,22 +38,27 @@ def breakdown(run: Run, qrels: Qrels, depth: int) -> Breakdown:
         rest = scores[~wanted]
         out["relevant"].append(ordered[:MOST_RELEVANT])
         out["ranks"].append([ranks.get(document) for document in ordered[:MOST_RELEVANT]])
+        out["last"].append(ranks.get(ordered[-1]))
         out["others"].append(len(others))
         out["above"].append(others[:MOST_ABOVE].tolist())
-        out["gaps"].append(float(last - rest[0]) if all_found and len(rest) else None)
+        gap = float(last - rest[0]) if all_found and len(rest) else np.nan
+        out["gaps"].append(gap if np.isfinite(gap) else None)
     return Breakdown.model_validate({"depth": depth, "queries": judged.tolist(), **out})
 
 
-def subsets(run: Run, qrels: Qrels) -> Subsets | None:
-    """Which relevant sets of the commonest size k came back as the top k of a query; None where nothing is judged relevant.
+def subsets(run: Run, qrels: Qrels, depth: int) -> Subsets | None:
+    """Which relevant sets of the commonest size k came back as the top k of a query.
 
-    A top k is a set only where no tie crosses its cut. Of the first 100,000 judged queries.
+    None where nothing is judged relevant, or where a run of this depth cannot tell. A top k is a set only where no tie crosses
+    its cut. Of the first 100,000 judged queries.
     """
     sizes = qrels.relevant.sizes
     judged = np.flatnonzero(sizes > 0)[:_MOST_SETS]
     if not len(judged):
         return None
     k = int(np.bincount(sizes[judged]).argmax())
+    if depth < min(k, qrels.n_documents):
+        return None
     returned: dict[int, tuple[int, ...]] = {}
     for query in judged.tolist():
         start, stop = int(run.indptr[query]), int(run.indptr[query + 1])
@@ -78,17 +83,18 @@ def subsets(run: Run, qrels: Qrels) -> Subsets | None:
 def spectrum(vectors: npt.NDArray[np.float32]) -> Spectrum | None:
     """The spectrum of the covariance of vectors (n, d), over at most 20,000 of them (2,000 where d > 2,000), evenly spaced.
 
-    None for fewer than two vectors, or vectors that are all the same: they span no direction.
+    None for fewer than two vectors, for vectors that are all the same and so span no direction, and for NaN or infinity.
     """
     n, d = vectors.shape
-    if n < 2:
+    if n < 2 or not np.isfinite(vectors).all():
         return None
     rows = np.unique(np.linspace(0, n - 1, min(n, 20_000 if d <= 2_000 else 2_000)).astype(np.int64))
     x = vectors[rows].astype(np.float64)
+    energy = float((x**2).sum())
     x -= x.mean(0)
     values = np.linalg.eigvalsh(x.T @ x if d <= len(x) else x @ x.T)[::-1].clip(0)
     total = float(values.sum())
-    if total <= 1e-12 * len(x):
+    if total <= 1e-12 * energy:
         return None
     shares = values / total
     some = shares[shares > 0]

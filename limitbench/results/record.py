@@ -7,15 +7,16 @@ import json
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 SCHEMA_VERSION: Literal[2] = 2  # 1 had no breakdown, no readouts and no published records; it is still read
 _DIGEST_VERSION = 1  # of what a configuration digest covers, which version 2 did not change
+_MEASURE = re.compile(r"[A-Za-z]+@[0-9]+")
 _NUMBERS = re.compile(r"\[\n[\s\d.,eE+null-]*\]")  # JSON's strings hold no line break, so this never begins inside one
 
 
 class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class PartOf(_Record):
@@ -49,11 +50,14 @@ class RetrieverFacts(_Record):
 
 
 class Means(_Record):
-    """Means over all judged queries, fractions in [0, 1]: expected over random tie-breaking, worst, best."""
+    """Means over all queries, fractions in [0, 1]: expected over random tie-breaking, worst, best.
 
-    mean: float
-    worst: float
-    best: float
+    A query without relevant documents counts as 0, as in trec_eval -c; mteb leaves it out.
+    """
+
+    mean: float = Field(ge=0, le=1 + 1e-9)
+    worst: float = Field(ge=0, le=1 + 1e-9)
+    best: float = Field(ge=0, le=1 + 1e-9)
 
 
 class Cost(_Record):
@@ -77,19 +81,24 @@ class Breakdown(_Record):
     """Where the relevant documents of the first judged queries lie. Numbers are places in the dataset's queries and corpus,
     from 0: no text and no id leaves the data.
 
-    Query `queries[i]` has the relevant documents `relevant[i]`, the best first, at `ranks[i]` (from 1, expected over random
-    tie-breaking; None: below `depth`, or not retrieved). `others[i]` counts the other documents that score at least as
-    well as its last relevant one, as far as `depth` tells, and `above[i]` names the first of them. `gaps[i]` is the score of
-    the last relevant document less the best other one's, None where one of the two is not known.
+    Query `queries[i]` has the relevant documents `relevant[i]`, the best 20, at `ranks[i]` (from 1, expected over random
+    tie-breaking; None: below `depth`, or not retrieved); `last[i]` is the rank of the last of all. `others[i]` counts the
+    other documents that score at least as well as that one, as far as `depth` tells, and `above[i]` names the first of them.
+    `gaps[i]` is the score of the last relevant document less the best other one's, None where one of the two is not known.
     """
 
     depth: int
     queries: list[int]
     relevant: list[list[int]]
     ranks: list[list[float | None]]
+    last: list[float | None]
     others: list[int]
     above: list[list[int]]
     gaps: list[float | None]
+
+    def fails(self, i: int) -> bool:
+        """Whether another document stands at or above the last relevant one of `queries[i]`, or that one was not found."""
+        return self.last[i] is None or self.others[i] > 0
 
 
 class Subsets(_Record):
@@ -128,8 +137,9 @@ class Spectrum(_Record):
 class Result(_Record):
     """One dataset by one retriever.
 
-    `per_query` holds the expected value of each measure for each judged query, in the dataset's order. A published record
-    has its means alone; `cost` is None where nothing was timed, as of an imported run.
+    `per_query` holds the expected value of each measure for each query, in the dataset's order. A published record has its
+    means alone; `cost` is None where nothing was timed, as of an imported run. What contradicts itself is refused: values
+    outside [0, 1], means that are not those of the queries, a digest that is not the configuration's.
     """
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
@@ -147,9 +157,16 @@ class Result(_Record):
     cost: Cost | None = None
     provenance: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _coherent(self) -> Result:
+        problem = _contradiction(self)
+        if problem:
+            raise ValueError(problem)
+        return self
+
     def to_json(self) -> bytes:
         """The record's bytes, keys in a fixed order; lists of numbers stand on one line each."""
-        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1)
+        text = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=1, allow_nan=False)
         return (_NUMBERS.sub(lambda found: " ".join(found[0].split()), text) + "\n").encode()
 
     def line(self) -> bytes:
@@ -175,3 +192,42 @@ def configuration_digest(dataset_sha256: str, configuration: dict[str, Any], mea
     """sha256, in hex, of what decides the numbers: the data, the retriever's options, the measures."""
     decisive = {"schema": _DIGEST_VERSION, "dataset": dataset_sha256, "retriever": configuration, "measures": measures}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _contradiction(r: Result) -> str:
+    """What in a record cannot be true together; "" where nothing is found."""
+    odd = [title for title in r.measures if not _MEASURE.fullmatch(title)]
+    if odd or not r.measures:
+        return (
+            f"measures: found '{odd[0]}', expected NAME@CUTOFF"
+            if odd
+            else "measures: found none, expected at least one"
+        )
+    if r.configuration_digest != configuration_digest(r.dataset.sha256, r.retriever.configuration, list(r.measures)):
+        return "configuration_digest: is not that of the data, the options and the measures here"
+    for name in ("versions", "hardware"):
+        if not isinstance(r.provenance.get(name, {}), dict):
+            return f"provenance.{name}: expected a table"
+    if r.evidence == "measured" and set(r.per_query) != set(r.measures):
+        return "per_query: has not the measures that the means have"
+    for title, values in r.per_query.items():
+        if len(values) != r.dataset.queries:
+            return f"per_query.{title}: found {len(values)} values for {r.dataset.queries} queries"
+        if values and not 0 <= min(values) <= max(values) <= 1 + 1e-9:
+            return f"per_query.{title}: found a value outside [0, 1]"
+        if values and abs(sum(values) / len(values) - r.measures[title].mean) > 1e-6:
+            return f"measures.{title}.mean: is not the mean of the queries' values"
+    return "" if r.breakdown is None else _broken_down(r.breakdown, r.dataset)
+
+
+def _broken_down(b: Breakdown, data: DatasetFacts) -> str:
+    columns = (b.relevant, b.ranks, b.last, b.others, b.above, b.gaps)
+    if any(len(column) != len(b.queries) for column in columns):
+        return "breakdown: its columns are not equally long"
+    if any(len(documents) != len(ranks) for documents, ranks in zip(b.relevant, b.ranks, strict=True)):
+        return "breakdown.ranks: has not one rank for each relevant document"
+    if any(not 0 <= q < data.queries for q in b.queries):
+        return f"breakdown.queries: found a query outside 0 to {data.queries - 1}"
+    if any(not 0 <= d < data.documents for row in (*b.relevant, *b.above) for d in row):
+        return f"breakdown: found a document outside 0 to {data.documents - 1}"
+    return ""

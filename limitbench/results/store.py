@@ -59,8 +59,13 @@ class Store:
         if not self.root.is_dir():
             raise StorageError(f"there is no results folder {self.root}; run: limitbench run --results {self.root}")
         for path in sorted(self.root.glob("*/*/*.json")):
-            if _RECORD.fullmatch(path.name):
-                yield read(path)
+            if path.parent.name == "capacity":  # of a results folder inside this one
+                continue
+            found = read(path)
+            if not _RECORD.fullmatch(path.name) or not found.configuration_digest.startswith(path.stem):
+                expected = f"{found.configuration_digest[:12]}.json"
+                raise DataError(path, f"is named for another configuration, expected {expected}; rename or remove it")
+            yield found
 
 
 def read(path: Path) -> Result:
@@ -87,7 +92,7 @@ def _checked(path: Path, raw: Any) -> Result:
 
 
 def _safe(name: str) -> str:
-    out = quote(name, safe=" ,=@+-._")
+    out = quote(name, safe=" ,=@+-._") or "%"
     if len(out) > 120:  # file systems stop at 255 bytes
         out = f"{out[:100]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
     return f"%2E{out[1:]}" if out.startswith(".") else out

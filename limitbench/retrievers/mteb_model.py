@@ -6,6 +6,7 @@ retriever; a search model searches by itself. mteb is heavy and is imported here
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -80,14 +81,15 @@ class MtebModel(Adapter):
         """What mteb knows of the model."""
         return _card(self.loaded)
 
-    @cached_property
+    @property
     def loaded(self) -> Any:
         """The model, loaded once a process."""
-        return _load(self.model)
+        return _load(self.model)[0]
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus embedded, or indexed by the search model."""
-        return indexed(self.loaded, self, corpus, progress, named=True)
+        model, seconds = _load(self.model)
+        return indexed(model, self, corpus, progress, load_seconds=seconds, named=True)
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ class Wrapped:
         return indexed(self.model, self.options, corpus, progress, named=False)
 
 
-def indexed(model: Any, options: MtebModel, corpus: Corpus, progress: Progress, *, named: bool) -> Index:
+def indexed(
+    model: Any, options: MtebModel, corpus: Corpus, progress: Progress, *, named: bool, load_seconds: float = 0.0
+) -> Index:
     """A corpus made searchable by a model object, `named` where mteb's registry gave it.
 
     Raises `SpecError` for one that is neither encoder nor search model.
@@ -121,9 +125,9 @@ def indexed(model: Any, options: MtebModel, corpus: Corpus, progress: Progress, 
     if isinstance(model, SearchProtocol):
         if (options.dim, options.dtype, options.kind) != (None, "fp32", "exact"):
             raise SpecError(f"mteb:{options.model} searches by itself; drop dim, dtype and index")
-        return _Searching.built(model, options, corpus)
+        return _Searching.built(model, options, corpus, load_seconds)
     if isinstance(model, EncoderProtocol):
-        encoder = _Encoder(model, options, named)
+        encoder = _Encoder(model, options, named, load_seconds)
         return EmbeddedIndex.built(
             corpus, encoder, dim=options.dim, dtype=options.dtype, kind=options.kind, progress=progress
         )
@@ -134,10 +138,11 @@ def indexed(model: Any, options: MtebModel, corpus: Corpus, progress: Progress, 
 
 
 @lru_cache(maxsize=2)
-def _load(name: str) -> Any:
+def _load(name: str) -> tuple[Any, float]:
+    start = time.perf_counter()
     known, _, revision = name.partition("@")
     try:
-        return mteb.get_model(known, revision=revision or None)
+        return mteb.get_model(known, revision=revision or None), time.perf_counter() - start
     except Exception as error:  # mteb and the hub's client raise errors of many libraries
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise OfflineError(
@@ -169,8 +174,8 @@ class _Encoder:
     model: Any
     options: MtebModel
     named: bool
+    load_seconds: float
     passing: str = field(default_factory=lambda: uuid4().hex)
-    load_seconds: ClassVar[float] = 0.0
     device: ClassVar[str] = "cpu"
 
     @cached_property
@@ -210,11 +215,12 @@ class _Searching:
     model: Any
     options: MtebModel
     document_ids: tuple[str, ...]
+    load_seconds: float = 0.0
     nbytes: int = 0
     facts: dict[str, Any] = field(default_factory=lambda: {"mteb": mteb.__version__, "index_bytes": "not told by mteb"})
 
     @classmethod
-    def built(cls, model: Any, options: MtebModel, corpus: Corpus) -> _Searching:
+    def built(cls, model: Any, options: MtebModel, corpus: Corpus, load_seconds: float) -> _Searching:
         """The corpus indexed."""
         table = Table.from_dict(
             {"id": list(corpus.ids), "text": list(corpus.texts), "title": list(corpus.titles)},
@@ -222,7 +228,7 @@ class _Searching:
         model.index(
             corpus=table, encode_kwargs={"batch_size": options.batch_size}, num_proc=None, **cls._where(options)
         )
-        return cls(model, options, corpus.ids)
+        return cls(model, options, corpus.ids, load_seconds)
 
     @staticmethod
     def _where(options: MtebModel) -> dict[str, Any]:
@@ -236,7 +242,8 @@ class _Searching:
             queries=table, top_k=n if n <= _WHOLE else min(n, depth), top_ranked=None, num_proc=None,
             encode_kwargs={"batch_size": self.options.batch_size}, **self._where(self.options),
         )  # fmt: skip
-        unknown = [name for name in found if name not in set(queries.ids)]
+        asked = set(queries.ids)
+        unknown = [name for name in found if name not in asked]
         if unknown:
             raise RetrievalError(f"mteb:{self.options.model} answered the query '{unknown[0]}', which was not asked")
         progress("search", len(queries), len(queries))
