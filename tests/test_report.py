@@ -857,6 +857,19 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
 
 
+def test_long_names_fit_a_phone(one: Result, browser, tmp_path: Path) -> None:
+    """A dataset and retrievers with names of a hundred letters make no page that sticks out of a phone."""
+    long = {"name": "dataset-" + "x" * 90, "published_as": None}
+    for name in ("a", "b"):
+        Store(tmp_path).write(other(one, dataset=long, name=name + "y" * 99, configuration={"x": name}))
+    (tmp_path / "page.html").write_text(shown(tmp_path), encoding="utf-8")
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    )
+    browser.get((tmp_path / "page.html").as_uri())
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def contrast(run) -> float:
     """The least WCAG contrast of text on its background, over the elements that hold text."""
     pairs = run("""
