@@ -95,14 +95,14 @@ def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]]
         for s in some:
             line = _draw_series(ax, s, numbers[s.source][s.name])
             line.set_gid(f"{s.source}: {s.name}, {measure}")
-            handles.setdefault(f"{text_of(s.name)} ({s.source})", line)
+            handles.setdefault(f"{s.source}: {s.name}", (line, f"{text_of(s.name)} ({s.source})"))
         ax.set(title=measure, xlabel="dimension", ylim=(-3, 103))
         ax.set_xscale("log", base=2)
         ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
         ax.xaxis.set_minor_locator(NullLocator())
         ax.tick_params("x", rotation=45)
     axes[0].set_ylabel("percent")
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.legend(*zip(*handles.values(), strict=True), loc="outside lower center", ncols=3)
 
 
 def _draw_series(ax: Any, s: Series, number: int) -> Any:
@@ -131,10 +131,10 @@ def draw_drowning(figure: Any, curves: Sequence[Curve]) -> None:
             mark = _MARKS[names.index(c.retriever) % len(_MARKS)]
             (line,) = ax.plot(c.sizes, y, marker=mark, ms=5, gid=f"ours: {c.retriever}, {measure}", **look)
             ax.fill_between(c.sizes, low, high, alpha=0.18, lw=0, **look)
-            handles.setdefault(text_of(c.retriever), line)
+            handles.setdefault(c.retriever, (line, text_of(c.retriever)))
         ax.set(title=measure, xscale="log", xlabel="documents", ylim=(-3, 103))
     axes[0].set_ylabel("percent")
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=3)
+    figure.legend(*zip(*handles.values(), strict=True), loc="outside lower center", ncols=3)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from limitbench.errors import MissingExtra
 INK, GRID, PAPER = "#010203", "#040506", "#070809"
 # Okabe and Ito's colours, told apart by everyone; ink is for what was published
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A7F00", "#7B68C8")
+_MOST_TEXT = 40  # characters of a name in a legend
 _INLINE = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"}
 _ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
 
@@ -50,8 +51,11 @@ def drawing(width: float, height: float, **layout: Any) -> Iterator[Any]:
 
 
 def text_of(name: str) -> str:
-    """A name as matplotlib shows it literally: no mathematics, and no underscore first, which would hide it from a legend."""
-    shown = " ".join(name.split()).replace("$", r"\$")
+    """A name as matplotlib shows it literally, cut where it is long: no mathematics, and no underscore first, which would hide
+    it from a legend.
+    """
+    plain = " ".join(name.split())
+    shown = (plain if len(plain) <= _MOST_TEXT else f"{plain[: _MOST_TEXT - 1]}…").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 
