@@ -615,6 +615,13 @@ def test_diff_tells_all_that_changed(one: Result, tmp_path: Path, cli) -> None:
         assert told in out, told
 
 
+def test_published_figures_alone_are_no_report(tmp_path: Path, cli) -> None:
+    """Nothing measured, nothing to compare: it says so."""
+    Store(tmp_path).write(published_records()[0])
+    code, _, err = cli("report", "--results", tmp_path)
+    assert (code, "are published figures alone" in err) == (2, True)
+
+
 def test_parts_alone_make_a_report(store: Path, tmp_path: Path, cli) -> None:
     """Records of parts without their whole have a page with a title, and `compare` says where to look."""
     for part_of in store.glob("small@*"):

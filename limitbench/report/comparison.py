@@ -82,13 +82,17 @@ def in_order(titles: Iterable[str]) -> list[str]:
 
 
 def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Comparison]:
-    """One comparison a dataset digest, our records beside the published rows; parts of a larger corpus stand aside."""
+    """One comparison a dataset digest that we measured something on, beside the published rows; parts of a larger corpus stand
+    aside.
+    """
     groups: dict[tuple[str, str], list[Result]] = {}
     for record in records:
         if record.dataset.part_of is None:
             groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
     out = []
     for (dataset, sha256), results in sorted(groups.items()):
+        if all(r.evidence == "published" for r in results):
+            continue
         known_as = next((r.dataset.published_as for r in results if r.dataset.published_as), None)
         theirs = published(known_as, all_dims=all_dims) if known_as else []
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))

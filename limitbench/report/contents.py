@@ -237,6 +237,10 @@ def gather(
             f"there are no records for {', '.join(sorted(unknown))} in {folder}; see: limitbench results list"
         )
     tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
+    if all(r.evidence == "published" for r in records):
+        raise InputError(
+            f"the records in {folder} are published figures alone; run: limitbench run embedded --results {folder}"
+        )
     data = at_hand(records, places, split) if read_data else {}
     return Report(
         folder=folder,
