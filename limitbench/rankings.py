@@ -7,7 +7,6 @@ nothing. A document that was not retrieved (score minus infinity) is in no row.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -207,8 +206,8 @@ def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
             score = float(fields[4])
         except ValueError:
             raise DataError(path, f"found the score '{fields[4]}', expected a number; mend it", line=number) from None
-        if not math.isfinite(score):
-            raise DataError(path, f"found the score {fields[4]}, expected a finite number; mend it", line=number)
+        if score != score:
+            raise DataError(path, "found the score NaN, expected a number; mend it", line=number)
         row = out.setdefault(query, {})
         if document in row:
             raise DataError(

@@ -521,7 +521,7 @@ def test_a_saved_run_comes_back_as_it_was(cli, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "measures", "says"),
     [("", None, "ranks nothing"), ("nobody Q0 d 1 2.0 x\n", None, "holds the query 'nobody'"), ("query_0 Q0 nobody 1 2.0 x\n", None, "which the corpus does not hold"),
-     ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told"), ("query_0 Q0 d 1 inf x\n", None, "expected a finite number")],
+     ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told")],
 )  # fmt: skip
 def test_runs_that_cannot_be_scored_are_refused(
     content: str, measures: str | None, says: str, cli, tmp_path: Path
@@ -536,6 +536,20 @@ def test_runs_that_cannot_be_scored_are_refused(
         "results", "import", path, "-d", "graph-petersen", "--name", "x", "--results", tmp_path / "r", *extra
     )
     assert (code, says in err, list((tmp_path / "r").glob("*/*/*.json"))) == (2, True, []), err
+
+
+def test_endless_scores_are_ranked_and_leave_no_gap(cli, tmp_path: Path) -> None:
+    """Infinite and huge scores order documents as any others; their gap is unknown, and the record and the page stay JSON."""
+    data = load("graph-petersen")
+    scores = dict(zip(data.corpus.ids, ("inf", "1e308", "-1e308", "3"), strict=False))
+    lines = (f"{escape_id(q)} Q0 {escape_id(d)} 1 {s} x\n" for q in data.queries.ids for d, s in scores.items())
+    (tmp_path / "run.trec").write_text("".join(lines))
+    asked = ("-d", "graph-petersen", "--name", "endless", "--results", tmp_path / "r")
+    assert cli("results", "import", tmp_path / "run.trec", *asked)[0] == 0
+    (record,) = Store(tmp_path / "r")
+    json.loads(record.to_json(), parse_constant=pytest.fail)
+    assert any(gap is None for gap in record.breakdown.gaps)
+    assert cli("report", "--results", tmp_path / "r")[0] == 0
 
 
 def test_an_import_needs_a_name_and_happens_once(cli, tmp_path: Path) -> None:
