@@ -76,6 +76,7 @@ def evaluate(
         run = index.search(data.queries, depth, progress)
         searched = time.perf_counter()
         waits = latencies(index, data.queries, depth)
+    peak = memory.bytes()  # of retrieval, not of what is made of it afterwards
     load_seconds = float(getattr(index, "load_seconds", 0.0))
     index_seconds = indexed - start - load_seconds
     if keep is not None:
@@ -102,7 +103,7 @@ def evaluate(
             search_seconds=searched - indexed,
             query_latency_p50_seconds=float(np.quantile(waits, 0.5)),
             query_latency_p95_seconds=float(np.quantile(waits, 0.95)),
-            peak_memory_bytes=memory.bytes(),
+            peak_memory_bytes=peak,
             peak_memory_scope=memory.scope,
         ),
         provenance={**provenance(), "seeds": _seeds(data, named)},

@@ -25,7 +25,7 @@ _ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
 
 
 @contextmanager
-def drawing(width: float, height: float, **layout: Any) -> Iterator[Any]:
+def drawing(width: float, height: float) -> Iterator[Any]:
     """A matplotlib figure of that many inches, closed at the end. Raises `MissingExtra` without matplotlib."""
     try:
         import matplotlib as mpl
@@ -43,7 +43,7 @@ def drawing(width: float, height: float, **layout: Any) -> Iterator[Any]:
         "savefig.facecolor": "none",
     }  # fmt: skip
     with mpl.rc_context(style):
-        figure = plt.figure(figsize=(width, height), layout="constrained", **layout)
+        figure = plt.figure(figsize=(width, height), layout="constrained")
         try:
             yield figure
         finally:
