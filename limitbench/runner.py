@@ -39,6 +39,7 @@ from limitbench.results import (
     subsets,
 )  # fmt: skip
 from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
+from limitbench.retrievers.embedded import Memory, remembering
 from limitbench.retrievers.vectors import VectorIndex
 
 log = logging.getLogger("limitbench")
@@ -186,9 +187,9 @@ def drown(
 ) -> Iterator[Result]:
     """The result of every retriever at every corpus size, distractors drawn by `seeds` seeds: how relevant documents drown.
 
-    Each part is indexed anew, since a corpus decides scores such as BM25's; a model's embeddings come from the cache. Without
-    `sizes`, six from the relevant documents alone to all, in equal ratios. With a store, recorded results are reused unless
-    `fresh`. Sizes and names are checked before any work (arXiv 2603.29519 calls the fall drowning).
+    Each part is indexed anew, since a corpus decides scores such as BM25's; texts are embedded once, for the largest size,
+    which comes first. Without `sizes`, six from the relevant documents alone to all, in equal ratios. With a store, recorded
+    results are reused unless `fresh`. Sizes and names are checked before any work (arXiv 2603.29519 calls the fall drowning).
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
@@ -210,7 +211,10 @@ def drown(
         part(data, size, 0)
     if store is not None:
         store.require_writable()
-    for size in wanted:
+    memory: Memory = {}
+    unread: set[str] = set()
+    largest = data if wanted[-1] == len(data.corpus) else part(data, wanted[-1], 0)
+    for size in reversed(wanted):
         for seed in range(1 if size in (least, len(data.corpus)) else seeds):  # nothing is drawn at either end
             whole = size == len(data.corpus)
             smaller = data if whole else part(data, size, seed)
@@ -220,9 +224,15 @@ def drown(
             for one in named:
                 digest = _digest(smaller, one, chosen)
                 kept = None if store is None or fresh else store.find(smaller.name, one.name, digest)
+                if kept is not None and size == wanted[-1] and kept.spectrum is not None:
+                    unread.add(one.name)  # vectors that its parts will want, should one be measured
                 if kept is None:
                     reporting = progress(smaller.name, one.name)
-                    kept = evaluate(smaller, one, measures=chosen, progress=reporting, part_of=source)
+                    with remembering(memory):
+                        if one.name in unread:
+                            unread.remove(one.name)
+                            one.retriever.index(largest.corpus, reporting)
+                        kept = evaluate(smaller, one, measures=chosen, progress=reporting, part_of=source)
                     if store is not None:
                         store.write(kept, replace=fresh)
                 yield kept

@@ -77,10 +77,11 @@ def paired_randomisation(
 ) -> float:
     """The p-value of mean(a) - mean(b) being `shift`, by exchanging the two systems query by query (Fisher 1935).
 
-    "greater": against mean(a) - mean(b) > shift. With shift 0 all exchanges are counted, so that p can be as small as the data
-    allow; differences without a small common unit are rounded to a ten-thousandth of their sum first: a test of the rounded
-    sum, and as exact. With another shift it tests a mean and holds as m grows; there, and beyond some 200,000 queries, over all
-    exchanges where they are no more than `resamples`, else over that many drawn ones and the observed one.
+    "greater": against mean(a) - mean(b) > shift. Exchanges are counted, all of them, where they are no more than `resamples`, or
+    where shift is 0 and differences are multiples of a common unit, as those of recall at small cutoffs are. Else that many are
+    drawn, and the observed one counted in; with shift 0, p is then at most Hoeffding's bound on the tail (1963, Theorem 2), so
+    that it has no floor. Exact for systems that may be exchanged, that is for shift 0; for another shift it tests a mean,
+    and holds as m grows.
     """
     x, y = _values(a), _values(b)
     if len(x) != len(y):
@@ -88,12 +89,8 @@ def paired_randomisation(
     d = x - y - shift
     d = np.where(np.abs(d) < 1e-12, 0.0, d)
     moving = d[d != 0]  # a difference of 0 is itself either way
-    if 2 ** min(len(moving), 60) <= resamples:
-        least, most = _written_out(moving)
-    elif shift == 0 and len(moving) * _PLACES < _MOST_STEPS:
-        least, most = _counted(moving)
-    else:
-        least, most = _drawn(moving, resamples, seed)
+    tails = _written_out(moving) if 2 ** min(len(moving), 60) <= resamples else _counted(moving) if shift == 0 else None
+    least, most = tails or _drawn(moving, resamples, seed, bounded=shift == 0)
     if alternative == "greater":
         return float(most)
     if alternative == "less":
@@ -103,23 +100,23 @@ def paired_randomisation(
     return float(min(1.0, 2 * min(least, most)))
 
 
-_PLACES = 10_000  # of sums that are told apart where differences have no small common unit
-_MOST_STEPS = 2 * 10**9
+_MOST_STEPS = 4 * 10**8  # of adding up a distribution: about a second
+_MOST_SIGNS = 10**9  # drawn for one test
 _UNITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 100, 120, 200, 840, 1000, 2520)
 
 
-def _counted(d: Floats) -> tuple[float, float]:
-    """The chance, over all signs of d, of a sum at most and at least the observed one.
+def _counted(d: Floats) -> tuple[float, float] | None:
+    """The chance, over all signs of d, of a sum at most and at least the observed one; None without a small common unit.
 
-    With d = u s for whole s, a sum is u (2 S - sum |s|), where S is the sum of those |s| whose sign is plus.
+    With d = u s for whole s, a sum is u (2 S - sum |s|), where S is the sum of those |s| whose sign is plus. Values have nine
+    decimals, so that u may be off by as much.
     """
     size = np.abs(d)
-    unit = next((1 / n for n in _UNITS if (np.abs(size * n - np.rint(size * n)) < 1e-6).all()), 0.0)
-    if not unit or size.sum() / unit > _PLACES:
-        unit = float(size.sum()) / _PLACES
-    whole = np.rint(size / unit).astype(np.int64)
+    whole = next((np.rint(size * n) for n in _UNITS if (np.abs(size * n - np.rint(size * n)) < 3e-9 * n).all()), None)
+    if whole is None or whole.min() < 1 or len(d) * whole.sum() > _MOST_STEPS:
+        return None
     weights = np.ones(1)  # of S = 0, 1, ...
-    for s in np.sort(whole).tolist():
+    for s in np.sort(whole).astype(np.int64).tolist():
         longer = np.zeros(len(weights) + s)
         longer[: len(weights)] += 0.5 * weights
         longer[s:] += 0.5 * weights
@@ -138,12 +135,17 @@ def _written_out(d: Floats) -> tuple[float, float]:
     return float(np.mean(sums <= d.sum() + slack)), float(np.mean(sums >= d.sum() - slack))
 
 
-def _drawn(d: Floats, resamples: int, seed: int) -> tuple[float, float]:
-    """The same over exchanges drawn at random, the observed one counted in: at least 1 / (resamples + 1)."""
-    sums, observed = _flipped_sums(d, resamples, seed), float(d.sum())
+def _drawn(d: Floats, resamples: int, seed: int, *, bounded: bool = True) -> tuple[float, float]:
+    """The same over exchanges drawn at random, the observed one counted in; `bounded` by Hoeffding's exp(-s^2 / (2 sum d^2))."""
+    draws = max(999, min(resamples, _MOST_SIGNS // max(1, len(d)))) if resamples > 999 else resamples
+    sums, observed = _flipped_sums(d, draws, seed), float(d.sum())
     slack = 1e-9 * max(1.0, float(np.abs(d).sum()))
-    least = (np.sum(sums <= observed + slack) + 1) / (resamples + 1)
-    return float(least), float((np.sum(sums >= observed - slack) + 1) / (resamples + 1))
+    least = float((np.sum(sums <= observed + slack) + 1) / (draws + 1))
+    most = float((np.sum(sums >= observed - slack) + 1) / (draws + 1))
+    if bounded:
+        tail = max(float(np.finfo(float).tiny), math.exp(-(observed**2) / (2 * float(d @ d))))
+        least, most = (min(least, tail), most) if observed < 0 else (least, min(most, tail))
+    return least, most
 
 
 def minimum_detectable_difference(m: int, deviation: float, *, confidence: float = 0.95, power: float = 0.95) -> float:

@@ -272,6 +272,26 @@ def test_cosine_is_judged_by_unit_documents(tmp_path: Path) -> None:
     assert verdicts["cosine"][0] > 1
 
 
+def test_a_dtype_without_enough_vectors_is_impossible(one: Result, tmp_path: Path) -> None:
+    """Four bits have sixteen vectors: for 46 documents that differ, no geometry helps, and no sentence says that four would do."""
+    Store(tmp_path).write(
+        other(one, name="few bits", configuration={"x": 1}, facts={**one.retriever.facts, "dim": 4, "dtype": "binary"})
+    )
+    report = gather(tmp_path)
+    (standing,) = report.standings
+    assert standing.verdict == "impossible (proved): 46 different vectors are needed, more than binary has"
+    assert not any("would do" in line for line in glance(report))
+    enough = replace(standing, dim=6)
+    assert enough.verdict.startswith("possible")
+
+
+def test_an_import_may_be_called_capacity(one: Result, tmp_path: Path, cli) -> None:
+    """A retriever named as the folder of capacity records is a record like any other; capacity records below are none."""
+    Store(tmp_path).write(other(one, name="capacity", configuration={"x": 1}))
+    shutil.copytree(ROOT / "results" / "capacity", tmp_path / "local" / "capacity")
+    assert [r.retriever.name for r in Store(tmp_path)] == ["capacity"]
+
+
 def test_a_ceiling_stays_below_its_row(one: Result, store: Path, tmp_path: Path) -> None:
     """A reranker's ceiling sorts as a fraction, is no system of its own, and names its row."""
     best = {title: {"mean": 0.9, "worst": 0.9, "best": 0.9} for title in one.measures}
@@ -488,6 +508,36 @@ def test_drown_on_the_command_line(cli, tmp_path: Path) -> None:
     assert (code, "none can be left out" in err) == (2, True)
 
 
+def test_drowning_embeds_every_text_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The largest corpus is embedded, also where its own result is recorded; its parts find their texts' vectors, and have the
+    figures of a part embedded by itself."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    from limitbench.retrievers.dense import Encoder
+
+    monkeypatch.setenv("LIMITBENCH_EMBEDDINGS_GB", "0")
+    data = load("limit-small-synthetic")
+    some = Dataset(
+        "small",
+        data.corpus,
+        data.queries,
+        Qrels.from_sets([row if max(row) < 9 else [] for row in data.qrels.sets()], 46),
+    )
+    encoded: list[str] = []
+    once = Encoder._once
+    monkeypatch.setattr(
+        Encoder, "_once", lambda self, batch, size, prompt: (encoded.extend(batch), once(self, batch, size, prompt))[1]
+    )
+    results = Store(tmp_path)
+    results.write(evaluate(some, "wordllama", measures="Recall@2"))
+    encoded.clear()
+    found = list(drown(some, ["wordllama"], sizes=[9, 20, 46], seeds=2, measures="Recall@2", store=results))
+    assert len([text for text in encoded if text in set(data.corpus.contents)]) == 46
+    alone = evaluate(part(some, 20, 1), "wordllama", measures="Recall@2")
+    (same,) = (r for r in found if r.dataset.name == "small@20.1")
+    assert same.per_query == alone.per_query
+    assert same.retriever.facts["documents_from_cache"] == 20
+
+
 # other systems' runs -------------------------------------------------------------------------------------------------------
 
 
@@ -585,6 +635,9 @@ def edit(**changes):
      (lambda r: {**r, "per_query": {k: v[1:] for k, v in r["per_query"].items()}}, "999 values for 1000 queries"),
      (lambda r: {**r, "breakdown": {**r["breakdown"], "ranks": r["breakdown"]["ranks"][1:]}}, "not equally long"),
      (lambda r: {**r, "breakdown": {**r["breakdown"], "above": [[9999]] * 1000}}, "outside 0 to 45"),
+     (lambda r: {**r, "ceiling": {"Recall@7": r["measures"]["Recall@2"]}}, "is not measured"),
+     (lambda r: {**r, "subsets": {**r["subsets"], "by_own_query": 999}}, "cannot be true together"),
+     (lambda r: {**r, "breakdown": {**r["breakdown"], "others": [-1] * 1000}}, "a negative number"),
      (lambda r: {**r, "provenance": {**r["provenance"], "versions": None}}, "provenance.versions")],
 )  # fmt: skip
 def test_edited_records_are_refused(harm, says: str, one: Result, tmp_path: Path, cli) -> None:
@@ -612,7 +665,7 @@ def test_diff_tells_all_that_changed(one: Result, tmp_path: Path, cli) -> None:
     """Name, card, facts, ceilings and measures of one alone are named, and equal data are never called other data."""
     first, second = Store(tmp_path / "a"), Store(tmp_path / "b")
     a = first.write(one)
-    best = {title: {"mean": 0.9, "worst": 0.9, "best": 0.9} for title in one.measures}
+    best = {"Recall@2": {"mean": 0.9, "worst": 0.9, "best": 0.9}}
     b = second.write(
         other(
             one,

@@ -13,7 +13,9 @@ from scipy import stats
 from limitbench.checks.measured import detectable, drop_p_value, planned_deviation
 from limitbench.errors import InputError
 from limitbench.statistics import (
+    _counted,
     _drawn,
+    _written_out,
     bootstrap_interval,
     compare_all,
     group_letters,
@@ -112,19 +114,44 @@ def test_randomisation_by_drawing_agrees_with_counting() -> None:
     """Drawn exchanges give the counted p within their error, for grouped and for distinct differences; and counting has no floor."""
     rng = np.random.default_rng(11)
     for m in (16, 300):
-        for a, b in (
-            (rng.binomial(2, 0.6, m) / 2, rng.binomial(2, 0.55, m) / 2),
-            (rng.random(m), rng.random(m) - 0.03),
-        ):
-            d = (a - b)[a != b]
-            least, most = _drawn(d, 20_000, 1)
-            assert paired_randomisation(a, b) == pytest.approx(2 * min(least, most), abs=0.02)
-            assert paired_randomisation(a, b, alternative="greater") == pytest.approx(most, abs=0.02)
-    many = rng.random(5000)
-    assert 0 < paired_randomisation(many, many - 0.5) < 1e-300
-    assert paired_randomisation(many[:60], many[:60] - 0.5) == pytest.approx(2.0**-59)
-    assert paired_randomisation(many, many) == 1.0
-    assert _drawn(np.full(50, 0.5), 199, 0)[1] == pytest.approx(1 / 200)
+        a, b = rng.binomial(2, 0.6, m) / 2, rng.binomial(2, 0.55, m) / 2
+        d = (a - b)[a != b]
+        least, most = _drawn(d, 20_000, 1)
+        assert paired_randomisation(a, b) == pytest.approx(2 * min(least, most), abs=0.02)
+        assert paired_randomisation(a, b, alternative="greater") == pytest.approx(most, abs=0.02)
+        fine = rng.random(m) - 0.5
+        assert _counted(fine) is None
+        if m == 16:
+            assert _written_out(fine) == pytest.approx(_drawn(fine, 20_000, 1), abs=0.02)
+    half = np.full(60, 0.5)
+    assert paired_randomisation(half, 0 * half) == pytest.approx(2.0**-59)
+    assert _drawn(half, 199, 0, bounded=False)[1] == pytest.approx(1 / 200)
+    assert paired_randomisation(half, half) == 1.0
+
+
+@pytest.mark.parametrize("m", [2_000, 30_000, 100_000])
+@pytest.mark.parametrize("step", [0.5, 0.0])
+def test_p_of_many_queries_follows_the_normal_tail(m: int, step: float) -> None:
+    """However many queries differ, and whether or not by a common unit, p is that of the normal tail or a bound not far above it."""
+    rng = np.random.default_rng(m)
+    a, b = (
+        (rng.binomial(2, 0.51, m) / 2, rng.binomial(2, 0.49, m) / 2) if step else (rng.random(m) + 0.01, rng.random(m))
+    )
+    d = a - b
+    z = d.sum() / math.sqrt(float(d @ d))
+    normal = 2 * stats.norm.sf(abs(z))
+    found = paired_randomisation(a, b)
+    assert normal / 1.5 < found <= max(1.5 * normal + 1e-3, 2.001 * math.exp(-z * z / 2))
+    assert found <= 2.001 * math.exp(-z * z / 2) + 1e-12
+    assert 0 < paired_randomisation(a + 1, a) < 1e-250
+
+
+def test_small_differences_beside_large_ones_count() -> None:
+    """Three thousand small gains beside one large gain and one large loss are as likely as drawing says, not forgotten."""
+    d = np.r_[1, -1, np.full(3000, 0.0000499)]
+    assert paired_randomisation(d, 0 * d, alternative="greater") == pytest.approx(0.25, abs=0.02)
+    tiny = np.full(20, 5e-7)
+    assert paired_randomisation(tiny, 0 * tiny) < 1e-3
 
 
 def test_many_systems_can_still_be_told_apart() -> None:

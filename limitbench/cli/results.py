@@ -117,6 +117,7 @@ def show(
     results: ResultsFolder = _RESULTS,
     failing: Annotated[int, typer.Option(min=0, help="Also list so many of the worst queries.")] = 0,
     data: Annotated[str | None, typer.Option("--data", help="Folder of the dataset, for ids and texts.")] = None,
+    split: Annotated[str, typer.Option(help="Which qrels of that folder.")] = "test",
     json: JsonFlag = False,
 ) -> None:
     """Show one record: every measure with its 95 % interval, options, cost, how to run it again; and which queries fail."""
@@ -147,10 +148,10 @@ def show(
     ):
         typer.echo(line)
     if failing:
-        _print_failing(r, failing, data)
+        _print_failing(r, failing, data, split)
 
 
-def _print_failing(r: Result, most: int, place: str | None) -> None:
+def _print_failing(r: Result, most: int, place: str | None, split: str) -> None:
     from limitbench.report import first_measure
     from limitbench.report.contents import at_hand
 
@@ -159,7 +160,7 @@ def _print_failing(r: Result, most: int, place: str | None) -> None:
         raise InputError(
             f"record {r.configuration_digest[:12]} has no breakdown of queries; measure again with --fresh"
         )
-    known = at_hand([r], [place] if place else []).get(r.dataset.sha256)
+    known = at_hand([r], [place] if place else [], split).get(r.dataset.sha256)
     title = first_measure(r.per_query)
     values = r.per_query[title]
     rows = []
@@ -176,7 +177,7 @@ def _print_failing(r: Result, most: int, place: str | None) -> None:
             ]
         )
     print_table(
-        ["query", title, "last relevant at rank", "others above it", "the first of them"],
+        ["query", title, "last relevant at rank", "others at or above it", "the first of them"],
         rows,
         title="the worst queries",
     )
@@ -200,7 +201,8 @@ def diff(
         for name, change in changes.items():
             if group == "numbers":
                 values = ["" if v is None else f"{100 * v:.2f}" for v in (change["before"], change["after"])]
-                told = f"p = {change['p']:.2g}" if "p" in change else "in one only" if "" in values else "other data"
+                other = "other data" if "sha256" in found["data"] else "no values by query"
+                told = f"p = {change['p']:.2g}" if "p" in change else "in one only" if "" in values else other
                 rows.append([group, name, *values, told])
             else:
                 rows.append([group, name, *(_short(value) for value in change), ""])

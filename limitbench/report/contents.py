@@ -22,6 +22,7 @@ from limitbench.report.comparison import Comparison, Row, compare, in_order, sin
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
+from limitbench.retrievers.vectors import BITS
 from limitbench.statistics import Interval, bootstrap_interval, compare_all, group_letters, inseparable_groups
 from limitbench.theory import Bracket, bracket
 
@@ -73,8 +74,10 @@ class Standing:
     retriever: str
     dim: int
     dtype: str
+    similarity: str
     lower: int | None
     upper: int | None
+    distinct: int | None  # documents that need vectors of their own
     reached: tuple[int, int] | None
     published: tuple[int, int] | None
     law: float | None
@@ -84,14 +87,16 @@ class Standing:
 
     @property
     def verdict(self) -> str:
-        """What geometry says of this dimension, in exact arithmetic."""
-        if self.lower is None or self.upper is None:
+        """What geometry says of this dimension: in exact arithmetic, and of how many vectors the dtype has."""
+        if self.lower is None or self.upper is None or self.distinct is None:
             return "not told: the data are not at hand"
         if self.dim < self.lower:
-            return f"impossible (proved): {self.lower} are needed"
+            return f"impossible (proved): {self.lower} are needed by {self.similarity}"
+        if self.distinct > 2 ** (BITS.get(self.dtype, 32) * self.dim):
+            return f"impossible (proved): {self.distinct} different vectors are needed, more than {self.dtype} has"
         if self.dim >= self.upper:
-            return f"possible (constructed): {self.upper} are enough in exact arithmetic"
-        return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed)"
+            return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic"
+        return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed), by {self.similarity}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +140,16 @@ class Report:
     def _brackets(self) -> dict[tuple[str, Notion], Bracket]:
         return {}
 
+    def _distinct(self, sha256: str) -> int | None:
+        """How many documents of a dataset at hand differ in the queries that they are relevant to: they need different vectors."""
+        if sha256 not in self.data:
+            return None
+        qrels = self.data[sha256].qrels
+        columns: dict[int, list[int]] = {}
+        for query, document in zip(qrels.relevant.rows.tolist(), qrels.relevant.indices.tolist(), strict=True):
+            columns.setdefault(document, []).append(query)
+        return len({tuple(queries) for queries in columns.values()}) + (len(columns) < qrels.n_documents)
+
     def _standing(self, r: Result) -> Standing:
         dim = int(r.retriever.facts["dim"])
         notion: Notion = "cosine" if r.retriever.facts.get("similarity") == "cosine" else "order_preserving"
@@ -151,6 +166,8 @@ class Report:
             retriever=self.label(r),
             dim=dim,
             dtype=str(r.retriever.facts.get("dtype", "fp32")),
+            similarity="cosine" if notion == "cosine" else "inner product",
+            distinct=self._distinct(r.dataset.sha256),
             lower=None if found is None else found.lower.value,
             upper=None if found is None else found.upper.value,
             reached=max(reached, key=lambda one: (one[0], -one[1]), default=None),

@@ -43,7 +43,7 @@ class Curve:
 
 def curves(records: Iterable[Result]) -> list[Curve]:
     """The curves of these records, for every dataset of which a part was measured; whole corpora are their last points."""
-    found = list(records)
+    found = sorted(records, key=lambda r: str(r.provenance.get("time", "")))  # the newest counts
     wholes = {r.dataset.part_of.sha256: r.dataset.part_of.name for r in found if r.dataset.part_of}
     groups: dict[tuple[str, str, str], dict[int, dict[str, list[float]]]] = {}
     labels: dict[tuple[str, str], str] = {}

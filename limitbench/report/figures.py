@@ -244,18 +244,18 @@ def gaps(record: Result) -> npt.NDArray[np.float64] | None:
     return np.sort(np.array(known)) if known else None
 
 
-def draw_gaps(figure: Any, records: Sequence[Result]) -> None:
+def draw_gaps(figure: Any, records: Mapping[str, Result]) -> None:
     """The distribution of gaps, and within which a dtype's rounding can turn two scores round."""
     ax = figure.subplots()
-    for i, r in enumerate(records):
+    for i, (name, r) in enumerate(records.items()):
         values = gaps(r)
         assert values is not None
         assert r.breakdown is not None
         share = 100 * (np.arange(len(values)) + 1) / len(values)
-        label = f"{text_of(r.retriever.name)} ({len(values)} of {len(r.breakdown.gaps)} queries)"
+        label = f"{text_of(name)} ({len(values)} of {len(r.breakdown.gaps)} queries)"
         colour = COLOURS[i % len(COLOURS)]
-        ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {r.retriever.name}, gaps")
-    widest = max(int(r.retriever.facts["dim"]) for r in records)
+        ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {name}, gaps")
+    widest = max(int(r.retriever.facts["dim"]) for r in records.values())
     for dtype, style, shade in (("bf16", ":", 0.08), ("fp16", "--", 0.12)):
         error = 2 * score_error(widest, dtype)
         ax.axvspan(-error, error, color=INK, alpha=shade, lw=0)
@@ -267,15 +267,15 @@ def draw_gaps(figure: Any, records: Sequence[Result]) -> None:
     figure.legend(loc="outside lower center", ncols=2)
 
 
-def draw_spectra(figure: Any, records: Sequence[Result]) -> None:
+def draw_spectra(figure: Any, records: Mapping[str, Result]) -> None:
     """The share of variance in the first directions of each retriever's document vectors."""
     ax = figure.subplots()
-    for i, r in enumerate(records):
+    for i, (name, r) in enumerate(records.items()):
         s = r.spectrum
         assert s is not None
-        label = f"{text_of(r.retriever.name)}: effective rank {s.effective_rank:.1f} of {s.dim}"
+        label = f"{text_of(name)}: effective rank {s.effective_rank:.1f} of {s.dim}"
         shares, colour = 100 * np.cumsum(s.shares), COLOURS[i % len(COLOURS)]
         x = np.arange(1, len(shares) + 1)
-        ax.plot(x, shares, color=colour, lw=1.8, label=label, gid=f"ours: {r.retriever.name}, spectrum")
+        ax.plot(x, shares, color=colour, lw=1.8, label=label, gid=f"ours: {name}, spectrum")
     ax.set(xscale="log", xlabel="directions", ylabel="share of the variance (percent)", ylim=(0, 103))
     figure.legend(loc="outside lower center", ncols=2)

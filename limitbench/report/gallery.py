@@ -13,7 +13,6 @@ from limitbench.report.comparison import Comparison, compare
 from limitbench.report.contents import Report, Table
 from limitbench.report.frontier import draw_on
 from limitbench.report.svg import drawing, render
-from limitbench.results import Result
 
 _PAPERS = {"limit": "Figure 3", "limit-small": "Figure 4"}
 _PANELS = parse_measures("Recall@2,10,20,100")
@@ -160,7 +159,7 @@ def _corpus_size(report: Report) -> Iterator[_Plan]:
 def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
     name = table.comparison.dataset
     here = [r for r in table.records if plots.plain(r)]
-    spectra = [r for r in here if r.spectrum is not None][:_MOST_LINES]
+    spectra = {report.label(r): r for r in [r for r in here if r.spectrum is not None][:_MOST_LINES]}
     if spectra:
         yield _Plan(
             f"spectrum-{slug(report, table)}",
@@ -172,7 +171,7 @@ def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
             (7, 4),
             lambda figure: plots.draw_spectra(figure, spectra),
         )
-    with_gaps: list[Result] = [r for r in here if plots.gaps(r) is not None][:_MOST_LINES]
+    with_gaps = {report.label(r): r for r in [r for r in here if plots.gaps(r) is not None][:_MOST_LINES]}
     if with_gaps:
         yield _Plan(
             f"gaps-{slug(report, table)}",

@@ -171,18 +171,15 @@ def _geometry(report: Report, table: Table) -> str:
     low, high = found.lower.value, found.upper.value
     needed = "1 dimension is" if low == 1 else f"{low} dimensions are"
     enough = "enough (constructed)" if low == high else f"{high} are enough (constructed)"
-    need = f"{table.comparison.dataset}: in exact arithmetic {needed} needed (proved) and {enough}."
+    need = f"{table.comparison.dataset}: in exact arithmetic, by inner product, {needed} needed (proved) and {enough}."
     here = [s for s in report.standings if s.sha256 == table.comparison.sha256 and s.asked and s.returned is not None]
-    ample = [s for s in here if s.upper is not None and s.dim >= s.upper]
+    ample = [s for s in here if s.dtype == "fp32" and s.verdict.startswith("possible")]
     if not ample:
         return need
     least = min(ample, key=lambda s: s.returned or 0)
     if least.returned == least.asked:
         return need
-    return (
-        f"{need} {least.retriever} has {least.dim} and returns {least.returned} of {least.asked} relevant sets: its number of "
-        "dimensions is not what stops it."
-    )
+    return f"{need} {least.retriever} has {least.dim}, which would do, and returns {least.returned} of {least.asked} relevant sets."
 
 
 @dataclass(frozen=True)

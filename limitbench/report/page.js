@@ -70,7 +70,8 @@ if (source) {
   const told = (number, one) => {
     if (number === null) return "";
     if (number === Infinity) return `not in the first ${one.depth}`;
-    return typeof number === "string" ? number : Number.isInteger(number) ? String(number) : number.toPrecision(3);
+    if (typeof number === "string" || Number.isInteger(number)) return String(number);
+    return Math.abs(number) >= 100 ? number.toFixed(1) : number.toPrecision(3);
   };
   const detail = (row, one) => {
     const known = data.datasets[one.dataset].documents;

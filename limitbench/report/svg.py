@@ -51,11 +51,13 @@ def drawing(width: float, height: float) -> Iterator[Any]:
 
 
 def text_of(name: str) -> str:
-    """A name as matplotlib shows it literally, cut where it is long: no mathematics, and no underscore first, which would hide
-    it from a legend.
+    """A name as matplotlib shows it literally, cut in the middle where it is long.
+
+    No mathematics, and no underscore first, which would hide it from a legend.
     """
     plain = " ".join(name.split())
-    shown = (plain if len(plain) <= _MOST_TEXT else f"{plain[: _MOST_TEXT - 1]}…").replace("$", r"\$")
+    half = _MOST_TEXT // 2  # models are told apart by what stands last
+    shown = (plain if len(plain) <= _MOST_TEXT else f"{plain[: half - 1]}…{plain[-half:]}").replace("$", r"\$")
     return f" {shown}" if shown.startswith("_") else shown
 
 

@@ -217,7 +217,21 @@ def _contradiction(r: Result) -> str:
             return f"per_query.{title}: found a value outside [0, 1]"
         if values and abs(sum(values) / len(values) - r.measures[title].mean) > 1e-6:
             return f"measures.{title}.mean: is not the mean of the queries' values"
-    return "" if r.breakdown is None else _broken_down(r.breakdown, r.dataset)
+    for means in (r.measures, r.ceiling or {}):
+        for title, value in means.items():
+            if not value.worst - 1e-6 <= value.mean <= value.best + 1e-6 or title not in r.measures:
+                return f"{title}: is not measured, or its mean is not between its worst and its best"
+    return _sets(r.subsets, r.dataset) or ("" if r.breakdown is None else _broken_down(r.breakdown, r.dataset))
+
+
+def _sets(s: Subsets | None, data: DatasetFacts) -> str:
+    if s is None:
+        return ""
+    if not 0 <= s.by_own_query <= s.by_any_query <= s.asked or not 0 <= s.unseen_documents <= data.documents:
+        return "subsets: found counts that cannot be true together"
+    if any(not 0 <= d < data.documents for row in s.never for d in row):
+        return f"subsets.never: found a document outside 0 to {data.documents - 1}"
+    return ""
 
 
 def _broken_down(b: Breakdown, data: DatasetFacts) -> str:
@@ -226,6 +240,8 @@ def _broken_down(b: Breakdown, data: DatasetFacts) -> str:
         return "breakdown: its columns are not equally long"
     if any(len(documents) != len(ranks) for documents, ranks in zip(b.relevant, b.ranks, strict=True)):
         return "breakdown.ranks: has not one rank for each relevant document"
+    if any(n < 0 for n in b.others) or any(rank is not None and rank < 1 for rank in b.last):
+        return "breakdown: found a negative number, or a rank below 1"
     if any(not 0 <= q < data.queries for q in b.queries):
         return f"breakdown.queries: found a query outside 0 to {data.queries - 1}"
     if any(not 0 <= d < data.documents for row in (*b.relevant, *b.above) for d in row):

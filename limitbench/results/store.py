@@ -59,9 +59,10 @@ class Store:
         if not self.root.is_dir():
             raise StorageError(f"there is no results folder {self.root}; run: limitbench run --results {self.root}")
         for path in sorted(self.root.glob("*/*/*.json")):
-            if path.parent.name == "capacity":  # of a results folder inside this one
-                continue
-            found = read(path)
+            raw = read_record(path)
+            if isinstance(raw, dict) and str(raw.get("schema", "")).startswith("limitbench.capacity."):
+                continue  # of a results folder inside this one
+            found = _checked(path, raw)
             if not _RECORD.fullmatch(path.name) or not found.configuration_digest.startswith(path.stem):
                 expected = f"{found.configuration_digest[:12]}.json"
                 raise DataError(path, f"is named for another configuration, expected {expected}; rename or remove it")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -39,17 +42,41 @@ class TextEncoder(Protocol):
         """Vectors (texts, d), fp32; `side` is document or query; `seen` is told how many texts came from the cache."""
 
 
+Memory = dict[str, dict[str, Floats]]  # identity and side -> text -> row
+_REMEMBERED: ContextVar[Memory | None] = ContextVar("remembered", default=None)
+_MOST_REMEMBERED = 2 << 30  # bytes
+
+
+@contextmanager
+def remembering(memory: Memory) -> Iterator[None]:
+    """Within it, vectors that a corpus got are kept in `memory`, text by text, and found there by its parts.
+
+    The cache on disk keeps batches, and a part has others. Up to 2 GB.
+    """
+    token = _REMEMBERED.set(memory)
+    try:
+        yield
+    finally:
+        _REMEMBERED.reset(token)
+
+
 def embed(
     texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], identity: dict[str, Any], *, batch: int, side: str,
     progress: Progress, seen: dict[str, Any],
 ) -> Floats:  # fmt: skip
     """Vectors (texts, d) of texts in batches, longest first, each from the cache where it is there, and kept there.
 
-    A single text, as a latency probe sends it, neither comes from the cache nor goes into it.
+    A single text, as a latency probe sends it, neither comes from the cache nor goes into it. Texts that are remembered are not
+    embedded again.
     """
     distinct = sorted(
         dict.fromkeys(texts), key=lambda text: (-len(text), text)
     )  # little padding, the fullest batch first
+    memory = _REMEMBERED.get() if len(distinct) > 1 else None
+    known = {} if memory is None else memory.setdefault(json.dumps([identity, side], sort_keys=True), {})
+    if known:
+        found = _new(distinct, known, encode, batch=batch, side=side, progress=progress, seen=seen)
+        return np.stack([found[text] for text in texts])
     place = {text: number for number, text in enumerate(distinct)}
     cache = EmbeddingCache.default()
     parts, cached = [], 0
@@ -62,7 +89,25 @@ def embed(
     if len(distinct) > 1:
         cache.prune()
         seen[f"{side}s_from_cache"] = cached
-    return np.concatenate(parts)[[place[text] for text in texts]]
+    rows = np.concatenate(parts)
+    if memory is not None and rows.nbytes <= _MOST_REMEMBERED:
+        known.update(zip(distinct, rows, strict=True))
+    return np.asarray(rows[[place[text] for text in texts]])
+
+
+def _new(
+    distinct: Sequence[str], known: dict[str, Floats], encode: Callable[[Sequence[str]], Floats], *, batch: int, side: str,
+    progress: Progress, seen: dict[str, Any],
+) -> dict[str, Floats]:  # fmt: skip
+    """The rows of these texts: what is known, and what is not, embedded."""
+    missing = [text for text in distinct if text not in known]
+    found = {text: known[text] for text in distinct if text in known}
+    parts = [missing[start : start + batch] for start in range(0, len(missing), batch)]
+    for part in parts:
+        found.update(zip(part, encode(part), strict=True))
+        progress(f"encode {side}s", len(found), len(distinct))
+    seen[f"{side}s_from_cache"] = len(distinct) - len(missing)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
