@@ -96,7 +96,7 @@ def _by_dimension(report: Report, table: Table, whole: Comparison) -> _Plan | No
     return _Plan(
         f"recall-dimension-{slug(report, table)}",
         f"Recall against dimension, {whole.dataset}",
-        f"{told}What has no dimension is a level. Single vectors at fp32, exact search. "
+        f"{told}Retrievers without one dimension are horizontal lines. Single vectors at fp32, exact search. "
         f"{whole.caption[0].upper()}{whole.caption[1:]}.",
         slug(report, table),
         (max(6.5, 3.6 * len(panels)), 5.6),
