@@ -225,3 +225,16 @@ def test_results_folder_needs_no_home(tmp_path: Path, monkeypatch: pytest.Monkey
         tmp_path.chmod(0o500)
         monkeypatch.setenv("LIMITBENCH_CACHE", str(tmp_path / "cache"))
     assert len(load("limit-small-synthetic").queries) == 1000
+
+
+def test_loading_is_told_once_and_indexing_takes_time() -> None:
+    """A model that an earlier index loaded is not loaded again, so nothing is taken off the next index's time."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    from limitbench.retrievers import dense
+
+    dense._load.cache_clear()
+    first, second = (evaluate("graph-petersen", "wordllama,dim=8", measures="Recall@2").cost for _ in range(2))
+    assert first is not None
+    assert second is not None
+    assert first.load_seconds > 0 == second.load_seconds
+    assert min(first.index_seconds, second.index_seconds) > 0

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -110,6 +110,7 @@ class Encoder:
     """A model that embeds texts, loaded only when some text is not in the cache."""
 
     options: Dense
+    made: float = field(default_factory=time.perf_counter)
 
     @classmethod
     def of(cls, options: Dense) -> Encoder:
@@ -156,8 +157,8 @@ class Encoder:
 
     @property
     def load_seconds(self) -> float:
-        """Seconds that loading the model took."""
-        return self.model.seconds
+        """Seconds that loading the model took; 0 where an earlier index of this process had loaded it."""
+        return self.model.seconds if self.model.at >= self.made else 0.0
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -286,6 +287,7 @@ class _Loaded:
     engine: Any
     dim: int
     seconds: float
+    at: float  # when it was there, by time.perf_counter
 
 
 @lru_cache(maxsize=2)
@@ -302,7 +304,8 @@ def _load(model: str, revision: str | None, device: str, trust_remote_code: bool
                 trust_remote_code=trust_remote_code,
                 model_kwargs={"use_safetensors": True},
             )
-        return _Loaded(engine, int(engine.get_embedding_dimension()), time.perf_counter() - start)
+        now = time.perf_counter()
+        return _Loaded(engine, int(engine.get_embedding_dimension()), now - start, now)
 
 
 def quiet() -> None:

@@ -84,12 +84,13 @@ class MtebModel(Adapter):
     @property
     def loaded(self) -> Any:
         """The model, loaded once a process."""
-        return _load(self.model)[0]
+        return _load(self.model)
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus embedded, or indexed by the search model."""
-        model, seconds = _load(self.model)
-        return indexed(model, self, corpus, progress, load_seconds=seconds, named=True)
+        start = time.perf_counter()
+        model = self.loaded
+        return indexed(model, self, corpus, progress, load_seconds=time.perf_counter() - start, named=True)
 
 
 @dataclass(frozen=True)
@@ -138,11 +139,10 @@ def indexed(
 
 
 @lru_cache(maxsize=2)
-def _load(name: str) -> tuple[Any, float]:
-    start = time.perf_counter()
+def _load(name: str) -> Any:
     known, _, revision = name.partition("@")
     try:
-        return mteb.get_model(known, revision=revision or None), time.perf_counter() - start
+        return mteb.get_model(known, revision=revision or None)
     except Exception as error:  # mteb and the hub's client raise errors of many libraries
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise OfflineError(
