@@ -7,7 +7,9 @@ RESULTS := results/local
 
 # numerical libraries share two threads unless the caller says otherwise: contention costs more than it gives
 export OMP_NUM_THREADS ?= 2
-WORKERS ?= 2   # processes of `make test`, with one thread each
+# processes of `make test`, with one thread each
+WORKERS ?= 2
+
 .PHONY: run test test-long lint types format docs bench clean help
 
 help:

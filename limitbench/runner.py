@@ -37,7 +37,7 @@ from limitbench.results import (
     configuration_digest,
     spectrum,
     subsets,
-)  # fmt: skip
+)
 from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
 from limitbench.retrievers.embedded import Memory, remembering
 from limitbench.retrievers.vectors import VectorIndex

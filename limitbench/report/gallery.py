@@ -72,10 +72,8 @@ def _plans(report: Report) -> Iterator[_Plan]:
         "critical-n",
         "Critical-n against dimension",
         "Corpora all of whose pairs d dimensions carry. Shaded left: proved impossible; right of 2k: constructed in exact "
-        "arithmetic, for "
-        "every n. Marks: verified vectors that an optimizer found (measured) or a construction stored in a dtype gave "
-        "(constructed), and "
-        "the paper's Table 6 (published). Lines: cubic fits, which are empirical and bound nothing.",
+        "arithmetic, for every n. Marks: verified vectors that an optimizer found (measured) or a construction stored in a dtype "
+        "gave (constructed), and the paper's Table 6 (published). Lines: cubic fits, which are empirical and bound nothing.",
         "capacity",
         (8, 5.2),
         lambda figure: draw_on(figure.subplots(), report.frontier),
@@ -112,8 +110,7 @@ def _cost(report: Report, table: Table) -> _Plan | None:
         f"quality-cost-{slug(report, table)}",
         f"Quality against cost, {table.comparison.dataset}",
         "Median latency of one query (measured on the machine that each record names), without batching; marks grow with "
-        "the index; the line "
-        "joins what no other retriever beats in both. Bars are 95 % intervals over queries.",
+        "the index; the line joins what no other retriever beats in both. Bars are 95 % intervals over queries.",
         slug(report, table),
         (8, 4.2),
         lambda figure: plots.draw_cost(figure, costs, table.headline),
@@ -130,8 +127,7 @@ def _qrels(report: Report, table: Table) -> _Plan | None:
         f"qrels-{slug(report, table)}",
         f"The relevance matrix, {table.comparison.dataset}",
         f"{qrels.n_queries} queries; {used} of {qrels.n_documents} documents are relevant to one of them. Right: how many "
-        "queries ask for "
-        "both of two documents (of the first 400).",
+        "queries ask for both of two documents (of the first 400).",
         slug(report, table),
         (8.5, 3.9),
         lambda figure: plots.draw_heat(figure, qrels),
@@ -148,8 +144,7 @@ def _corpus_size(report: Report) -> Iterator[_Plan]:
             f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
             f"Recall against corpus size, {dataset}",
             "All relevant documents stay, distractors are drawn, every part is indexed anew. Means over the draws, 95 % "
-            "intervals over "
-            "queries.",
+            "intervals over queries.",
             "corpus-size",
             (max(6.5, 4.2 * len({c.measure for c in shown})), 4.4),
             lambda figure, shown=shown: plots.draw_drowning(figure, shown),  # type: ignore[misc]
@@ -165,8 +160,7 @@ def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
             f"spectrum-{slug(report, table)}",
             f"Directions that document vectors use, {name}",
             "The share of variance in the first directions (measured); the effective rank is the exponential of the "
-            "spectrum's entropy. "
-            "n documents span at most n - 1 directions.",
+            "spectrum's entropy. n documents span at most n - 1 directions.",
             "capacity",
             (7, 4),
             lambda figure: plots.draw_spectra(figure, spectra),
@@ -177,8 +171,8 @@ def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
             f"gaps-{slug(report, table)}",
             f"Score gaps against what a dtype resolves, {name}",
             "Right of 0 a query is answered exactly (measured). Shaded: gaps that rounding both sides to the dtype can turn "
-            "round, an upper "
-            "bound. Queries with a relevant document below the depth are left out; at most eight retrievers are drawn.",
+            "round, an upper bound. Queries with a relevant document below the depth are left out; at most eight retrievers "
+            "are drawn.",
             "capacity",
             (7, 4),
             lambda figure: plots.draw_gaps(figure, with_gaps),
