@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from limitbench.errors import InputError
-from limitbench.files import escape_id
+from limitbench.files import tsv_line
 from limitbench.relevance import Qrels
 
 
@@ -79,8 +79,9 @@ class Queries:
 class Dataset:
     """A retrieval task: row q of `qrels` is `queries`' q-th, column d is `corpus`' d-th.
 
-    `spec` is how the dataset came about (empty for a folder); `notes` are sentences about what was left out on loading.
-    Two datasets are equal when their bytes in BEIR's layout are.
+    `spec` is how the dataset came about (empty for a folder); `notes` are sentences about what was left out or assumed on loading.
+    With `ignore_identical_ids`, the document with a query's own id is left out of what is retrieved for it, as BEIR and mteb do for
+    ArguAna and Quora. Two datasets are equal when their bytes in BEIR's layout are, and this rule.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Dataset:
     qrels: Qrels
     spec: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    ignore_identical_ids: bool = False
 
     def __post_init__(self) -> None:
         if self.qrels.shape != (len(self.queries), len(self.corpus)):
@@ -109,31 +111,30 @@ class Dataset:
     def qrels_lines(self) -> Iterator[bytes]:
         """`qrels/test.tsv` with its header, line by line; queries in order, documents in corpus order."""
         yield b"query-id\tcorpus-id\tscore\n"
-        for query, document, grade in self._judged():
-            yield f"{query}\t{document}\t{grade}\n".encode()
+        for query, document, grade in self.judged():
+            yield tsv_line(query, document, grade)
 
     def qrels_json_lines(self) -> Iterator[bytes]:
         """`qrels.jsonl`, MTEB's layout, line by line."""
-        for query, document, grade in self._judged():
+        for query, document, grade in self.judged():
             yield _json_line({"query-id": query, "corpus-id": document, "score": grade})
 
-    def qrels_trec_lines(self) -> Iterator[bytes]:
-        """TREC's 'query 0 document grade', line by line, ids escaped."""
-        for query, document, grade in self._judged():
-            yield f"{escape_id(query)} 0 {escape_id(document)} {grade}\n".encode()
-
-    def _judged(self) -> Iterator[tuple[str, str, int]]:
+    def judged(self) -> Iterator[tuple[str, str, int]]:
+        """(query id, document id, grade) of every judgement, by query and in corpus order."""
         qrels = self.qrels
         for row, column, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True):
             yield self.queries.ids[row], self.corpus.ids[column], grade
 
     @cached_property
     def digest(self) -> str:
-        """sha256, in hex, of corpus.jsonl, queries.jsonl and qrels/test.tsv as `write_folder` writes them, joined."""
+        """sha256, in hex, of corpus.jsonl, queries.jsonl and qrels/test.tsv as `write_folder` writes them, joined, and of the
+        rule."""
         state = hashlib.sha256()
         for lines in (self.corpus_lines(), self.query_lines(), self.qrels_lines()):
             for line in lines:
                 state.update(line)
+        if self.ignore_identical_ids:
+            state.update(b"ignore identical ids\n")
         return state.hexdigest()
 
     def __eq__(self, other: object) -> bool:

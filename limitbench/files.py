@@ -1,32 +1,43 @@
 """Reading and writing files the same way everywhere: gzip seen through, errors with their line, writes atomic.
 
-Also here: the reversible escaping of ids for TREC's whitespace-separated files, because both qrels and runs need it.
+Also here: how ids are written in text files, because qrels and runs both need it. TREC's files separate by white space, so an id
+that holds some is percent-encoded there, and its line says so in a column that TREC's readers ignore: the tag of a run, the
+iteration of qrels. Ids are decoded in such lines alone: a `%20` in anybody else's file is part of the id.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import errno
 import gzip
 import json
 import os
 import re
 import tempfile
+import unicodedata
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote, unquote
 
-from limitbench.errors import DataError, StorageError
+from limitbench.errors import DataError, MissingExtra, StorageError
 
 _UNSAFE = re.compile(r"[\s\x00-\x1f\x7f%]")
 _GZIP_MAGIC = b"\x1f\x8b"
+ESCAPED = "escaped-ids"  # what a line with percent-encoded ids says: the iteration of qrels, or the end of a run's tag
 
 
 def escape_id(identifier: str) -> str:
     """The id with white space, control characters and '%' percent-encoded, so that TREC's readers keep it whole."""
     return _UNSAFE.sub(lambda found: quote(found[0], safe=""), identifier)
+
+
+def breaks_trec(identifier: str) -> bool:
+    """Whether the id holds white space or control characters, so that a TREC file cannot hold it as it is."""
+    return escape_id(identifier.replace("%", "")) != identifier.replace("%", "")
 
 
 def is_text(value: str) -> bool:
@@ -47,6 +58,70 @@ def unescape_id(token: str) -> str:
     except UnicodeDecodeError:
         return token
     return original if escape_id(original) == token else token
+
+
+def trec_pair(query: str, document: str) -> tuple[str, str, bool]:
+    """The two ids of a TREC line, and whether they had to be escaped, which the line must then say; most go as they are."""
+    if breaks_trec(query) or breaks_trec(document):
+        return escape_id(query), escape_id(document), True
+    return query, document, False
+
+
+def tsv_fields(path: Path, number: int, line: str) -> list[str]:
+    """The fields of one line of tab-separated values, quoted as Python's csv module writes them (and BEIR reads them)."""
+    if '"' not in line:
+        return line.split("\t")
+    try:
+        return next(csv.reader([line], delimiter="\t", strict=True))
+    except csv.Error:
+        raise DataError(
+            path, f"found {line[:40]!r}, whose quotes do not match; write a field that begins with a quote as "
+            'csv does: in quotes, each inner one doubled ("a ""b""")', line=number,
+        ) from None  # fmt: skip
+
+
+def tsv_line(*fields: object) -> bytes:
+    """One line of tab-separated values, quoted where csv's own writer would."""
+    texts = map(str, fields)
+    return (
+        "\t".join(f'"{t.replace(chr(34), chr(34) * 2)}"' if _QUOTED.search(t) else t for t in texts) + "\n"
+    ).encode()
+
+
+_QUOTED = re.compile(r'["\t\r\n]')
+
+
+@dataclass(frozen=True)
+class Lookalikes:
+    """Why an id is not found that seems to be there: another normal form, blanks, or escaping."""
+
+    by_form: dict[str, str]
+
+    @classmethod
+    def of(cls, known: Iterable[str]) -> Lookalikes:
+        """Those of these ids."""
+        return cls({_plain(name): name for name in known})
+
+    def hint(self, name: str) -> str:
+        """A clause that names the id meant, spelt so that the eye sees the difference; "" where none is near."""
+        near = self.by_form.get(_plain(name)) or self.by_form.get(_plain(unescape_id(name)))
+        if near is None or near == name:
+            return ""
+        if unescape_id(name) == near:
+            return (
+                f"; it reads as '{near}' percent-encoded: where that is meant, let the line say so, by '+{ESCAPED}' at the end of "
+                f"a run's tag or '{ESCAPED}' as the second column of qrels"
+            )
+        return f"; {name!a} here is {near!a} there: they differ in blanks or in Unicode's normal form"
+
+
+def _plain(name: str) -> str:
+    """What two ids share that look the same: composed, without blanks and invisible characters."""
+    return "".join(
+        c
+        for c in unicodedata.normalize("NFKC", name)
+        if not c.isspace() and unicodedata.category(c) not in ("Cf", "Cc")
+    )
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -74,6 +149,25 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     for number, line in read_lines(path):
         if line.strip():
             yield number, parse_object(path, number, line)
+
+
+def read_parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows of a parquet file as objects, numbered from 1, in bounded memory. Raises `MissingExtra` without pyarrow."""
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"reading {path.name}", error.name or "pyarrow", "hub") from None
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as stream:
+            for batch in stream.iter_batches(batch_size=16_384):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield number, row
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(path, f"is not a whole parquet file ({reason}); fetch or write it again") from None
 
 
 def parse_object(path: Path, number: int, line: str) -> dict[str, Any]:

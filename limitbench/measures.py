@@ -13,9 +13,9 @@ A query without relevant documents scores 0, as in trec_eval. Grades count in nD
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,54 @@ def parse_measures(text: str) -> tuple[Measure, ...]:
     return tuple(out)
 
 
+def as_measures(given: str | Measure | Iterable[Measure | str]) -> tuple[Measure, ...]:
+    """The measures of a list in text, or of measures and texts in any mixture; each counts once. Raises `InputError`."""
+    if isinstance(given, str):
+        return parse_measures(given)
+    parts: list[Any] = [given] if isinstance(given, Measure) or not isinstance(given, Iterable) else list(given)
+    out: dict[Measure, None] = {}
+    for part in parts:
+        if isinstance(part, str):
+            out.update(dict.fromkeys(parse_measures(part)))
+        elif isinstance(part, Measure):
+            out[part] = None
+        else:
+            raise InputError(f"found the measure {part!r:.40}, expected one such as Recall @ 10 or 'Recall@10'")
+    if not out:
+        raise InputError("found no measure, expected at least one, such as Recall@10")
+    return tuple(out)
+
+
+def joined(
+    scores: Mapping[str, Mapping[str, float]], query_ids: Sequence[str], document_ids: Sequence[str], qrels: Qrels
+) -> tuple[Run, Qrels]:
+    """A run of these queries, and the qrels over the same documents: those of the corpus, then those that the run alone names."""
+    known = set(document_ids)
+    foreign = dict.fromkeys(d for query in query_ids for d in scores.get(query, ()) if d not in known)
+    documents = (*document_ids, *foreign)
+    run = Run.from_mapping(scores, query_ids=query_ids, document_ids=documents)
+    return run, Qrels(qrels.indptr, qrels.indices, qrels.grades, len(documents)) if foreign else qrels
+
+
+def run_remarks(run: Run, qrels: Qrels, depth: int, *, missing: int = 0) -> list[str]:
+    """What to know of a run before its numbers, as sentences: queries that got no document, and queries that got fewer than
+    `depth` and lack a relevant one. `missing` of the first kind are told of elsewhere.
+    """
+    counts, wanted = np.diff(run.indptr), min(depth, len(run.document_ids))
+    found = np.bincount(run.rows[_grades(run, qrels) > 0], minlength=len(run))
+    empty = int((counts == 0).sum()) - missing
+    short = counts[(counts > 0) & (counts < wanted) & (found < qrels.sizes)]
+    out = []
+    if empty > 0:
+        out.append(f"{empty} of {len(run)} queries got no document and count as failed")
+    if len(short):
+        out.append(
+            f"{len(short)} of {len(run)} queries got fewer than {wanted} documents (the fewest: {short.min()}) and lack a "
+            "relevant one"
+        )
+    return out
+
+
 @dataclass(frozen=True)
 class TiedRanking:
     """A run joined with its qrels: every entry knows its tie group. Entries stand by query, then by rank."""
@@ -113,7 +161,8 @@ class TiedRanking:
         grade = _grades(run, qrels)
         row, scores = run.rows, run.scores
         if ties == "trec":
-            scores = scores.astype(np.float32).astype(np.float64)
+            with np.errstate(over="ignore"):  # beyond 32 bits: infinite, as in trec_eval
+                scores = scores.astype(np.float32).astype(np.float64)
             name_rank = np.empty(len(run.document_ids), np.int64)
             name_rank[sorted(range(len(run.document_ids)), key=run.document_ids.__getitem__)] = np.arange(
                 len(run.document_ids)

@@ -2,11 +2,13 @@
 
 **Ties.** A row holds the `depth` best documents *and every other document whose score equals the last of them*, so that
 a measure can tell what breaking ties at random would give. Equal scores stand in document order; that order means
-nothing. A document that was not retrieved (score minus infinity) is in no row.
+nothing. A document that was not retrieved (score minus infinity) is in no row; in a run file, minus infinity is a score like
+another and ranks last, as in trec_eval.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,9 +19,10 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.errors import DataError, InputError, RetrievalError
-from limitbench.files import atomic_write, escape_id, read_lines, unescape_id
+from limitbench.files import ESCAPED, Lookalikes, atomic_write, escape_id, read_lines, trec_pair, unescape_id
 
 _BLOCK = 32  # columns looked at together by their largest score
+_LAST = -float(np.finfo(np.float64).max)  # what stands for a score of minus infinity in a row
 _MOST_ENTRIES = 200_000_000  # 3.2 GB of documents and scores; only scores that are nearly all equal come near it
 
 
@@ -138,7 +141,8 @@ class Run:
     ) -> Run:
         """The run of {query id: {document id: score}}; without ids given, those that occur, in order of appearance.
 
-        Queries of `query_ids` that the mapping lacks get an empty row; queries that it has beyond them are left out.
+        Queries of `query_ids` that the mapping lacks get an empty row; queries that it has beyond them are left out. A score of
+        minus infinity ranks last.
         """
         queries = tuple(mapping) if query_ids is None else tuple(query_ids)
         if document_ids is None:
@@ -150,11 +154,11 @@ class Run:
                 if document not in column:
                     raise InputError(
                         f"the run ranks document '{document}' for query '{query}', which the corpus does not hold; "
-                        "use the run with the corpus that it was made on"
+                        f"use the run with the corpus that it was made on{Lookalikes.of(column).hint(document)}"
                     )
                 rows.append(number)
                 columns.append(column[document])
-                scores.append(score)
+                scores.append(max(score, _LAST))
         return cls.from_entries(
             np.array(rows, np.int64),
             np.array(columns, np.int64),
@@ -181,15 +185,76 @@ class Run:
         names = [self.document_ids[i] for i in self.indices[part]]
         return list(zip(names, self.scores[part].tolist(), strict=True))
 
+    def without_own(self, depth: int) -> Run:
+        """The run without the document that has a query's own id, cut at `depth` and its ties."""
+        column = {name: number for number, name in enumerate(self.document_ids)}
+        own = np.array([column.get(name, -1) for name in self.query_ids], np.int64)
+        kept = self.indices != own[self.rows]
+        return Run.from_entries(
+            self.rows[kept], self.indices[kept], self.scores[kept],
+            query_ids=self.query_ids, document_ids=self.document_ids, depth=depth,
+        )  # fmt: skip
+
     def mapping(self) -> dict[str, dict[str, float]]:
         """{query id: {document id: score}}, the form that pytrec_eval and ranx take."""
         return {query: dict(self.row(number)) for number, query in enumerate(self.query_ids)}
 
 
-def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
-    """{query id: {document id: score}} from 'query Q0 document rank score tag' lines; the rank column is not used."""
+@dataclass(frozen=True)
+class RunFile:
+    """What a TREC run file holds: {query id: {document id: score}}, and what in it is odd."""
+
+    scores: dict[str, dict[str, float]]
+    infinite: int = 0  # lines with the score minus infinity
+    against_ranks: int = 0  # queries whose scores rise somewhere as their ranks rise
+
+    def missing(self, query_ids: Sequence[str]) -> list[str]:
+        """The queries that the run does not answer."""
+        return [name for name in query_ids if name not in self.scores]
+
+    def remarks(self, query_ids: Sequence[str], document_ids: Sequence[str]) -> list[str]:
+        """What to know before its numbers, as sentences: what is missing, foreign or odd, each with its count."""
+        asked, known = set(query_ids), set(document_ids)
+        missing = self.missing(query_ids)
+        foreign = [name for name in self.scores if name not in asked]
+        unknown = [d for name in query_ids for d in self.scores.get(name, ()) if d not in known]
+        out = []
+        if missing:
+            out.append(
+                f"{len(missing)} of {len(query_ids)} judged queries are not in the run, the first '{missing[0]}'; they count "
+                "as failed"
+            )
+        if foreign:
+            hint = Lookalikes.of(missing).hint(foreign[0])
+            out.append(
+                f"{len(foreign)} queries of the run are not judged, the first '{foreign[0]}'; they are left out{hint}"
+            )
+        if unknown:
+            distinct = dict.fromkeys(unknown)
+            hint = Lookalikes.of(document_ids).hint(unknown[0])
+            out.append(
+                f"{len(unknown)} of the documents ranked ({len(distinct)} ids, the first '{unknown[0]}') are not in the corpus; "
+                f"they hold their ranks and count as not relevant{hint}"
+            )
+        if self.infinite:
+            out.append(f"{self.infinite} scores are minus infinity; they rank last, as in trec_eval")
+        if self.against_ranks:
+            out.append(
+                f"the ranks contradict the scores in {self.against_ranks} of {len(self.scores)} queries; scores decide, larger "
+                "first, as in trec_eval: distances must be negated"
+            )
+        return out
+
+
+def read_run_file(path: Path | str) -> RunFile:
+    """A run of 'query Q0 document rank score tag' lines. Scores decide the order; ranks are only compared with them.
+
+    Ids are read as they stand, and decoded only in a line that says that they are escaped. Raises `DataError` with path and line.
+    """
     path = Path(path)
     out: dict[str, dict[str, float]] = {}
+    ranks: dict[str, list[str]] = {}
+    infinite = 0
     for number, line in read_lines(path):
         if not line.strip():
             continue
@@ -201,7 +266,9 @@ def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
                 "mend the line, or write ids without spaces",
                 line=number,
             )
-        query, document = unescape_id(fields[0]), unescape_id(fields[2])
+        query, document = fields[0], fields[2]
+        if fields[5].endswith(f"+{ESCAPED}"):
+            query, document = unescape_id(query), unescape_id(document)
         try:
             score = float(fields[4])
         except ValueError:
@@ -214,22 +281,41 @@ def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
                 path, f"document '{document}' is ranked twice for query '{query}'; keep one line", line=number
             )
         row[document] = score
-    return out
+        infinite += score == -np.inf
+        ranks.setdefault(query, []).append(fields[3])
+    against = sum(_contradict(ranks[query], list(row.values())) for query, row in out.items())
+    return RunFile(out, infinite, against)
+
+
+def read_trec_run(path: Path | str) -> dict[str, dict[str, float]]:
+    """{query id: {document id: score}} of a run file, as `read_run_file` reads it."""
+    return read_run_file(path).scores
+
+
+def _contradict(ranks: Sequence[str], scores: Sequence[float]) -> bool:
+    """Whether a better rank has a lower score. Ranks that are no distinct numbers say nothing."""
+    if not all(rank.isascii() and rank.isdigit() for rank in ranks) or len(set(ranks)) < len(ranks):
+        return False
+    ordered = [score for _, score in sorted(zip(map(int, ranks), scores, strict=True), key=lambda pair: pair[0])]
+    return any(after > before for before, after in itertools.pairwise(ordered))
 
 
 def write_trec_run(run: Run, path: Path | str, *, tag: str = "limitbench", keep_ties: bool = False) -> None:
-    """Write a run as TREC lines with real ranks and ids escaped.
+    """Write a run as TREC lines with real ranks, ids escaped where they must be; the tag of such a line says so.
 
     trec_eval ignores the ranks, sorts by score (as 32-bit floats) and puts ties in falling order of document id.
     So scores are written strictly falling: a tie becomes the next smaller 32-bit float. `keep_ties` writes them as
     they are.
     """
+    names = {False: escape_id(tag), True: f"{escape_id(tag)}+{ESCAPED}"}
     with atomic_write(Path(path)) as out:
         for number, query in enumerate(run.query_ids):
             before = np.float32(np.inf)
             for rank, (document, exact) in enumerate(run.row(number), 1):
-                score: float = exact
+                score: float = -np.inf if exact == _LAST else exact
                 if not keep_ties:
-                    before = min(np.float32(exact), np.nextafter(before, np.float32(-np.inf)))
+                    below = np.nextafter(before, np.float32(-np.inf))
+                    before = below if exact == _LAST else min(np.float32(exact), below)
                     score = float(before)
-                out.write(f"{escape_id(query)} Q0 {escape_id(document)} {rank} {score!r} {escape_id(tag)}\n".encode())
+                asked, found, escaped = trec_pair(query, document)
+                out.write(f"{asked} Q0 {found} {rank} {score!r} {names[escaped]}\n".encode())

@@ -17,7 +17,17 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.errors import DataError, InputError
-from limitbench.files import atomic_write, escape_id, is_text, parse_object, read_lines, unescape_id
+from limitbench.files import (
+    ESCAPED,
+    atomic_write,
+    is_text,
+    parse_object,
+    read_lines,
+    read_parquet,
+    trec_pair,
+    tsv_fields,
+    unescape_id,
+)
 
 if TYPE_CHECKING:
     from scipy import sparse  # slow to import, and what closed forms answer needs none of it
@@ -215,17 +225,22 @@ def iter_judgements(
 ) -> Iterator[tuple[int, str, str, int]]:
     """(line, query id, document id, grade) from a qrels file: BEIR tsv with header, jsonl, or TREC; gz too.
 
-    The layout is told by the suffix and the first line, unless it is given. Repeated pairs come as often as they stand. A line
-    that cannot be read raises `DataError`, or is handed to `broken` and passed over.
+    The layout is told by the suffix and the first line, unless it is given. Ids are read as they stand; TREC's are decoded only
+    in a file that says that they are escaped (`files.trec_lines`). Repeated pairs come as often as they stand. A line that cannot
+    be read raises `DataError`, or is handed to `broken` and passed over.
     """
     name = path.name.removesuffix(".gz")
+    if name.endswith(".parquet"):
+        for number, row in read_parquet(path):
+            yield number, *_judgement(path, number, row)
+        return
     json_suffix = layout is None and name.endswith((".jsonl", ".json", ".ndjson"))
     parse = _parse_json if json_suffix or layout == "jsonl" else _parse_trec if layout == "trec" else None
     for number, line in read_lines(path):
         if not line.strip():
             continue
         if parse is None:
-            header = line.split("\t")[0].strip().lower() in _HEADS and line.count("\t") >= 2
+            header = line.split("\t")[0].strip().strip('"').lower() in _HEADS and line.count("\t") >= 2
             parse = _parse_beir if header or layout == "beir" else _parse_trec
             if header:
                 continue
@@ -241,7 +256,7 @@ _HEADS = {"query-id", "query_id", "qid"}
 
 
 def _parse_beir(path: Path, number: int, line: str) -> tuple[str, str, int]:
-    fields = line.split("\t")
+    fields = tsv_fields(path, number, line)
     if len(fields) != 3:
         wanted = "query-id, corpus-id and score with tabs between"
         raise DataError(path, f"found {len(fields)} columns, expected {wanted}; mend the line", line=number)
@@ -258,11 +273,15 @@ def _parse_trec(path: Path, number: int, line: str) -> tuple[str, str, int]:
             "'query-id<TAB>corpus-id<TAB>score'; mend the line, or write ids without spaces",
             line=number,
         )
-    return unescape_id(parts[0]), unescape_id(parts[2]), _grade(path, number, parts[3])
+    query, document = (unescape_id(part) if parts[1] == ESCAPED else part for part in (parts[0], parts[2]))
+    return query, document, _grade(path, number, parts[3])
 
 
 def _parse_json(path: Path, number: int, line: str) -> tuple[str, str, int]:
-    row = parse_object(path, number, line)
+    return _judgement(path, number, parse_object(path, number, line))
+
+
+def _judgement(path: Path, number: int, row: Mapping[str, Any]) -> tuple[str, str, int]:
     query, document = row.get("query-id", row.get("query_id")), row.get("corpus-id", row.get("corpus_id"))
     if query is None or document is None:
         wanted = '{"query-id", "corpus-id", "score"}'
@@ -289,27 +308,43 @@ def _grade(path: Path, line: int, value: Any) -> int:
     return int(grade)
 
 
-def read_qrels(path: Path | str) -> Judgements:
-    """The judgements of a qrels file in any layout that `iter_judgements` reads.
+def read_qrels(paths: Path | str | Sequence[Path]) -> Judgements:
+    """The judgements of a qrels file, or of its shards, in any layout that `iter_judgements` reads.
 
     Raises `DataError` where a pair is judged twice with different grades.
     """
-    path = Path(path)
     out: Judgements = {}
-    for line, query, document, grade in iter_judgements(path):
-        row = out.setdefault(query, {})
-        if row.setdefault(document, grade) != grade:
-            raise DataError(
-                path,
-                f"query '{query}' and document '{document}' are judged {row[document]} and {grade}; keep one of them",
-                line=line,
-            )
+    for path in [Path(paths)] if isinstance(paths, str | Path) else paths:
+        for line, query, document, grade in iter_judgements(path):
+            row = out.setdefault(query, {})
+            if row.setdefault(document, grade) != grade:
+                raise DataError(
+                    path,
+                    f"query '{query}' and document '{document}' are judged {row[document]} and {grade}; keep one of them",
+                    line=line,
+                )
     return out
 
 
+def graded_note(qrels: Qrels) -> str | None:
+    """What is assumed of grades other than 0 and 1, in a sentence; None where there are none."""
+    other = qrels.grades[(qrels.grades != 0) & (qrels.grades != 1)]
+    if not len(other):
+        return None
+    low, high = int(qrels.grades.min()), int(qrels.grades.max())
+    negative = "; those below 0 are judged and not relevant" if low < 0 else ""
+    return f"grades from {low} to {high}: those above 0 count as relevant{negative}; --min-grade N asks for more"
+
+
 def write_trec_qrels(judgements: Mapping[str, Mapping[str, int]], path: Path | str, *, gz: bool = False) -> None:
-    """Write 'query 0 document grade' lines, ids escaped so that `read_qrels` gives the same ids back."""
+    """Write 'query 0 document grade' lines, ids escaped where they must be, so that `read_qrels` gives the same ids back."""
     with atomic_write(Path(path), gz=gz) as out:
         for query, row in judgements.items():
             for document, grade in row.items():
-                out.write(f"{escape_id(query)} 0 {escape_id(document)} {grade}\n".encode())
+                out.write(trec_qrels_line(query, document, grade))
+
+
+def trec_qrels_line(query: str, document: str, grade: int) -> bytes:
+    """One line of TREC's qrels; it says where its ids are escaped."""
+    query, document, escaped = trec_pair(query, document)
+    return f"{query} {ESCAPED if escaped else 0} {document} {grade}\n".encode()

@@ -21,9 +21,10 @@ from limitbench.collection import Dataset
 from limitbench.datasets import find, load, published_as
 from limitbench.datasets.parts import part
 from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError
-from limitbench.measures import DEFAULT_MEASURES, Measure, parse_measures, score
+from limitbench.files import Lookalikes
+from limitbench.measures import DEFAULT_MEASURES, Measure, as_measures, joined, run_remarks, score
 from limitbench.provenance import PeakMemory, provenance
-from limitbench.rankings import Run, read_trec_run
+from limitbench.rankings import Run, read_run_file
 from limitbench.relevance import Qrels
 from limitbench.results import (
     Cost,
@@ -38,7 +39,16 @@ from limitbench.results import (
     spectrum,
     subsets,
 )
-from limitbench.retrievers import NamedRetriever, Progress, latencies, no_progress, retriever
+from limitbench.retrievers import (
+    NamedRetriever,
+    Progress,
+    Retriever,
+    as_named,
+    latencies,
+    no_progress,
+    remarks_of,
+    retriever,
+)
 from limitbench.retrievers.embedded import Memory, remembering
 from limitbench.retrievers.vectors import VectorIndex
 
@@ -47,43 +57,45 @@ log = logging.getLogger("limitbench")
 
 def evaluate(
     dataset: Dataset | str | Path,
-    by: NamedRetriever | str,
+    by: NamedRetriever | Retriever | str,
     *,
-    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    measures: Sequence[Measure | str] | str = DEFAULT_MEASURES,
     progress: Progress = no_progress,
     keep: Callable[[Run], None] | None = None,
     part_of: PartOf | None = None,
 ) -> Result:
     """The result of one retriever on one dataset, measured now; nothing is stored.
 
-    Names are resolved as on the command line. `keep` is called with the run; `part_of` is noted. Raises `LimitbenchError` and
-    nothing else for bad input.
+    Names are resolved as on the command line; a retriever object goes by its adapter's name. `keep` is called with the run;
+    `part_of` is noted. Raises `LimitbenchError` and nothing else for bad input.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
-    named = retriever(by) if isinstance(by, str) else by
-    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
+    named = as_named(by)
+    chosen = as_measures(measures)
     if not len(data.queries) or not len(data.corpus):
         what = "query" if len(data.corpus) else "document"
         raise InputError(f"dataset '{data.name}' has no {what}; expected at least one")
-    if not chosen:
-        raise InputError("found no measure, expected at least one, such as Recall@10")
-    digest = _digest(data, named, chosen)
     depth = max(measure.cutoff for measure in chosen)
+    asked = depth + data.ignore_identical_ids  # one more, since one may be left out
     memory = PeakMemory()
-    start = time.perf_counter()
     with _retrieving(named.name):
+        digest = _digest(data, named, chosen)
+        start = time.perf_counter()
         index = named.retriever.index(data.corpus, progress)
         indexed = time.perf_counter()
-        run = index.search(data.queries, depth, progress)
+        load_seconds = float(getattr(index, "load_seconds", 0.0))  # before a search, which may load more
+        run = index.search(data.queries, asked, progress)
         searched = time.perf_counter()
-        waits = latencies(index, data.queries, depth)
+        waits = latencies(index, data.queries, asked)
     peak = memory.bytes()  # of retrieval, not of what is made of it afterwards
-    load_seconds = float(getattr(index, "load_seconds", 0.0))
-    index_seconds = indexed - start - load_seconds
+    index_seconds = max(0.0, indexed - start - load_seconds)
+    candidates: Run | None = getattr(index, "candidates", None)
+    if data.ignore_identical_ids:
+        run = run.without_own(depth)
+        candidates = None if candidates is None else candidates.without_own(depth)
     if keep is not None:
         keep(run)
     vectors = getattr(index, "vectors", None)
-    candidates: Run | None = getattr(index, "candidates", None)
     ceiling = None if candidates is None else score(_perfected(candidates, data.qrels), data.qrels, chosen)
     return Result(
         configuration_digest=digest,
@@ -107,28 +119,39 @@ def evaluate(
             peak_memory_bytes=peak,
             peak_memory_scope=memory.scope,
         ),
+        notes=[*remarks_of(index), *run_remarks(run, data.qrels, depth)],
         provenance={**provenance(), "seeds": _seeds(data, named)},
     )
 
 
 def imported(
-    dataset: Dataset | str | Path, run: Path | str, name: str, *, measures: Sequence[Measure] | str | None = None
+    dataset: Dataset | str | Path, run: Path | str, name: str, *, measures: Sequence[Measure | str] | str | None = None
 ) -> Result:
     """The result of a TREC run that another system made on this dataset; nothing is stored and no cost is known.
 
-    The digest covers the run's rankings. Without `measures`, the default ones as deep as the run goes. Raises `DataError` for a
-    run that does not parse, `InputError` for one of other queries or documents, or for a measure deeper than the run.
+    The digest covers the run's rankings. Without `measures`, the default ones as deep as the run goes. As in trec_eval, queries
+    that are not judged are left out, judged queries that the run lacks count as 0, and documents that the corpus lacks hold their
+    ranks and are not relevant; the result's `notes` count them. Raises `DataError` for a run that does not parse, `InputError`
+    for one of other queries, or for a measure deeper than the run.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
-    found = read_trec_run(run)
-    known = set(data.queries.ids)
-    unknown = [query for query in found if query not in known]
-    if not found or unknown:
-        what = "ranks nothing" if not found else f"holds the query '{unknown[0]}', which the dataset does not"
+    read = read_run_file(run)
+    if not any(query in read.scores for query in data.queries.ids):
+        first = next(iter(read.scores), None)
+        hint = "" if first is None else Lookalikes.of(data.queries.ids).hint(first)
+        what = "ranks nothing" if first is None else f"answers no query of the dataset (its first is '{first}'){hint}"
         raise InputError(f"{run} {what}; expected a run of dataset '{data.name}' ({len(data.queries)} queries)")
-    ranking = Run.from_mapping(found, query_ids=data.queries.ids, document_ids=data.corpus.ids)
+    ranking, qrels = joined(read.scores, data.queries.ids, data.corpus.ids, data.qrels)
+    if len(ranking.indices) and ranking.indices.min() >= len(data.corpus):
+        first = ranking.document_ids[len(data.corpus)]
+        raise InputError(
+            f"{run} ranks no document of the corpus (its first is '{first}'); use the run with the corpus that it was made "
+            f"on{Lookalikes.of(data.corpus.ids).hint(first)}"
+        )
+    if data.ignore_identical_ids:
+        ranking = ranking.without_own(max(1, int(np.diff(ranking.indptr).max())))
     depth = int(np.diff(ranking.indptr).max())
-    given = parse_measures(measures) if isinstance(measures, str) else tuple(measures or DEFAULT_MEASURES)
+    given = DEFAULT_MEASURES if measures is None else as_measures(measures)
     deeper = [m for m in given if depth < min(m.cutoff, len(data.corpus))]
     chosen = tuple(m for m in given if m not in deeper)
     if deeper and (measures is not None or not chosen):
@@ -138,22 +161,33 @@ def imported(
     content = hashlib.sha256()
     for array in (ranking.indptr, ranking.indices, ranking.scores):
         content.update(array.tobytes())
+    for foreign in ranking.document_ids[len(data.corpus) :]:
+        content.update(f"{foreign}\n".encode())
     options = {"adapter": "run", "sha256": content.hexdigest()}
+    told = _told_by(ranking, data, chosen, depth, None, qrels)
     return Result(
         configuration_digest=configuration_digest(data.digest, options, [repr(m) for m in chosen]),
         retriever=RetrieverFacts(
             name=name, configuration=options, card={"imported": Path(run).name, "label": "a run made elsewhere"}
         ),
-        **_told_by(ranking, data, chosen, depth, None),
+        **told,
+        notes=[
+            *read.remarks(data.queries.ids, data.corpus.ids),
+            *run_remarks(ranking, qrels, max(m.cutoff for m in chosen), missing=len(read.missing(data.queries.ids))),
+        ],
         provenance={**provenance(), "seeds": {}},
     )
 
 
 def _told_by(
-    run: Run, data: Dataset, measures: Sequence[Measure], depth: int, part_of: PartOf | None
+    run: Run, data: Dataset, measures: Sequence[Measure], depth: int, part_of: PartOf | None, qrels: Qrels | None = None
 ) -> dict[str, Any]:
-    """The parts of a result that a run and its dataset decide."""
-    scores = score(run, data.qrels, measures)
+    """The parts of a result that a run and its dataset decide; `qrels` are given where the run names documents of its own.
+
+    What numbers documents by their place in the corpus is left out then.
+    """
+    whole = qrels is None or qrels is data.qrels
+    scores = score(run, data.qrels if qrels is None else qrels, measures)
     return {
         "dataset": DatasetFacts(
             name=data.name,
@@ -167,8 +201,8 @@ def _told_by(
         "depth": depth,
         "measures": {title: Means(**values.means()) for title, values in scores.items()},
         "per_query": {title: [round(x, 9) for x in values.expected.tolist()] for title, values in scores.items()},
-        "breakdown": breakdown(run, data.qrels, depth),
-        "subsets": subsets(run, data.qrels, depth),
+        "breakdown": breakdown(run, data.qrels, depth) if whole else None,
+        "subsets": subsets(run, data.qrels, depth) if whole else None,
     }
 
 
@@ -178,7 +212,7 @@ def drown(
     *,
     sizes: Sequence[int] = (),
     seeds: int = 3,
-    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    measures: Sequence[Measure | str] | str = DEFAULT_MEASURES,
     store: Store | None = None,
     fresh: bool = False,
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
@@ -192,8 +226,9 @@ def drown(
     results are reused unless `fresh`. Sizes and names are checked before any work (arXiv 2603.29519 calls the fall drowning).
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
-    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
-    named = [retriever(spec, device=device, precision=precision) for spec in dict.fromkeys(retrievers)]
+    chosen = as_measures(measures)
+    reuse = "none" if fresh else None
+    named = [retriever(spec, device=device, precision=precision, reuse=reuse) for spec in dict.fromkeys(retrievers)]
     least = len(np.unique(data.qrels.relevant.indices))
     if not least:
         raise InputError(f"dataset '{data.name}' has no relevant document; expected at least one")
@@ -300,7 +335,7 @@ def sweep(
     dtypes: Sequence[str] = ("fp32",),
     indexes: Sequence[str] = ("exact",),
     candidates: Sequence[int] = (),
-    measures: Sequence[Measure] | str = DEFAULT_MEASURES,
+    measures: Sequence[Measure | str] | str = DEFAULT_MEASURES,
     store: Store | None = None,
     fresh: bool = False,
     progress: Progress = no_progress,
@@ -314,11 +349,15 @@ def sweep(
     reused unless `fresh`. All points are checked before any work.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
-    chosen = parse_measures(measures) if isinstance(measures, str) else tuple(measures)
+    chosen = as_measures(measures)
     points = [Point(dim, dtype, index) for dim in dims for dtype in dtypes for index in indexes]
     if candidates:
         points = [Point(None, "fp32", "exact", depth) for depth in sorted(set(candidates), reverse=True)]
-    named = [(point, retriever(point.spec(by), device=device, precision=precision)) for point in points]
+    again = ["none" if fresh and number == 0 else None for number in range(len(points))]  # one encode serves all points
+    named = [
+        (point, retriever(point.spec(by), device=device, precision=precision, reuse=reuse))
+        for point, reuse in zip(points, again, strict=True)
+    ]
     for point, one in named:
         kept = None if store is None or fresh else store.find(data.name, one.name, _digest(data, one, chosen))
         if kept is None:
@@ -371,6 +410,9 @@ def run_all(
     store: Store,
     fresh: bool = False,
     split: str = "test",
+    min_grade: int = 1,
+    skip_unanswerable: bool = False,
+    ignore_identical_ids: bool | None = None,
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress,
     loaded: Callable[[Dataset], None] = lambda _dataset: None,
     keep: Callable[..., None] | None = None,
@@ -379,18 +421,23 @@ def run_all(
 ) -> Iterator[Outcome]:
     """The outcome of every cell, each stored before the next begins.
 
-    Names are checked before any work. A cell whose configuration is already recorded is reused unless `fresh`. An error
-    in one cell does not stop the others; it comes back in the outcome. `keep` is called with each run and the keywords
-    where, name and digest. `device` and `precision` (fp32, bf16) hold for every model whose spec does not say.
+    Names are checked before any work. A cell whose configuration is already recorded is reused unless `fresh`. An error in one
+    cell does not stop the others; it comes back in the outcome. How datasets are read is `load`'s to explain. `keep` is called
+    with each run and the keywords where, name and digest. `device` and `precision` (fp32, bf16) hold for every model whose spec
+    does not say.
     """
-    named = [retriever(spec, device=device, precision=precision) for spec in dict.fromkeys(retrievers)]
+    reuse = "none" if fresh else None
+    named = [retriever(spec, device=device, precision=precision, reuse=reuse) for spec in dict.fromkeys(retrievers)]
     sources = list(dict.fromkeys(datasets))
     for source in sources:
         find(source)
     store.require_writable()
     for source in sources:
         try:
-            data = load(source, split=split)
+            data = load(
+                source, split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable,
+                ignore_identical_ids=ignore_identical_ids,
+            )  # fmt: skip
         except LimitbenchError as error:
             yield Outcome(source, "", None, error=error)
             continue

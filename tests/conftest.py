@@ -84,7 +84,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sentence_transformers import CrossEncoder
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    from limitbench.retrievers.dense import model_source
+    from limitbench.retrievers.models import model_source
 
     folder = tmp_path_factory.mktemp("cross")
     torch.manual_seed(0)
@@ -110,7 +110,7 @@ def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 
-    from limitbench.retrievers.dense import model_source
+    from limitbench.retrievers.models import model_source
 
     folder = tmp_path_factory.mktemp("splade")
     torch.manual_seed(0)
@@ -184,3 +184,24 @@ def embedding_answer(payload: dict) -> tuple:
         for i, text in enumerate(payload["input"])
     ]
     return 200, {"data": rows[::-1]}, {}
+
+
+def static_model(folder: Path, vectors: dict[str, list[float]], **options) -> Path:
+    """A sentence-transformers model in a folder that gives a text the mean of its words' vectors; unknown words are zero."""
+    from sentence_transformers import SentenceTransformer
+
+    SentenceTransformer(modules=[static_tower(vectors)], device="cpu", **options).save(str(folder))
+    return folder
+
+
+def static_tower(vectors: dict[str, list[float]]):
+    """A module that gives a text the mean of its words' vectors; unknown words are zero."""
+    import torch
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    words = ["[UNK]", *vectors]
+    tokenizer = Tokenizer(models.WordLevel({word: number for number, word in enumerate(words)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    width = len(next(iter(vectors.values())))
+    return StaticEmbedding(tokenizer, embedding_weights=torch.tensor([[0.0] * width, *vectors.values()]))

@@ -217,6 +217,12 @@ PROJECTS: dict[str, Project] = {
         ("LB308",),
         files={"run.trec": run(scores=(0.9, 0.89999, 0.2))},
     ),
+    "LB309": Project(
+        measured("min = 0.0\n", texts=True, metric=" # <-").replace('run = "run.trec"', 'model = "minilm"'),
+        ("LB309",),
+        files={"corpus.jsonl": corpus(texts=[f"Somebody likes {word}. " * 80 for word in WORDS])},
+        arguments=("--tier", "full", "--select", "LB309"),
+    ),
     # ------------------------------------------------------------------------------------------------------- reproducibility
     "LB401": Project(plan(1000, 2, 'dim = 384\nmodel = "sentence-transformers/all-MiniLM-L6-v2" # <-\n'), ("LB401",)),
     "LB402": Project(plan(1000, 2, 'dim = 384\nmodel = "intfloat/e5-base-v2@0123abc" # <-\n'), ("LB402",)),

@@ -175,7 +175,7 @@ def test_ctrl_c_exits_130_and_keeps_what_was_done(tmp_path: Path) -> None:
     records = list(tmp_path.glob("*/*/*.json"))
     assert process.returncode == 130, err
     assert 0 < len(records) < 40
-    assert all(json.loads(p.read_text())["schema_version"] == 2 for p in records)
+    assert all(json.loads(p.read_text())["schema_version"] == 3 for p in records)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert f"{len(records)} of 40 results were already in" in done.stderr
 

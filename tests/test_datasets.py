@@ -150,7 +150,7 @@ BROKEN = {
     ),
     "empty corpus": ({"corpus": ""}, "the corpus is empty"),
     "no judgement": ({"qrels": "query-id\tcorpus-id\tscore\n"}, "there is no judgement"),
-    "no id": ({"corpus": '{"text": "x"}\n'}, "corpus.jsonl:1: found nothing for '_id', expected a string"),
+    "no id": ({"corpus": '{"text": "x"}\n'}, "corpus.jsonl:1: found neither '_id' nor 'id' among ['text']"),
     "text that is a list": ({"corpus": '{"_id": "d", "text": []}\n'}, "found [] for 'text', expected a string"),
 }  # fmt: skip
 

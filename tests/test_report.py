@@ -16,6 +16,7 @@ from conftest import ROOT
 from limitbench.collection import Dataset
 from limitbench.datasets import load, write_folder
 from limitbench.datasets.parts import part
+from limitbench.dtypes import score_error
 from limitbench.errors import InputError
 from limitbench.files import escape_id
 from limitbench.measures import parse_measures
@@ -24,7 +25,7 @@ from limitbench.relevance import Qrels
 from limitbench.report import compare, paper, published_records, transcribe
 from limitbench.report.contents import gather
 from limitbench.report.drowning import curves
-from limitbench.report.figures import heat, recall_by_dimension, score_error
+from limitbench.report.figures import heat, recall_by_dimension
 from limitbench.report.gallery import slug
 from limitbench.report.listing import glance
 from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
@@ -428,7 +429,7 @@ def test_the_bound_is_met_by_the_worst_vectors(dtype: str, bits: int) -> None:
     moved = (
         abs(float((stored @ stored.T)[0, 0]) - float((x.astype(np.float64) @ x.T.astype(np.float64))[0, 0])) / norm**2
     )
-    assert 0.9 * score_error(dim, dtype) < moved <= score_error(dim, dtype)
+    assert 0.9 * score_error(dtype, dim) < moved <= score_error(dtype, dim)
 
 
 @pytest.mark.parametrize("dtype", ["fp16", "bf16", "fp32"])
@@ -439,7 +440,7 @@ def test_a_score_moves_no_further_than_the_bound(dtype: str, dim: int) -> None:
     x = (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
     stored = Storage.fitted(dtype, x)(x)
     moved = np.abs((stored @ stored.T).astype(np.float64) - x.astype(np.float64) @ x.astype(np.float64).T).max()
-    assert 0 < moved <= score_error(dim, dtype) * (1 + 1e-6)
+    assert 0 < moved <= score_error(dtype, dim) * (1 + 1e-6)
 
 
 # corpus size ---------------------------------------------------------------------------------------------------------------
@@ -525,7 +526,7 @@ def test_drowning_embeds_every_text_once(tmp_path: Path, monkeypatch: pytest.Mon
     encoded: list[str] = []
     once = Encoder._once
     monkeypatch.setattr(
-        Encoder, "_once", lambda self, batch, size, prompt: (encoded.extend(batch), once(self, batch, size, prompt))[1]
+        Encoder, "_once", lambda self, batch, size, side: (encoded.extend(batch), once(self, batch, size, side))[1]
     )
     results = Store(tmp_path)
     results.write(evaluate(some, "wordllama", measures="Recall@2"))
@@ -570,7 +571,7 @@ def test_a_saved_run_comes_back_as_it_was(cli, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "measures", "says"),
-    [("", None, "ranks nothing"), ("nobody Q0 d 1 2.0 x\n", None, "holds the query 'nobody'"), ("query_0 Q0 nobody 1 2.0 x\n", None, "which the corpus does not hold"),
+    [("", None, "ranks nothing"), ("nobody Q0 d 1 2.0 x\n", None, "answers no query of the dataset (its first is 'nobody')"), ("query_0 Q0 nobody 1 2.0 x\n", None, "ranks no document of the corpus (its first is 'nobody')"),
      ("one two\n", None, "expected TREC's"), ("ok", "Recall@10", "cannot be told")],
 )  # fmt: skip
 def test_runs_that_cannot_be_scored_are_refused(
@@ -579,7 +580,7 @@ def test_runs_that_cannot_be_scored_are_refused(
     """Empty, foreign, malformed and too shallow runs are said in one sentence, and nothing is recorded."""
     data = load("graph-petersen")
     path = tmp_path / "run.trec"
-    good = f"{data.queries.ids[0]} Q0 {escape_id(data.corpus.ids[0])} 1 2.0 x\n"
+    good = f"{data.queries.ids[0]} Q0 {escape_id(data.corpus.ids[0])} 1 2.0 x+escaped-ids\n"
     path.write_text(good if content == "ok" else content.replace("query_0", data.queries.ids[0]))
     extra = () if measures is None else ("--measures", measures)
     code, _, err = cli(
@@ -592,7 +593,9 @@ def test_endless_scores_are_ranked_and_leave_no_gap(cli, tmp_path: Path) -> None
     """Infinite and huge scores order documents as any others; their gap is unknown, and the record and the page stay JSON."""
     data = load("graph-petersen")
     scores = dict(zip(data.corpus.ids, ("inf", "1e308", "-1e308", "3"), strict=False))
-    lines = (f"{escape_id(q)} Q0 {escape_id(d)} 1 {s} x\n" for q in data.queries.ids for d, s in scores.items())
+    lines = (
+        f"{escape_id(q)} Q0 {escape_id(d)} 1 {s} x+escaped-ids\n" for q in data.queries.ids for d, s in scores.items()
+    )
     (tmp_path / "run.trec").write_text("".join(lines))
     asked = ("-d", "graph-petersen", "--name", "endless", "--results", tmp_path / "r")
     assert cli("results", "import", tmp_path / "run.trec", *asked)[0] == 0
@@ -608,7 +611,7 @@ def test_an_import_needs_a_name_and_happens_once(cli, tmp_path: Path) -> None:
     path = tmp_path / "run.trec"
     path.write_text(
         "".join(
-            f"{escape_id(q)} Q0 {escape_id(d)} 1 {i} x\n"
+            f"{escape_id(q)} Q0 {escape_id(d)} 1 {i} x+escaped-ids\n"
             for q in data.queries.ids
             for i, d in enumerate(data.corpus.ids)
         )

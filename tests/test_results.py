@@ -61,7 +61,7 @@ def test_diff_names_what_changed(cli, store: Path) -> None:
     one, two = known["limit-small-synthetic/bm25"], known["limit-small-synthetic/bm25,stemmer=none"]
     code, out, _ = cli("results", "diff", one, two, "--results", store, "--json")
     found = json.loads(out)
-    changed = {"stemmer": ["english", "none"], "name": ["bm25", "bm25,stemmer=none"]}
+    changed = {"stemmer": ["auto", "none"], "name": ["bm25", "bm25,stemmer=none"]}
     assert (code, found["configuration"], found["data"], found["code"]) == (0, changed, {}, {})
     assert found["numbers"]["Recall@2"]["before"] < found["numbers"]["Recall@2"]["after"]
     assert found["numbers"]["Recall@2"]["p"] < 0.05
@@ -144,7 +144,7 @@ def test_what_is_not_there_is_said(arguments: tuple[str, ...], says: str, cli, s
 
 @pytest.mark.parametrize(
     ("harm", "says"),
-    [(lambda t: t[: len(t) // 2], "not whole JSON"), (lambda t: t.replace('"schema_version": 2', '"schema_version": 3'), "update limitbench"),
+    [(lambda t: t[: len(t) // 2], "not whole JSON"), (lambda t: t.replace('"schema_version": 3', '"schema_version": 4'), "update limitbench"),
      (lambda _t: '{"a": 1}', "is not a limitbench record"), (lambda t: t.replace('"depth": ', '"depth": "x", "dep": '), "is not a limitbench record")],
 )  # fmt: skip
 def test_broken_records_are_never_skipped(harm, says: str, cli, store: Path, tmp_path: Path) -> None:

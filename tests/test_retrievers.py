@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,7 +50,7 @@ def made(request: pytest.FixtureRequest) -> Retriever:
     elif spec == "splade":
         spec = f"splade:{request.getfixturevalue('splade')}"
     elif spec == "rerank":
-        spec = f"rerank:{request.getfixturevalue('cross_encoder')},candidates=3"
+        spec = f"rerank:{request.getfixturevalue('cross_encoder')},candidates=4"
     elif spec == "endpoint":
         pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
         stub = request.getfixturevalue("stub")
@@ -103,15 +105,30 @@ def test_contract_permuted_documents(made: Retriever) -> None:
 
 @pytest.mark.parametrize("texts", [("",), ("   ",), ("?",), ("the of and",), ("\u200b",), ("zzzz" * 2000,)])
 def test_contract_odd_queries(made: Retriever, texts: tuple[str, ...]) -> None:
-    """Empty, blank, stop-word and enormous queries give a run, not an error."""
-    rows(made, CORPUS, Queries(("q",), texts))
+    """Empty, blank, stop-word and enormous queries give a run; a query that a model gives the zero vector is refused by its id."""
+    with refusing_zeros("q", texts):
+        rows(made, CORPUS, Queries(("q",), texts))
 
 
 def test_contract_odd_corpora(made: Retriever) -> None:
-    """One document, an empty document, a corpus of nothing but empty ones, and repeated texts all index."""
+    """One document, an empty document, a corpus of nothing but empty ones, and repeated texts all index, zero vectors aside."""
     for texts in (("Ada likes tea.",), ("", "Ada likes tea."), ("", ""), ("Ada likes tea.",) * 3):
         corpus = Corpus(tuple(f"d{i}" for i in range(len(texts))), texts)
-        rows(made, corpus, QUERIES)
+        with refusing_zeros("d0", texts):
+            rows(made, corpus, QUERIES)
+
+
+@contextmanager
+def refusing_zeros(name: str, texts: tuple[str, ...]) -> Iterator[None]:
+    """A model may give an empty text the zero vector, which is refused with the text's id; nothing else is."""
+    from limitbench.errors import RetrievalError
+
+    refused = None
+    try:
+        yield
+    except RetrievalError as error:
+        refused = str(error)
+    assert refused is None or ("" in texts and f"the text '{name}' (empty) got the zero vector" in refused), refused
 
 
 def test_contract_depth(made: Retriever) -> None:

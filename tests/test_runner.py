@@ -118,7 +118,7 @@ def test_a_results_folder_that_cannot_be_written_is_said_first(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("change", "says"),
-    [(lambda raw: raw[:50], "not whole JSON"), (lambda raw: b'{"schema_version": 3}', "update limitbench"),
+    [(lambda raw: raw[:50], "not whole JSON"), (lambda raw: b'{"schema_version": 4}', "update limitbench"),
      (lambda raw: b'{"a": 1}', "not a limitbench record"), (lambda raw: raw.replace(b'"depth": 100', b'"depth": "x"'), "depth")],
 )  # fmt: skip
 def test_broken_records_are_named(tmp_path: Path, change, says: str) -> None:
@@ -230,9 +230,9 @@ def test_results_folder_needs_no_home(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_loading_is_told_once_and_indexing_takes_time() -> None:
     """A model that an earlier index loaded is not loaded again, so nothing is taken off the next index's time."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
-    from limitbench.retrievers import dense
+    from limitbench.retrievers.models import POOL
 
-    dense._load.cache_clear()
+    POOL.clear()
     first, second = (evaluate("graph-petersen", "wordllama,dim=8", measures="Recall@2").cost for _ in range(2))
     assert first is not None
     assert second is not None

@@ -244,7 +244,7 @@ def test_every_form_of_input_is_the_same() -> None:
     [(np.array([[0, 2]]), "choose a threshold"), (np.array([[0.5, 1]]), "choose a threshold"),
      (np.array([[np.nan, 1]]), "unjudged is not irrelevant"), (np.array([1, 0]), "an array of 1 dimensions"),
      ((5, 6), "0 <= k <= n"), ((0, 0), "n >= 1"), ((5.5, 2), "whole numbers"), (np.empty((0, 3)), "0 x 3"),
-     (Qrels.from_matrix([[2, 1]]), "graded"), ([["a"]], "not numbers"), (([[7]], 3), "document number 7")],
+     ([["a"]], "not numbers"), (([[7]], 3), "document number 7")],
 )  # fmt: skip
 def test_bad_matrices_are_refused(bad, says: str) -> None:
     """What is not a 0/1 matrix is refused with what to do."""
@@ -385,11 +385,15 @@ def test_verify_exit_codes(cli, tmp_path: Path) -> None:
 
 
 def test_bounds_of_a_qrels_file(cli, tmp_path: Path) -> None:
-    """A bare qrels file is bracketed over the documents that it judges; graded ones ask for a threshold."""
+    """A bare qrels file is bracketed over the documents that it judges; grades above 0 are relevant, and that is said."""
     path = tmp_path / "graded.qrels"
     path.write_text("q 0 a 2\nq 0 b 1\nr 0 c 2\n")
-    code, _, err = cli("bounds", "--qrels", path)
-    assert (code, "--min-grade" in err) == (2, True)
+    code, out, _ = cli("bounds", "--qrels", path, "--notion", "order_preserving", "--json")
+    assert (code, json.loads(out)["brackets"][0]["exact"]) == (0, 1)
+    assert (
+        "grades from 1 to 2: those above 0 count as relevant; --min-grade N asks for more"
+        in json.loads(out)["brackets"][0]["notes"]
+    )
     found = json.loads(cli("bounds", "--qrels", path, "--min-grade", 2, "--notion", "order_preserving", "--json")[1])
     assert found["brackets"][0]["exact"] == 1
 

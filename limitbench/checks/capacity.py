@@ -16,14 +16,14 @@ from limitbench.certificates import Notion
 from limitbench.checks.config import Retriever
 from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
 from limitbench.checks.workloads import Loaded
+from limitbench.dtypes import DTYPES, score_error
 from limitbench.theory import bracket, design, exact_all_k
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Bracket
-from limitbench.theory.design import BITS, Reason, published_cubic
+from limitbench.theory.design import Reason, published_cubic
 from limitbench.theory.exact import log2_ceiling
 
-_RELATIVE = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-9, "fp16": 2.0**-11}
 _CLOSED_FORM = 10**9  # documents up to which constructions are looked for
 
 
@@ -127,7 +127,7 @@ class Plan:
         if any(method != "integer moment curve" for method in found):
             return True
         spare = best_half_gap(self.n, k, d)[0] - float(self.gamma or 0)
-        return dtype != "real" and spare > resolution(dtype)
+        return dtype != "real" and spare > score_error(dtype, self.d)
 
     def _enough(self) -> int:
         """Dimensions that carry the sets in exact arithmetic, without a margin."""
@@ -199,7 +199,7 @@ def margin_impossible(plan: Plan) -> Outcome | None:
 
 def code_space_too_small(plan: Plan) -> Outcome:
     """LB105."""
-    bits = BITS[plan.retriever.dtype]
+    bits = DTYPES[plan.retriever.dtype].bits
     assert bits is not None
     if plan.workload.all_subsets:
         why = [reason.inequality for reason in plan.impossible("code space", "code space of documents")]
@@ -242,18 +242,6 @@ def dimension_open(plan: Plan) -> Outcome:
     )
 
 
-def resolution(dtype: str) -> float:
-    """How far rounding unit vectors to this dtype may move a score: the sum of both sides' errors.
-
-    Floats: 2 eps. int8: half a step a coordinate, of a largest coordinate of sqrt(2/d). binary: 1.
-    """
-    if dtype == "binary":
-        return 1.0
-    if dtype == "int8":
-        return 2 * math.sqrt(2) / 254
-    return 2 * _RELATIVE[dtype]
-
-
 def best_half_gap(n: int, k: int, d: int) -> tuple[float, str]:
     """The largest half-gap of a known construction for all k-subsets of n in d dimensions, and its name; 0.0 without one."""
     found: list[tuple[Fraction, str]] = []
@@ -281,7 +269,7 @@ def dtype_too_coarse(plan: Plan) -> Outcome:
     if plan.refuted or not plan.known("real") or plan.known(dtype):
         return Passes()
     gap, name = best_half_gap(plan.n, plan.covering, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
-    step = resolution(dtype)
+    step = score_error(dtype, plan.d)
     shown = (
         f"the best known half-gap, {gap:.2g} ({name}), is below {dtype}'s resolution of {step:.2g}"
         if gap < step

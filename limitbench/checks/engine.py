@@ -79,7 +79,8 @@ def check(
     return Report(
         limitbench=__version__, config=project.shown, tier=settings.tier, fail_on=fail_on, exit_code=code,
         verdict=_VERDICTS[code],
-        counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), seconds=round(time.monotonic() - start, 3),
+        counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), notes=run.notes(),
+        seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
 
 
@@ -109,6 +110,9 @@ class _Run:
         self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
+        self.runs: dict[
+            tuple[str, str, str], Measured | Undecided | Skipped
+        ] = {}  # what was measured, shared by the gates
         self.baseline = self._baseline() if compare else None
 
     def _baseline(self) -> Baseline | None:
@@ -185,6 +189,7 @@ class _Run:
             "LB303": (measured.bm25_is_better, "metric"), "LB304": (measured.truncation_loss, "metric"),
             "LB305": (measured.quantisation_loss, "metric"), "LB306": (measured.ann_loss, "metric"),
             "LB307": (measured.ties_at_the_cut, "metric"), "LB308": (measured.scores_too_close, "metric"),
+            "LB309": (measured.texts_cut, "metric"),
         }  # fmt: skip
         for case in self.cases():
             for rule, (call, field) in rules.items():
@@ -204,7 +209,6 @@ class _Run:
             pair = (gate.workload, gate.retriever)
             top_k = self.loaded[gate.workload].top_k if gate.workload in self.loaded else 0
             depths[pair] = max(depths.get(pair, 0), gate.measure.cutoff, top_k)
-        runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = {}
         return [
             Case(
                 number,
@@ -215,7 +219,7 @@ class _Run:
                 self.settings,
                 self.baseline,
                 depths[gate.workload, gate.retriever],
-                runs,
+                self.runs,
             )
             for number, gate in enumerate(self.config.gate)
             if gate.workload in self.loaded
@@ -363,6 +367,16 @@ class _Run:
         ran = seen["passed"] + seen["violated"] + seen["undecided"]
         names = ("passed", "violated", "undecided", "skipped", "suppressed")
         return Counts(ran=ran, **{name: seen[name] for name in names})
+
+    def notes(self) -> list[str]:
+        """What to know of every measurement before its numbers are read, whether anything is violated or not."""
+        out = []
+        for (workload, retriever, reference), found in self.runs.items():
+            if isinstance(found, Measured):
+                name = f"{retriever}{f' without loss by {reference}' if reference else ''}" if retriever else "BM25"
+                who = f"{name} on {workload}"
+                out += [f"{who}: {note}" for note in dict.fromkeys((*found.notes, *(cut.remark for cut in found.cut)))]
+        return list(dict.fromkeys(out))
 
     def assumptions(self) -> list[str]:
         """What growth assumes of each workload."""

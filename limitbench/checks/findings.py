@@ -115,6 +115,7 @@ class Report(_Model):
     counts: Counts
     findings: list[Finding]
     assumptions: list[str]
+    notes: list[str] = []  # what to know of the measurements before their numbers are read, each with its count
     seconds: float
 
     @property

@@ -12,6 +12,8 @@ import numpy.typing as npt
 from limitbench import statistics
 from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecided
 from limitbench.checks.measurement import Case, Floats, Measured, retrieved
+from limitbench.dtypes import typical_score_error
+from limitbench.rankings import RunFile
 
 _ROUNDING = 1e-9  # a mean of 0.9 may be summed to a little less
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
@@ -215,8 +217,9 @@ def bm25_is_better(case: Case) -> Outcome | None:
     if key not in case.runs:
         asked = {name: workload.questions.get(name, "") for name in workload.query_ids}
         depth = max(100, *(gate.measure.cutoff for gate in case.project.config.gate))
-        scores = retrieved("bm25", workload, asked, depth, case.settings)
-        case.runs[key] = Measured.of(scores, workload)
+        answer = retrieved("bm25", workload, asked, depth, case.settings, case.project)
+        # that BM25 finds what shares a word, and no more, is its way
+        case.runs[key] = Measured.of(RunFile(answer.scores), workload, depth, answer, tell_short=False)
     theirs = case.runs[key]
     assert isinstance(theirs, Measured)
     ours, lexical = found.values(gate), theirs.values(gate)
@@ -294,17 +297,6 @@ def ties_at_the_cut(case: Case) -> Outcome | None:
     )
 
 
-def typical_error(dtype: str, d: int) -> float:
-    """The standard deviation of a score of two unit vectors of d dimensions, rounded to this dtype, about.
-
-    Floats: each coordinate is off by a uniform relative error. int8: by a uniform step, a 255th of the range, about 8 / sqrt(d).
-    """
-    if dtype == "int8":
-        return math.sqrt(2 / 12) * 8 / math.sqrt(d) / 255
-    relative = {"fp64": 2.0**-53, "fp32": 2.0**-24, "bf16": 2.0**-9, "fp16": 2.0**-11}[dtype]
-    return math.sqrt(2 / 3) * relative / math.sqrt(d)
-
-
 def scores_too_close(case: Case) -> Outcome | None:
     """LB308."""
     plan = case.retriever
@@ -324,7 +316,7 @@ def scores_too_close(case: Case) -> Outcome | None:
     gaps = gaps[gaps > 0]  # equal scores are LB307's
     if not len(gaps) or np.abs(scores).max(initial=0.0) > 1.001:  # no cosines
         return None
-    step, middle = typical_error(plan.dtype, plan.dim), float(np.median(gaps))
+    step, middle = typical_score_error(plan.dtype, plan.dim), float(np.median(gaps))
     if middle >= step:
         return Passes()
     return Fails(
@@ -334,4 +326,28 @@ def scores_too_close(case: Case) -> Outcome | None:
         expected=f"a median gap of at least {step:.2g}",
         observed=f"{middle:.2g}",
         numbers={"median_gap": middle, "typical_error": step, "queries": len(gaps)},
+    )
+
+
+def texts_cut(case: Case) -> Outcome | None:
+    """LB309."""
+    plan = case.retriever.measure
+    if plan is None or plan.way != "model":
+        return None
+    found = case.measured()
+    if not isinstance(found, Measured):
+        return found
+    if not found.cut:
+        return Passes()
+    worst = max(found.cut, key=lambda cut: cut.count / cut.of)
+    return Fails(
+        "; ".join(cut.remark.partition(";")[0] for cut in found.cut) + ": what comes after is not read",
+        "split long texts into passages, use a model that reads more tokens, or accept it in [[suppress]]",
+        expected="texts that the model reads whole",
+        observed=f"{worst.count} of {worst.of} cut",
+        numbers={
+            f"{cut.side}_{name}": getattr(cut, name)
+            for cut in found.cut
+            for name in ("count", "of", "longest", "limit")
+        },
     )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,12 +22,14 @@ from limitbench.checks.findings import Skipped, Undecided
 from limitbench.checks.workloads import Loaded
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, LimitbenchError
-from limitbench.measures import TiedRanking
-from limitbench.rankings import Run, read_trec_run
+from limitbench.measures import TiedRanking, joined, run_remarks
+from limitbench.rankings import Run, RunFile, read_run_file
 from limitbench.relevance import Qrels
 
+if TYPE_CHECKING:
+    from limitbench.retrievers import CutTexts
+
 Floats = npt.NDArray[np.float64]
-Scores = Mapping[str, Mapping[str, float]]
 ALLOWED = 0.01  # loss by truncation, dtype, index or ties where the gate has no max_drop
 
 
@@ -43,15 +48,23 @@ class Settings:
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """A ranking of the workload's judged queries, over its documents and those that the run adds."""
+    """A ranking of the workload's judged queries, over its documents and those that the run adds.
+
+    `notes` are what to know before its numbers are read; `cut` tells which texts a model did not read to their end.
+    """
 
     run: Run
     qrels: Qrels
+    notes: tuple[str, ...] = ()
+    cut: tuple[CutTexts, ...] = ()
 
     @classmethod
-    def of(cls, scores: Scores, workload: Loaded) -> Measured:
+    def of(
+        cls, file: RunFile, workload: Loaded, depth: int, answer: Answer | None = None, *, tell_short: bool = True
+    ) -> Measured:
         """The ranking of these scores. Raises `LimitbenchError` where it answers none of the judged queries."""
         assert workload.qrels is not None
+        scores = file.scores
         answered = [query for query in workload.query_ids if query in scores]
         if workload.query_ids and not answered:
             example = next(iter(scores), None)
@@ -59,12 +72,16 @@ class Measured:
                 f"the run answers none of the {len(workload.query_ids)} judged queries"
                 f"{f' (its first is {example!r})' if example is not None else ': it is empty'}; use the queries' ids as judged"
             )
-        known = set(workload.document_ids)
-        more = dict.fromkeys(d for query in answered for d in scores[query] if d not in known)
-        documents = (*workload.document_ids, *more)
-        run = Run.from_mapping(scores, query_ids=workload.query_ids, document_ids=documents)
-        qrels = workload.qrels
-        return cls(run, Qrels(qrels.indptr, qrels.indices, qrels.grades, len(documents)))
+        run, qrels = joined(scores, workload.query_ids, workload.document_ids, workload.qrels)
+        if workload.plan.ignore_identical_ids:
+            run = run.without_own(max(1, int(np.diff(run.indptr).max(initial=1))))
+        said = file.remarks(workload.query_ids, workload.document_ids) if answer is None else answer.notes
+        missing = 0 if answer is not None else len(file.missing(workload.query_ids))
+        short = run_remarks(run, qrels, depth, missing=missing) if tell_short else []
+        own = workload.own_ids
+        found = f"{own} queries are documents too, by their ids, and find themselves; ignore_identical_ids = true leaves each out"
+        notes = (*said, *short, *((found,) if own and not workload.plan.ignore_identical_ids else ()))
+        return cls(run, qrels, notes, () if answer is None else answer.cut)
 
     def values(self, gate: Gate, ties: Any = "expected") -> Floats:
         """The gate's metric for every judged query, (m,)."""
@@ -128,14 +145,14 @@ class Case:
                 path = self.project.resolve(given, "retriever", self.gate.retriever, *where)
                 if not path.is_file():
                     return Undecided(f"{given} is not a file", "write the run there, or mend the path")
-                return Measured.of(read_trec_run(path), self.workload)
+                return Measured.of(read_run_file(path), self.workload, self.depth)
             if self.settings.tier == "fast":
                 return Skipped(f"measuring by {plan.way} belongs to the full tier", "run: limitbench check --tier full")
             if self.settings.no_exec and plan.way in ("python", "command"):
                 return Undecided(f"measuring by {plan.way} is forbidden by --no-exec", "allow it, or give a run file")
             if self.settings.seconds(1.0) <= 0:
                 return Undecided("the time budget is used up", "give more: --time-budget")
-            return Measured.of(self._scores(plan, reference), self.workload)
+            return self._asked(plan, reference)
         except DataError as error:
             return Undecided(str(error), "mend the file", path=str(error.path), line=error.line)
         except LimitbenchError as error:
@@ -145,7 +162,8 @@ class Case:
                 "the measurement does not fit into memory", "measure on a machine with more, and give the run file"
             )
 
-    def _scores(self, plan: Measurement, reference: str) -> Scores:
+    def _asked(self, plan: Measurement, reference: str) -> Measured:
+        """What the running retriever ranks now."""
         missing = [name for name in self.workload.query_ids if name not in self.workload.questions]
         if missing:
             raise LimitbenchError(
@@ -156,12 +174,15 @@ class Case:
         seconds = self.settings.seconds(plan.timeout)
         folder = self.project.path.resolve().parent
         if plan.command is not None:
-            return _parsed_run(run_command(plan.command, asked, depth, folder, seconds))
+            printed = run_command(plan.command, asked, depth, folder, seconds)
+            return Measured.of(_parsed_run(printed), self.workload, self.depth)
         if plan.python is not None:
-            return _parsed_json(run_python(plan.python, asked, depth, folder, seconds))
+            returned = run_python(plan.python, asked, depth, folder, seconds)
+            return Measured.of(_parsed_json(returned), self.workload, self.depth)
         if not self.workload.texts:
             raise LimitbenchError("the workload has no corpus to index; give it a corpus file")
-        return retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
+        answer = retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
+        return Measured.of(RunFile(answer.scores), self.workload, self.depth, answer)
 
     def spec(self, reference: str = "") -> str:
         """The retriever's spec of a measurement by model or endpoint, without the loss that a reference is about."""
@@ -177,35 +198,47 @@ class Case:
         return ",".join([head, *(option for option in options if option.partition("=")[0].strip() not in drop)])
 
 
-def _parsed_run(printed: bytes) -> Scores:
+@dataclass(frozen=True)
+class Answer:
+    """What a retriever of limitbench ranks, what it has to say before the numbers, and which texts its models cut."""
+
+    scores: dict[str, dict[str, float]]
+    notes: tuple[str, ...]
+    cut: tuple[CutTexts, ...]
+
+
+def _parsed_run(printed: bytes) -> RunFile:
     import tempfile
-    from pathlib import Path
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdout"
         path.write_bytes(printed)
         try:
-            return read_trec_run(path)
+            return read_run_file(path)
         except DataError as error:
             line = f" at line {error.line}" if error.line else ""
             raise LimitbenchError(f"the command printed no TREC run{line}: {str(error).partition(': ')[2]}") from None
 
 
-def _parsed_json(printed: bytes) -> Scores:
+def _parsed_json(printed: bytes) -> RunFile:
+    """The scores that a function returned. Checked without `assert`, which `python -O` leaves out."""
     try:
         found = json.loads(printed)
-        assert isinstance(found, dict)
-        assert all(isinstance(row, dict) for row in found.values())
-        assert all(
-            isinstance(value, int | float) and not math.isnan(float(value))
-            for row in found.values()
-            for value in row.values()
+        fits = isinstance(found, dict) and all(
+            isinstance(row, dict) and all(_is_number(value) for value in row.values()) for row in found.values()
         )
-    except (ValueError, AssertionError, RecursionError, OverflowError):
+    except (ValueError, RecursionError, OverflowError):
+        fits = False
+    if not fits:
         raise LimitbenchError(
             "the Python function gave no {query id: {document id: score}} of numbers; mend what it returns"
-        ) from None
-    return found
+        )
+    infinite = sum(value == -math.inf for row in found.values() for value in row.values())
+    return RunFile(found, infinite)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(float(value))
 
 
 def retrieved(
@@ -214,16 +247,18 @@ def retrieved(
     asked: Mapping[str, str],
     depth: int,
     settings: Settings,
-    project: Project | None = None,
-) -> Scores:
-    """What a retriever of limitbench ranks for these queries, `depth` documents each. Raises `LimitbenchError`."""
-    from limitbench.retrievers import retriever
+    project: Project,
+) -> Answer:
+    """What a retriever of limitbench ranks for these queries, `depth` documents each. Raises `LimitbenchError`.
 
-    for part in spec.replace("+", ",").split(","):  # a folder of weights must be the project's
-        name = part.rpartition(":")[2].partition("@")[0]
-        if project is not None and name.startswith((".", "/", "~")):
-            project.resolve(name)
-    made = retriever(spec).retriever
+    Embeddings of documents may come from the cache, where the model's files, or the service's canary, are those that made them;
+    queries of a service are asked now. Files that the spec names are read inside the project alone.
+    """
+    from limitbench.retrievers import Adapter, cut_of, remarks_of, retriever
+
+    made = retriever(spec, reuse="documents").retriever
+    if isinstance(made, Adapter):
+        made = made.located(partial(_place, project))
 
     def progress(_stage: str, _done: int, _of: int) -> None:
         if settings.seconds(1.0) <= 0:
@@ -231,9 +266,26 @@ def retrieved(
 
     try:
         index = made.index(Corpus(tuple(workload.texts), tuple(workload.texts.values())), progress)
-        return index.search(Queries(tuple(asked), tuple(asked.values())), depth, progress).mapping()
+        run = index.search(Queries(tuple(asked), tuple(asked.values())), depth, progress)
+        cut = cut_of(index)
+        notes = [remark for remark in remarks_of(index) if remark not in {one.remark for one in cut}]
+        return Answer(run.mapping(), tuple(notes), tuple(cut))
     except LimitbenchError:
         raise
     except Exception as error:  # whatever a model's libraries raise
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise LimitbenchError(f"retriever '{spec}' failed ({type(error).__name__}: {reason})") from None
+
+
+def _place(project: Project, value: str) -> str:
+    """The file or folder of the project that an option names, resolved; a name that is none comes back as it is.
+
+    Paths are relative to the configuration's folder. Raises `DataError` for one that leads out of the project, links followed, and
+    where a name is that of something in another working folder, which an adapter would read in the name's place.
+    """
+    place = project.resolve(os.path.expanduser(value), "retriever")  # noqa: PTH111  # Path's raises for unknown users
+    if place.exists() or value.startswith((".", "/", "~")):
+        return str(place)
+    if Path(value).exists():
+        project.resolve(str(Path(value).resolve()), "retriever")
+    return value

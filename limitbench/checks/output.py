@@ -34,6 +34,7 @@ def text(report: Report) -> str:
         lines += [f"    assumes: {_clean(said)}" for said in finding.assumptions]
     if not lines:
         lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
+    lines += [f"note: {_clean(said)}" for said in report.notes]
     return "\n".join([*lines, summary(report)]) + "\n"
 
 
@@ -66,6 +67,7 @@ def markdown(report: Report) -> str:
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         lines.append("")
     lines += [f"Assumes: {_cell(said)}." for said in report.assumptions]
+    lines += [f"Note: {_cell(said)}." for said in report.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -91,6 +93,8 @@ def junit(report: Report) -> str:
         kind = "error" if finding in lost else "failure" if finding in broken else "system-out"
         attributes = {} if kind == "system-out" else {"message": _xml(finding.message), "type": finding.rule}
         ElementTree.SubElement(case, kind, attributes).text = _xml(told)
+    if report.notes:
+        ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(report.notes))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -103,7 +107,10 @@ def sarif(report: Report) -> str:
         "name": "limitbench", "semanticVersion": report.limitbench, "informationUri": _HELP.partition("/blob/")[0],
         "rules": [_rule(name, RULES[name]) for name in used],
     }  # fmt: skip
-    invocation = {"executionSuccessful": report.exit_code in (0, 1), "exitCode": report.exit_code}
+    invocation: dict[str, Any] = {"executionSuccessful": report.exit_code in (0, 1), "exitCode": report.exit_code}
+    if report.notes:
+        told = [{"level": "note", "message": {"text": said}} for said in report.notes]
+        invocation["toolExecutionNotifications"] = told
     run = {
         "tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints",
         "properties": {"counts": report.counts.model_dump(), "verdict": report.verdict, "tier": report.tier},
@@ -144,6 +151,7 @@ def github(report: Report) -> str:
     for f in report.shown:
         properties = f"file={_property(f.path)},line={f.line},title={_property(f'{f.rule} {f.name}')}"
         lines.append(f"::{f.severity} {properties}::{_data(f'{f.message} [{f.evidence}] {f.remedy}')}")
+    lines += [f"::notice title=limitbench::{_data(said)}" for said in report.notes]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -66,6 +66,11 @@ class Loaded:
         return f"workload '{self.name}' at growth {self.plan.growth:g} is judged as {sets}, its largest k{source}"
 
     @cached_property
+    def own_ids(self) -> int:
+        """How many judged queries have the id of a document."""
+        return len(set(self.query_ids) & set(self.document_ids))
+
+    @cached_property
     def ceiling_sizes(self) -> dict[int, int]:
         """How many queries have how many relevant documents, those without any left out."""
         if self.qrels is None:
@@ -130,7 +135,7 @@ def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
 
 
 def _files(project: Project, name: str, plan: Workload) -> Loaded:
-    def place(field_name: str) -> Path | None:
+    def place(field_name: str) -> list[Path] | None:
         given = getattr(plan, field_name)
         if given is None:
             return None
@@ -139,7 +144,7 @@ def _files(project: Project, name: str, plan: Workload) -> Loaded:
             raise DataError(
                 project.path, f"{given} is not a file; mend the path", line=project.line("workload", name, field_name)
             )
-        return path
+        return [path]
 
     qrels = place("qrels")
     assert qrels is not None

@@ -89,8 +89,21 @@ def invoke(arguments: list[str] | None = None) -> int:
         return 0
     except OSError as error:
         if sys.stdout.closed or error.filename is not None:
-            raise
+            return _internal(error)
         return _fail(f"the output cannot be written ({error.strerror}); free some room or redirect it elsewhere")
+    except Exception as error:
+        return _internal(error)
+
+
+def _internal(error: Exception) -> int:
+    """Say an error that nobody foresaw in one line: what users need is the line, what we need is the traceback."""
+    if os.environ.get("LIMITBENCH_DEBUG"):
+        raise error
+    reason = " ".join(str(error).split())[:200]
+    return _fail(
+        f"internal error ({type(error).__name__}: {reason}); what was finished is kept; please report it with the command "
+        "and what LIMITBENCH_DEBUG=1 prints"
+    )
 
 
 def _fail(message: str) -> int:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, SkipUnanswerable, Split, read_dataset, say_notes
 from limitbench.cli.output import echo_json, print_table, progress_bars, say
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
-    from limitbench.collection import Dataset
     from limitbench.results import Result
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -35,7 +35,10 @@ def run(
     retriever: Annotated[list[str] | None, typer.Option("-r", "--retriever", help="Name or spec; repeats.")] = None,
     measures: Annotated[str | None, typer.Option(help="For example Recall@2,10,nDCG@10.")] = None,
     results: ResultsFolder = Path("results"),
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
     save_runs: Annotated[Path | None, typer.Option(help="Also write each run there as TREC.")] = None,
     device: Device = None,
@@ -78,8 +81,11 @@ def run(
             store=store,
             fresh=fresh,
             split=split,
+            min_grade=min_grade,
+            skip_unanswerable=skip_unanswerable,
+            ignore_identical_ids=ignore_identical_ids,
             progress=lambda data, name: bars(f"{data} {name}"),
-            loaded=_say_notes,
+            loaded=say_notes,
             keep=keep if save_runs else None,
             device=device,
             precision=precision,
@@ -89,6 +95,7 @@ def run(
                 say(f"{where}: {outcome.error}")
                 errors.append({"dataset": outcome.dataset, "retriever": outcome.retriever, "error": str(outcome.error)})
             if outcome.result is not None:
+                say_remarks(outcome.result)
                 done.append(outcome.result)
                 reused += outcome.reused
     if reused:
@@ -102,9 +109,10 @@ def run(
         raise typer.Exit(2)
 
 
-def _say_notes(data: Dataset) -> None:
-    for note in data.notes:
-        say(f"{data.name}: {note}")
+def say_remarks(result: Result) -> None:
+    """What to know of a result before its numbers are read."""
+    for remark in result.notes:
+        say(f"{result.dataset.name} x {result.retriever.name}: {remark}")
 
 
 def _print_results(results: list[Result]) -> None:
@@ -144,14 +152,16 @@ def sweep(
     candidates: Annotated[str | None, typer.Option(help="Of a reranker instead: depths, such as 10,20,50.")] = None,
     measures: Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")] = "Recall@2,10,20",
     results: ResultsFolder = Path("results"),
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
     device: Device = None,
     precision: Precision = None,
     json: JsonFlag = False,
 ) -> None:
     """Encode once and measure every combination of dimension, dtype and index; or a reranker at every candidate depth."""
-    from limitbench.datasets import load
     from limitbench.measures import parse_measures
     from limitbench.report import percent, size
     from limitbench.results import Store
@@ -169,8 +179,13 @@ def sweep(
     chosen = parse_measures(measures)
     store = Store(results)
     store.require_writable()
-    data = load(dataset, split=split)
-    _say_notes(data)
+    data = read_dataset(
+        dataset,
+        split=split,
+        min_grade=min_grade,
+        skip_unanswerable=skip_unanswerable,
+        ignore_identical_ids=ignore_identical_ids,
+    )
     done = []
     with progress_bars() as bars:
         for point, result in points(
@@ -179,6 +194,8 @@ def sweep(
             precision=precision,
         ):  # fmt: skip
             done.append((point, result))
+    for said in dict.fromkeys(remark for _, result in done for remark in result.notes):
+        say(f"{data.name} x {retriever}: {said}")
     if json:
         rows = [
             {**r.summary(), "candidates": p.candidates}
@@ -314,22 +331,29 @@ def drown(
     seeds: Annotated[int, typer.Option(min=1, help="Draws of the distractors at each size.")] = 3,
     measures: Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")] = "Recall@2,10,20,100",
     results: ResultsFolder = Path("results"),
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")] = False,
     device: Device = None,
     precision: Precision = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure recall against corpus size: all relevant documents, and more and more distractors among which they drown."""
-    from limitbench.datasets import load
     from limitbench.measures import parse_measures
     from limitbench.report import interval
     from limitbench.report.drowning import curves
     from limitbench.results import Store
     from limitbench.runner import drown as points
 
-    data = load(dataset, split=split)
-    _say_notes(data)
+    data = read_dataset(
+        dataset,
+        split=split,
+        min_grade=min_grade,
+        skip_unanswerable=skip_unanswerable,
+        ignore_identical_ids=ignore_identical_ids,
+    )
     listed = (
         [len(data.corpus) if part.strip() == "full" else part.strip() for part in sizes.split(",")] if sizes else []
     )

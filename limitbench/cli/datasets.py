@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from limitbench.cli.bench import JsonFlag
+from limitbench.cli.options import MinGrade, SkipUnanswerable, Split, read_dataset
 from limitbench.cli.output import echo_json, print_table, progress_bars, say
 from limitbench.errors import DataError, InputError
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
 Gz = Annotated[bool, typer.Option("--gz", help="Write gzipped files.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace another dataset in the folder.")]
-Split = Annotated[str, typer.Option(help="Which qrels of a folder.")]
-
 
 _MOST_DOCUMENTS = 10**10
 
@@ -118,7 +116,7 @@ def _range(text: str) -> int | list[int]:
 
 
 def _present(out: Path) -> list[Path]:
-    from limitbench.datasets.folders import FILES
+    from limitbench.datasets.layouts import FILES
 
     places = (out / f"{name}{suffix}" for name in FILES for suffix in ("", ".gz"))
     return [place for place in places if place.exists()]
@@ -150,7 +148,7 @@ def _report(title: str, sha256: str, out: Path, files: list[str], resumed: int, 
 def adapt(
     qrels: Annotated[str, typer.Argument(help="Your BEIR folder, dataset name or qrels file (BEIR, MTEB or TREC).")],
     out: OutFolder,
-    min_grade: Annotated[int, typer.Option("--min-grade", min=1, help="Grades from here on are relevant.")] = 1,
+    min_grade: MinGrade = 1,
     world: Annotated[str, typer.Option(help="people or products.")] = "people",
     vocabulary: Annotated[str, typer.Option(help="attributes, inflected, synonyms or composed.")] = "attributes",
     operators: Annotated[str, typer.Option(help="Query operators in turn: one,and,or,not,two-of.")] = "one",
@@ -166,7 +164,7 @@ def adapt(
     """
     from limitbench.datasets.adapt import adapt as made_of
     from limitbench.datasets.adapt import correspondence
-    from limitbench.files import atomic_write
+    from limitbench.files import atomic_write, tsv_line
 
     if not overwrite and _present(out):
         raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
@@ -177,9 +175,8 @@ def adapt(
         say(note)
     rows = correspondence(made, query_ids, document_ids)
     with atomic_write(out / "ids.tsv") as stream:
-        stream.write(b"kind\ttheirs\tours\n")
-        for kind, theirs, ours in rows:
-            stream.write(f"{kind}\t{json_.dumps(theirs, ensure_ascii=False)[1:-1]}\t{ours}\n".encode())
+        stream.write(tsv_line("kind", "theirs", "ours"))
+        stream.writelines(tsv_line(*row) for row in rows)
     extra = {"notes": list(made.notes), "ids": str(out / "ids.tsv")}
     _write(made.plan, out, Path(qrels).name, gz=gz, json=json, extra=extra)
 
@@ -187,22 +184,24 @@ def adapt(
 def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], list[str]]:
     """The relevance matrix with the ids of its rows and columns; a qrels file's judged documents are the corpus."""
     from limitbench.datasets import find, load
-    from limitbench.datasets.folders import as_known, corpus_file, qrels_file
     from limitbench.datasets.folders import document_ids as ids_of
+    from limitbench.datasets.layouts import corpus_files, qrels_files
+    from limitbench.files import Lookalikes
     from limitbench.relevance import Qrels, read_qrels
 
     path = Path(source).expanduser()
     place = None if path.is_file() else find(source)
     if place is not None:
-        document_ids = ids_of(corpus_file(place))
+        document_ids = ids_of(corpus_files(place, split))
         known = set(document_ids)
-        judgements = as_known(read_qrels(qrels_file(place, split)), (), known)
+        judgements = read_qrels(qrels_files(place, split))
         for row in judgements.values():
             for document in row:
                 if document not in known:
                     raise DataError(
                         place,
-                        f"a judgement names document '{document}', which the corpus does not hold; see: limitbench lint",
+                        f"a judgement names document '{document}', which the corpus does not hold"
+                        f"{Lookalikes.of(known).hint(document)}; see: limitbench lint",
                     )
         query_ids = list(judgements)
         matrix = Qrels.from_judgements(judgements, query_ids, document_ids)
@@ -236,19 +235,19 @@ def convert(
     out: OutFolder,
     qrels: Annotated[str, typer.Option(help="Layout of the judgements: beir, mteb or trec.")] = "beir",
     split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
     gz: Gz = False,
     overwrite: Overwrite = False,
     json: JsonFlag = False,
 ) -> None:
     """Write a dataset as a folder of another layout; ids are escaped reversibly where TREC needs it."""
-    from limitbench.datasets import load, write_folder
-    from limitbench.datasets.folders import LAYOUTS
+    from limitbench.datasets import write_folder
+    from limitbench.datasets.layouts import LAYOUTS
 
     if not overwrite and _present(out):
         raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
-    data = load(dataset, split=split)
-    for note in data.notes:
-        say(f"{data.name}: {note}")
+    data = read_dataset(dataset, split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable)
     write_folder(data, out, gz=gz, qrels=qrels)
     files = [f"{name}{'.gz' if gz else ''}" for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels])]
     say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
@@ -256,19 +255,23 @@ def convert(
 
 
 def lint(
-    dataset: Annotated[str, typer.Argument(help="Name or folder.")],
+    dataset: Annotated[str, typer.Argument(help="Name, folder or qrels file.")],
     split: Split = "test",
     json: JsonFlag = False,
 ) -> None:
-    """Report what is wrong with a dataset, with counts and examples; reads leniently.
+    """Report what is wrong with a dataset, with counts and examples; reads leniently. Of a qrels file alone, its own lines.
 
     Exit 0 clean, 1 findings, 2 unreadable.
     """
     from limitbench.datasets import find, load
-    from limitbench.datasets.lint import lint_dataset, lint_folder
+    from limitbench.datasets.lint import lint_dataset, lint_files, lint_folder
 
-    place = find(dataset)
-    found = lint_folder(place, split=split) if place is not None else lint_dataset(load(dataset, split=split))
+    file = Path(dataset).expanduser()
+    if file.is_file():
+        found = lint_files(None, None, [file]).flaws
+    else:
+        place = find(dataset)
+        found = lint_folder(place, split=split) if place is not None else lint_dataset(load(dataset, split=split))
     if json:
         echo_json(
             {"schema_version": 1, "dataset": dataset, "clean": not found, "findings": [f.to_json() for f in found]}
@@ -285,16 +288,15 @@ def lint(
 def describe(
     dataset: Annotated[str, typer.Argument(help="Name or folder.")],
     split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
     budget: Annotated[float, typer.Option("--budget", help="Seconds of search for the bracket of the rank.")] = 5.0,
     json: JsonFlag = False,
 ) -> None:
     """Print sizes, densities (the paper's Table 2), text statistics and the dimension that a dataset needs."""
-    from limitbench.datasets import load
     from limitbench.datasets.density import describe as facts
 
-    data = load(dataset, split=split)
-    for note in data.notes:
-        say(f"{data.name}: {note}")
+    data = read_dataset(dataset, split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable)
     found = facts(data, budget_s=budget)
     if json:
         echo_json({"schema_version": 1, **found})

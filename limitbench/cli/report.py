@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, SkipUnanswerable
 from limitbench.cli.output import echo_json, say, status_line
 from limitbench.errors import InputError
 
@@ -29,6 +30,9 @@ def report(
         list[str] | None, typer.Option("--data", help="Folder of a dataset, for its texts; repeats.")
     ] = None,
     split: Annotated[str, typer.Option(help="Which qrels of those folders.")] = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
 ) -> None:
@@ -48,8 +52,12 @@ def report(
     with status_line() as status:
         status("reading the records")
         found = contents.gather(
-            results, only=only or (), places=data or (), split=split, all_dims=all_dims, command=command()
-        )
+            results, only=only or (), places=data or (), all_dims=all_dims, command=command(),
+            reading={
+                "split": split, "min_grade": min_grade, "skip_unanswerable": skip_unanswerable,
+                "ignore_identical_ids": ignore_identical_ids,
+            },
+        )  # fmt: skip
         status("drawing")
         if form == "svg":
             drawn = gallery.figures(found)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, SkipUnanswerable, Split, read_dataset
 from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import InputError
 
@@ -62,18 +63,29 @@ def import_(
         str | None, typer.Option(help="For example Recall@2,10; all that the depth allows without.")
     ] = None,
     results: ResultsFolder = _RESULTS,
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
     json: JsonFlag = False,
 ) -> None:
     """Score another system's TREC run and record it; `limitbench run --save-runs` writes such runs."""
-    from limitbench.datasets import load
+    from limitbench.cli.bench import say_remarks
     from limitbench.report import percent
     from limitbench.results import Store
     from limitbench.runner import imported
 
     store = Store(results)
     store.require_writable()
-    found = imported(load(dataset, split=split), run, name, measures=measures)
+    data = read_dataset(
+        dataset,
+        split=split,
+        min_grade=min_grade,
+        skip_unanswerable=skip_unanswerable,
+        ignore_identical_ids=ignore_identical_ids,
+    )
+    found = imported(data, run, name, measures=measures)
+    say_remarks(found)
     known = store.find(found.dataset.name, found.retriever.name, found.configuration_digest)
     path = store.write(found)
     if known is not None:
@@ -160,7 +172,7 @@ def _print_failing(r: Result, most: int, place: str | None, split: str) -> None:
         raise InputError(
             f"record {r.configuration_digest[:12]} has no breakdown of queries; measure again with --fresh"
         )
-    known = at_hand([r], [place] if place else [], split).get(r.dataset.sha256)
+    known = at_hand([r], [place] if place else [], {"split": split}).get(r.dataset.sha256)
     title = first_measure(r.per_query)
     values = r.per_query[title]
     rows = []

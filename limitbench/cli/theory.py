@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench.cli.bench import JsonFlag
+from limitbench.cli.options import Split
 from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import CertificateError, DataError, InputError
 
@@ -33,7 +34,7 @@ def bounds(
         list[str] | None, typer.Option("--notion", help="Only these; repeats. Default: all four.")
     ] = None,
     budget: Annotated[float, typer.Option("--budget", help="Seconds of search per notion.")] = 5.0,
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Write the certificates there.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every bound that was tried.")] = False,
     json: JsonFlag = False,
@@ -97,7 +98,11 @@ def read_relevance(source: str, split: str = "test", min_grade: int | None = Non
         documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
         found = Qrels.from_judgements(judgements, list(judgements), documents)
     else:
-        found = load(source, split=split).qrels
+        data = load(source, split=split, skip_unanswerable=True)
+        for note in data.notes:
+            if "grades" not in note:  # the bracket says what it makes of grades
+                say(f"{data.name}: {note}")
+        found = data.qrels
     if min_grade is not None:
         found = found.at_least(min_grade)
     return found
@@ -169,7 +174,7 @@ def _number(value: int | None) -> str:
 def verify(
     file: Annotated[Path, typer.Argument(help="A file of certificates, or a witness .npz.")],
     qrels: Annotated[str | None, typer.Option("--qrels", help="The dataset, folder or qrels file it is about.")] = None,
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
+    split: Split = "test",
     min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
     json: JsonFlag = False,
 ) -> None:

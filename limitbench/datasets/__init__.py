@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from limitbench import catalog
@@ -21,15 +22,27 @@ __all__ = ["DatasetSpec", "dataset_spec", "find", "generate", "load", "published
 log = logging.getLogger("limitbench")
 
 
-def load(source: str | Path, *, split: str = "test") -> Dataset:
+def load(
+    source: str | Path, *, split: str = "test", min_grade: int = 1, skip_unanswerable: bool = False,
+    ignore_identical_ids: bool | None = None,
+) -> Dataset:  # fmt: skip
     """The dataset of a catalogue name, else of a folder (`./NAME` forces the folder).
 
-    A generated dataset is made on first use and kept in the cache (`LIMITBENCH_CACHE`); one of the hub is fetched at
-    its pinned revision, unless `LIMITBENCH_<NAME>` (for `limit-small`: `LIMITBENCH_LIMIT_SMALL`) names a folder that
-    holds it. `split` chooses the qrels of a folder. Raises `UnknownName`, `DataError` or `OfflineError`.
+    A generated dataset is made on first use and kept in the cache (`LIMITBENCH_CACHE`); one of the hub is fetched at its pinned
+    revision, unless `LIMITBENCH_<NAME>` (for `limit-small`: `LIMITBENCH_LIMIT_SMALL`) names a folder that holds it. `split`
+    chooses the qrels of a folder; the other options are `read_folder`'s, and the catalogue's entry is the card of a dataset that
+    it names. Raises `UnknownName`, `DataError` or `OfflineError`.
     """
     place = find(source)
-    return read_folder(place, split=split) if place is not None else _from_catalog(str(source), split)
+    if place is None:
+        return _from_catalog(str(source), split, min_grade, skip_unanswerable, ignore_identical_ids)
+    return read_folder(
+        place,
+        split=split,
+        min_grade=min_grade,
+        skip_unanswerable=skip_unanswerable,
+        ignore_identical_ids=ignore_identical_ids,
+    )
 
 
 def find(source: str | Path) -> Path | None:
@@ -41,14 +54,14 @@ def find(source: str | Path) -> Path | None:
     if isinstance(source, str) and name in catalog.names("datasets"):
         return None
     try:
-        path = Path(name).expanduser()
-        there = path.exists()
+        path: Path | None = Path(name).expanduser()
+        there = path is not None and path.exists()
     except (OSError, RuntimeError, ValueError):  # too long, no such user, a null byte
-        path, there = Path(), False
+        path, there = None, False
         name = name[:60]
     if there or isinstance(source, Path) or name.startswith((".", "/", "~")) or "/" in name:
-        if not path.is_dir() or path == Path():
-            found = "a file" if path.is_file() else "nothing"
+        if path is None or not name or not path.is_dir():
+            found = "a file" if path is not None and path.is_file() else "nothing"
             raise DataError(
                 name, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it"
             )
@@ -57,19 +70,33 @@ def find(source: str | Path) -> Path | None:
     raise UnknownName("dataset", name, catalog.names("datasets"), where=where)
 
 
-def _from_catalog(name: str, split: str) -> Dataset:
+def _from_catalog(
+    name: str, split: str, min_grade: int, skip_unanswerable: bool, ignore_identical_ids: bool | None
+) -> Dataset:
     spec = dataset_spec(name)
+    leave = spec.ignore_identical_ids if ignore_identical_ids is None else ignore_identical_ids
     if spec.hub is not None:
         local = os.environ.get(f"LIMITBENCH_{name.upper().replace('-', '_')}")
         if not local:
             from limitbench.datasets import hub
 
             local = str(hub.fetch(spec.hub.repo, spec.hub.revision))
-        found = read_folder(local, split=split, name=name)
+        found = read_folder(
+            local,
+            split=split,
+            name=name,
+            min_grade=min_grade,
+            skip_unanswerable=skip_unanswerable,
+            ignore_identical_ids=leave,
+        )
+        if split != "test" or min_grade > 1:
+            return found
         if spec.sha256 is not None and found.digest != spec.sha256:
             log.warning("%s holds other data than the published %s (sha256 %s)", local, name, found.digest[:12])
             return found
-        return Dataset(name, found.corpus, found.queries, found.qrels, spec=recipe(spec), notes=found.notes)
+        return replace(found, spec=recipe(spec))
+    if min_grade > 1:
+        raise InputError(f"dataset '{name}' has no grade above 1; drop --min-grade")
     place = catalog.cache_folder() / "datasets" / f"{name}-{(spec.sha256 or 'unpinned')[:12]}"
     with contextlib.suppress(LimitbenchError):
         kept = read_folder(place, name=name)

@@ -82,6 +82,7 @@ def describe(dataset: Dataset, *, budget_s: float = 5.0) -> dict[str, Any]:
         "documents": len(dataset.corpus),
         "relevant_documents": used,
         "queries": len(dataset.queries),
+        "relevant_pairs": int(qrels.sizes.sum()),
         "judgements": len(qrels.indices),
         "relevant_per_query": {str(size): int(count) for size, count in zip(sizes, counts, strict=True)},
         "graded": qrels.is_graded,

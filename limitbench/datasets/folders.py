@@ -1,147 +1,176 @@
-"""BEIR folders, as BEIR and MTEB/LIMIT write them: read both layouts, gzipped or not; write BEIR's."""
+"""Dataset folders: read in every layout that `layouts` finds, written in BEIR's, MTEB's or TREC's."""
 
 from __future__ import annotations
 
 import errno
 import shutil
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
+from limitbench.datasets.layouts import LAYOUTS, corpus_files, qrels_files, qrels_names, queries_files, rows, shown
 from limitbench.errors import DataError, InputError, UnknownName
-from limitbench.files import atomic_write, escape_id, is_text, read_jsonl, storing, with_gz
-from limitbench.relevance import Judgements, Qrels, read_qrels
-
-LAYOUTS = {"beir": "qrels/test.tsv", "mteb": "qrels.jsonl", "trec": "qrels/test.qrels"}  # where judgements stand
-FILES = ("corpus.jsonl", "queries.jsonl", LAYOUTS["beir"])  # of a BEIR folder
+from limitbench.files import Lookalikes, atomic_write, is_text, storing
+from limitbench.relevance import Judgements, Qrels, graded_note, read_qrels, trec_qrels_line
 
 
-def read_folder(path: Path | str, *, split: str = "test", name: str | None = None) -> Dataset:
-    """The dataset in a folder with corpus.jsonl, queries.jsonl and qrels/<split>.tsv, qrels/<split>.qrels or qrels.jsonl.
+def read_folder(
+    path: Path | str, *, split: str = "test", name: str | None = None, min_grade: int = 1, skip_unanswerable: bool = False,
+    ignore_identical_ids: bool | None = None,
+) -> Dataset:  # fmt: skip
+    """The dataset in a folder, in any layout of `layouts`: BEIR's, MTEB's, or the Hugging Face hub's.
 
-    Queries that the split does not judge are left out, and the dataset's `notes` say how many. Raises `DataError`
-    with path and line for anything that an evaluation could not trust: broken lines, repeated ids, judgements of
-    documents or queries that are not there, judged queries without a relevant document, an empty corpus.
+    Queries that the split does not judge are left out. Grades below `min_grade` count as 0. With `skip_unanswerable`, judged
+    queries without a relevant document are left out too. `ignore_identical_ids` leaves a query's own document out of its results;
+    None does what the folder's card (README.md) says. The dataset's `notes` say what was left out and assumed. Raises `DataError`
+    with path and line for anything that an evaluation could not trust: broken lines, repeated ids, judgements of documents or
+    queries that are not there, judged queries without a relevant document, an empty corpus.
     """
     path = Path(path)
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing"
         raise DataError(path, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it")
-    corpus_path, queries_path, qrels_path = corpus_file(path), queries_file(path), qrels_file(path, split)
-    corpus = _corpus(corpus_path)
-    texts = _queries(queries_path)
-    judgements = as_known(read_qrels(qrels_path), texts, set(corpus.ids))
-    _check(judgements, texts, set(corpus.ids), queries_path, corpus_path, qrels_path)
-    judged = [identifier for identifier in texts if identifier in judgements]
-    left_out = len(texts) - len(judged)
-    notes = (f"{left_out} of {len(texts)} queries have no judgement in {qrels_path.name} and are left out",)
+    corpus_paths, queries_paths, qrels_paths = (
+        corpus_files(path, split),
+        queries_files(path, split),
+        qrels_files(path, split),
+    )
+    corpus = _corpus(corpus_paths)
+    texts = _queries(queries_paths)
+    judgements = read_qrels(qrels_paths)
+    if min_grade > 1:
+        judgements = {
+            query: {document: grade if grade >= min_grade else min(grade, 0) for document, grade in row.items()}
+            for query, row in judgements.items()
+        }
+    _check(judgements, texts, set(corpus.ids), queries_paths, corpus_paths, qrels_paths[0])
+    barren = {query for query, row in judgements.items() if max(row.values()) <= 0}
+    if barren and not skip_unanswerable:
+        raise DataError(
+            qrels_paths[0],
+            f"{len(barren)} judged queries have no relevant document, the first '{next(q for q in judgements if q in barren)}'; "
+            "leave them out with --skip-unanswerable, add one, or drop the query's judgements",
+        )
+    if len(barren) == len(judgements):
+        raise DataError(qrels_paths[0], "no judged query has a relevant document; expected at least one")
+    judged = [identifier for identifier in texts if identifier in judgements and identifier not in barren]
+    own = len(set(judged) & set(corpus.ids))
+    leave = card_says(path, "ignore_identical_ids") if ignore_identical_ids is None else ignore_identical_ids
+    qrels = Qrels.from_judgements(judgements, judged, corpus.ids)
+    called = name or path.resolve().name
     return Dataset(
-        name or path.resolve().name,
+        called if split == "test" else f"{called}:{split}",
         corpus,
         Queries(tuple(judged), tuple(texts[identifier] for identifier in judged)),
-        Qrels.from_judgements(judgements, judged, corpus.ids),
-        notes=notes if left_out else (),
+        qrels,
+        notes=tuple(
+            note
+            for note in (
+                _left_out(len(texts) - len(judgements), len(texts), shown(qrels_paths)),
+                f"{len(barren)} judged queries have no relevant document and are left out" if barren else None,
+                _own(own, leave),
+                graded_note(qrels) if min_grade <= 1 else f"grades from {min_grade} on count as relevant",
+            )
+            if note is not None
+        ),
+        ignore_identical_ids=leave,
     )
 
 
-def known_as(name: str, names: Container[str]) -> str:
-    """The id as queries or corpus have it: one that only looks escaped, as a URL's %20, was meant literally."""
-    return escaped if name not in names and (escaped := escape_id(name)) in names else name
+def _left_out(count: int, of: int, where: str) -> str | None:
+    return f"{count} of {of} queries have no judgement in {where} and are left out" if count else None
 
 
-def as_known(judgements: Judgements, queries: Container[str], documents: Container[str]) -> Judgements:
-    """The judgements with ids as queries and corpus have them."""
-    return {
-        known_as(query, queries): {known_as(document, documents): grade for document, grade in row.items()}
-        for query, row in judgements.items()
-    }
-
-
-def _file(folder: Path, name: str) -> Path:
-    found = with_gz(folder / name)
-    if found is None:
-        raise DataError(folder, f"{name} is missing (plain or .gz); expected a BEIR folder")
-    return found
-
-
-def _qrels_names(split: str) -> tuple[str, ...]:
-    """Where the judgements of a split may stand, in the order of preference."""
-    return (f"qrels/{split}.tsv", f"qrels/{split}.jsonl", f"qrels/{split}.qrels", f"qrels/{split}.trec", "qrels.jsonl")
-
-
-def corpus_file(folder: Path) -> Path:
-    """The corpus of a folder, plain or gzipped."""
-    return _file(folder, "corpus.jsonl")
-
-
-def queries_file(folder: Path) -> Path:
-    """The queries of a folder, plain or gzipped."""
-    return _file(folder, "queries.jsonl")
-
-
-def qrels_file(folder: Path, split: str = "test") -> Path:
-    """The judgements of a folder's split, in whatever layout; `DataError` names the splits that are there."""
-    for candidate in (folder / name for name in _qrels_names(split)):
-        if found := with_gz(candidate):
-            return found
-    splits = (
-        sorted({p.name.split(".")[0] for p in (folder / "qrels").glob("*.*")}) if (folder / "qrels").is_dir() else []
+def _own(count: int, leave: bool | None) -> str | None:
+    """What is said of queries whose own id is a document's."""
+    if not count:
+        return None
+    if leave:
+        return f"{count} queries are documents too, by their ids; each is left out of its own results"
+    return (
+        f"{count} queries are documents too, by their ids, and find themselves; --ignore-identical-ids leaves each out of its own "
+        "results, as BEIR and mteb do for ArguAna and Quora"
     )
-    hint = f"splits found: {', '.join(splits)}; choose one with --split" if splits else "add the judgements"
-    raise DataError(folder, f"neither qrels/{split}.tsv nor qrels.jsonl is there; {hint}")
+
+
+def card_says(folder: Path, key: str) -> bool:
+    """Whether the folder's card, the front matter of README.md, has the line `KEY: true`."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return False
+    lines = iter(card.read_text(encoding="utf-8", errors="replace").splitlines())
+    if next(lines, "").strip() != "---":
+        return False
+    for line in lines:
+        if line.strip() == "---":
+            return False
+        name, _, value = line.partition(":")
+        if name.strip() == key:
+            return value.strip().lower() == "true"
+    return False
 
 
 def _text(path: Path, line: int, row: dict[str, Any], key: str, default: str | None = None) -> str:
     value = row.get(key, default)
     if value is None and default is not None:
         return default
-    if key == "_id" and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
     if not isinstance(value, str):
         found = "nothing" if value is None else repr(value)[:40]
         raise DataError(path, f"found {found} for '{key}', expected a string; mend the line", line=line)
     if not is_text(value):
         raise DataError(path, f"'{key}' holds half a surrogate pair, which is not Unicode text; mend it", line=line)
-    if key == "_id" and not value:
-        raise DataError(path, "found an empty '_id', expected a name; mend the line", line=line)
     return value
 
 
-def _records(path: Path, kind: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+def _identifier(path: Path, line: int, row: dict[str, Any]) -> str:
+    """The id of a row, under `_id` as BEIR has it, or `id` as mteb does."""
+    key = "_id" if "_id" in row else "id"
+    value = row.get(key)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if value is None:
+        raise DataError(path, f"found neither '_id' nor 'id' among {sorted(row)}; mend the line", line=line)
+    if value == "":
+        raise DataError(path, f"found an empty '{key}', expected a name; mend the line", line=line)
+    return _text(path, line, row, key)
+
+
+def _records(paths: Sequence[Path], kind: str) -> Iterator[tuple[Path, int, str, dict[str, Any]]]:
     seen: dict[str, int] = {}
-    for line, row in read_jsonl(path):
-        identifier = _text(path, line, row, "_id")
-        if identifier in seen:
-            first = seen[identifier]
-            raise DataError(
-                path, f"the {kind} id '{identifier}' stands already in line {first}; rename or drop one", line=line
-            )
-        seen[identifier] = line
-        yield line, identifier, row
+    for path in paths:
+        for line, row in rows(path):
+            identifier = _identifier(path, line, row)
+            if identifier in seen:
+                first = seen[identifier]
+                raise DataError(
+                    path, f"the {kind} id '{identifier}' stands already in line {first}; rename or drop one", line=line
+                )
+            seen[identifier] = line
+            yield path, line, identifier, row
 
 
-def document_ids(path: Path) -> list[str]:
+def document_ids(paths: Sequence[Path]) -> list[str]:
     """The ids of a corpus, without its texts."""
-    return [identifier for _, identifier, _ in _records(path, "document")]
+    return [identifier for _, _, identifier, _ in _records(paths, "document")]
 
 
-def _corpus(path: Path) -> Corpus:
+def _corpus(paths: Sequence[Path]) -> Corpus:
     ids, texts, titles = [], [], []
-    for line, identifier, row in _records(path, "document"):
+    for path, line, identifier, row in _records(paths, "document"):
         ids.append(identifier)
         texts.append(_text(path, line, row, "text"))
         titles.append(_text(path, line, row, "title", ""))
     if not ids:
-        raise DataError(path, "the corpus is empty; expected at least one document")
+        raise DataError(paths[0], "the corpus is empty; expected at least one document")
     return Corpus(tuple(ids), tuple(texts), tuple(titles))
 
 
-def _queries(path: Path) -> dict[str, str]:
-    out = {identifier: _text(path, line, row, "text") for line, identifier, row in _records(path, "query")}
+def _queries(paths: Sequence[Path]) -> dict[str, str]:
+    out = {identifier: _text(path, line, row, "text") for path, line, identifier, row in _records(paths, "query")}
     if not out:
-        raise DataError(path, "there is no query; expected at least one")
+        raise DataError(paths[0], "there is no query; expected at least one")
     return out
 
 
@@ -149,8 +178,8 @@ def _check(
     judgements: Judgements,
     queries: dict[str, str],
     documents: set[str],
-    queries_path: Path,
-    corpus_path: Path,
+    queries_paths: Sequence[Path],
+    corpus_paths: Sequence[Path],
     path: Path,
 ) -> None:
     if not judgements:
@@ -159,33 +188,26 @@ def _check(
     if unknown:
         raise DataError(
             path,
-            f"{len(unknown)} judged queries, the first '{unknown[0]}', are not in {queries_path.name}; "
-            "add them or drop their judgements",
+            f"{len(unknown)} judged queries, the first '{unknown[0]}', are not in {shown(queries_paths)}; "
+            f"add them or drop their judgements{Lookalikes.of(queries).hint(unknown[0])}",
         )
     dangling = [(q, d) for q, row in judgements.items() for d in row if d not in documents]
     if dangling:
         query, document = dangling[0]
         raise DataError(
             path,
-            f"{len(dangling)} judgements name documents that are not in {corpus_path.name}, the first '{document}' for "
-            f"query '{query}'; add the documents or drop the judgements",
-        )
-    barren = [query for query, row in judgements.items() if max(row.values()) <= 0]
-    if barren:
-        raise DataError(
-            path,
-            f"{len(barren)} judged queries have no relevant document, the first '{barren[0]}'; "
-            "add one or drop the query's judgements",
+            f"{len(dangling)} judgements name documents that are not in {shown(corpus_paths)}, the first '{document}' for "
+            f"query '{query}'; add the documents or drop the judgements{Lookalikes.of(documents).hint(document)}",
         )
 
 
 def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False, qrels: str = "beir") -> Path:
     """Write corpus.jsonl, queries.jsonl and the judgements into a folder; each file appears whole or not at all.
 
-    `qrels` is the layout of the judgements: "beir" (qrels/test.tsv), "mteb" (qrels.jsonl) or "trec" (qrels/test.qrels, ids
-    escaped reversibly). All three files are written beside the folder's own first and then moved into place, so a full disk
-    leaves what was there before; judgements in another layout and files of the other kind (plain or gzipped) make way. No byte
-    depends on time, path, host or versions.
+    `qrels` is the layout of the judgements: "beir" (qrels/test.tsv, quoted as Python's csv does), "mteb" (qrels.jsonl) or "trec"
+    (qrels/test.qrels; ids are escaped where they must be, and those lines say so). All files are written beside the folder's own
+    first and then moved into place, so a full disk leaves what was there before; judgements in another layout and files of the
+    other kind (plain or gzipped) make way. No byte depends on time, path, host or versions.
     """
     path = Path(path)
     if qrels not in LAYOUTS:
@@ -198,12 +220,13 @@ def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False, qrels:
     with storing(path):
         path.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=".limitbench-", suffix=".part", dir=path))
-    lines = {"beir": dataset.qrels_lines, "mteb": dataset.qrels_json_lines, "trec": dataset.qrels_trec_lines}[qrels]
     try:
+        trec = (trec_qrels_line(*judged) for judged in dataset.judged())
+        lines = {"beir": dataset.qrels_lines(), "mteb": dataset.qrels_json_lines(), "trec": trec}
         files = {
             "corpus.jsonl": dataset.corpus_lines(),
             "queries.jsonl": dataset.query_lines(),
-            LAYOUTS[qrels]: lines(),
+            LAYOUTS[qrels]: lines[qrels],
         }
         for name, content in files.items():
             with atomic_write(staging / f"{name}{suffix}", gz=gz) as out:
@@ -227,7 +250,7 @@ def move_into_place(staging: Path, path: Path, *, gz: bool = False, qrels: str =
             if (path / f"{name}{suffix}").is_dir():
                 raise IsADirectoryError(errno.EISDIR, "is a folder", str(path / f"{name}{suffix}"))
         if (staging / f"{LAYOUTS[qrels]}{suffix}").exists():
-            for stale in (*_qrels_names("test"), *LAYOUTS.values()):
+            for stale in (*qrels_names("test"), *LAYOUTS.values()):
                 (path / stale).unlink(missing_ok=True)
                 (path / f"{stale}.gz").unlink(missing_ok=True)
         if "/" in LAYOUTS[qrels]:

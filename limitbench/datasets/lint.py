@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from limitbench import registry
 from limitbench.collection import Dataset
-from limitbench.datasets.folders import corpus_file, known_as, qrels_file, queries_file
 from limitbench.datasets.language import contained, parse_expression
+from limitbench.datasets.layouts import corpus_files, qrels_files, queries_files, rows
 from limitbench.errors import DataError
-from limitbench.files import escape_id, is_text, read_lines
+from limitbench.files import Lookalikes, breaks_trec, is_text, read_lines
 from limitbench.relevance import Layout, iter_judgements
 
 _SHOWN = 5
-_LONGEST = 60  # characters of an example
+_LONGEST = 160  # characters of an example
 _WORDS = 12  # an attribute has fewer; what is longer is prose
 
 CHECKS = {
@@ -35,7 +36,7 @@ CHECKS = {
     "duplicate-labels": "documents with equal text are relevant and not relevant to one query; judge them alike or drop one",
     "no-relevant-document": "a judged query has no relevant document; add one or drop its judgements",
     "contained-attribute": "an attribute stands inside another, so words alone cannot tell them apart; rename one",
-    "unsafe-id": "an id holds white space or '%', which breaks TREC's readers; limitbench escapes it reversibly",
+    "unsafe-id": "an id holds white space, which breaks TREC's readers; limitbench escapes it reversibly in what it writes",
 }
 
 
@@ -89,16 +90,24 @@ def lint_folder(path: Path | str, *, split: str = "test") -> list[Finding]:
         raise DataError(
             folder, "found no folder; expected one with corpus.jsonl, queries.jsonl and qrels; check the path"
         )
-    qrels = qrels_file(folder, split)
-    return lint_files(corpus_file(folder), queries_file(folder), qrels).flaws
+    return lint_files(corpus_files(folder, split), queries_files(folder, split), qrels_files(folder, split)).flaws
 
 
-def lint_files(corpus: Path | None, queries: Path | None, qrels: Path, *, layout: Layout | None = None) -> Linted:
-    """What could be read of these files, and the findings about them. Without a corpus or queries, nothing dangles from them."""
+def lint_files(
+    corpus: Sequence[Path] | None,
+    queries: Sequence[Path] | None,
+    qrels: Sequence[Path],
+    *,
+    layout: Layout | None = None,
+) -> Linted:
+    """What could be read of these files (or shards), and the findings about them.
+
+    Without a corpus or queries, nothing dangles from them.
+    """
     out = _Findings()
-    documents = None if corpus is None else _records(corpus, out)
-    questions = None if queries is None else _records(queries, out)
-    return _lint(documents, questions, _judgements(qrels, out, layout), out)
+    documents = None if corpus is None else chain.from_iterable(_records(path, out) for path in corpus)
+    questions = None if queries is None else chain.from_iterable(_records(path, out) for path in queries)
+    return _lint(documents, questions, chain.from_iterable(_judgements(path, out, layout) for path in qrels), out)
 
 
 def lint_dataset(data: Dataset) -> list[Finding]:
@@ -114,12 +123,10 @@ def lint_dataset(data: Dataset) -> list[Finding]:
 
 def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
     """(id, title and text) of every line that can be read."""
-    for number, line in read_lines(path):
-        if not line.strip():
-            continue
+    for number, line in _raw(path):
         try:
-            row = json.loads(line)
-            identifier = row["_id"]
+            row = json.loads(line) if isinstance(line, str) else line
+            identifier = row["_id"] if "_id" in row else row["id"]
             title = row.get("title")
             parts = ["" if title is None else title, row["text"]]
             if isinstance(identifier, bool) or not isinstance(identifier, str | int) or str(identifier) == "":
@@ -130,6 +137,13 @@ def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
             out.add("unreadable-line", f"{path.name}:{number}: {line}")
             continue
         yield str(identifier), " ".join(part for part in parts if part)
+
+
+def _raw(path: Path) -> Iterator[tuple[int, Any]]:
+    """The lines of a text file that are not blank, or the rows of a parquet file."""
+    if path.suffix == ".parquet":
+        return rows(path)
+    return ((number, line) for number, line in read_lines(path) if line.strip())
 
 
 def _judgements(path: Path, out: _Findings, layout: Layout | None = None) -> Iterator[tuple[str, str, int]]:
@@ -151,12 +165,18 @@ def _lint(
     documents = {} if corpus is None else _distinct(corpus, "document", out)
     questions = {} if queries is None else _distinct(queries, "query", out)
     grades: dict[str, dict[str, int]] = {}
-    for given_query, given_document, grade in judged:
-        query, document = known_as(given_query, questions), known_as(given_document, documents)
+    alike: dict[str, Lookalikes] = {}  # made for the first id that dangles
+
+    def hint(kind: str, name: str, known: dict[str, str]) -> str:
+        if kind not in alike:
+            alike[kind] = Lookalikes.of(known)
+        return alike[kind].hint(name)
+
+    for query, document, grade in judged:
         if corpus is not None and document not in documents:
-            out.add("dangling-document", f"'{document}' for query '{query}'")
+            out.add("dangling-document", f"'{document}' for query '{query}'{hint('document', document, documents)}")
         if queries is not None and query not in questions:
-            out.add("dangling-query", f"'{query}'")
+            out.add("dangling-query", f"'{query}'{hint('query', query, questions)}")
         row = grades.setdefault(query, {})
         if row.setdefault(document, grade) != grade:
             out.add("conflicting-judgement", f"'{query}' and '{document}': {row[document]} and {grade}")
@@ -171,7 +191,7 @@ def _lint(
     _attributes(documents, questions, out)
     judged_documents = dict.fromkeys(document for row in grades.values() for document in row)
     for identifier in (*(documents or judged_documents), *(questions or grades)):
-        if escape_id(identifier) != identifier:
+        if breaks_trec(identifier):
             out.add("unsafe-id", f"'{identifier}'")
     return Linted(documents, questions, grades, out.ordered())
 

@@ -42,6 +42,7 @@ class DatasetSpec(_Table):
     seed: int = Field(0, ge=0)
     sha256: str | None = None
     hub: Hub | None = None
+    ignore_identical_ids: bool = False  # a query's own document is left out of its results, as for ArguAna and Quora
     published_as: str | None = None  # the paper's dataset whose published rows `compare` shows beside ours
 
 
@@ -122,4 +123,6 @@ def make_pattern(pattern: Pattern, name: str) -> Qrels:
 
 def recipe(spec: DatasetSpec) -> dict[str, object]:
     """What decides the bytes of a spec's dataset, JSON-ready, and which published figures stand beside it."""
-    return spec.model_dump(mode="json", exclude={"title", "card", "sha256", "licence"}, exclude_none=True)
+    return spec.model_dump(
+        mode="json", exclude={"title", "card", "sha256", "licence", "ignore_identical_ids"}, exclude_none=True
+    )

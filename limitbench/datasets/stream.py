@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from limitbench.datasets.folders import FILES, move_into_place
+from limitbench.datasets.folders import move_into_place
+from limitbench.datasets.layouts import FILES
 from limitbench.datasets.plan import Plan
 from limitbench.errors import InputError, StorageError
 from limitbench.files import atomic_write, storing

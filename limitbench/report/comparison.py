@@ -110,11 +110,13 @@ def _falling(row: Row, headline: str) -> float:
 def rows_of(results: Sequence[Result]) -> list[Row]:
     """One row a configuration of these records of one dataset, the newest figure of each measure.
 
-    Rows of one name and other options are told apart by their digest.
+    Rows of one name and other options are told apart by their digest. Imported runs are systems of their own, whatever they rank:
+    one row a name.
     """
     by_options: dict[str, list[Result]] = {}
     for record in sorted(results, key=lambda r: str(r.provenance.get("time", ""))):
-        key = json.dumps([record.evidence, record.retriever.configuration], sort_keys=True)
+        named = record.retriever.name if record.retriever.configuration.get("adapter") == "run" else None
+        key = json.dumps([record.evidence, named, record.retriever.configuration], sort_keys=True)
         by_options.setdefault(key, []).append(record)
     names = [min((_short(r.retriever.name) for r in same), key=len) for same in by_options.values()]
     rows = []
@@ -133,6 +135,11 @@ def single_vector(record: Result) -> bool:
     """Whether a record is of one vector a text, to which bounds on the embedding dimension apply; MaxSim has many."""
     facts = record.retriever.facts
     return isinstance(facts.get("dim"), int) and "index" in facts
+
+
+def by_distance(record: Result) -> bool:
+    """Whether a record's scores are distances, of which the bounds on inner products and cosines say nothing."""
+    return record.retriever.facts.get("similarity") in ("euclidean", "manhattan")
 
 
 def _short(spec: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,12 +17,12 @@ from limitbench.capacity.search import OPTIMIZERS
 from limitbench.certificates import Notion
 from limitbench.collection import Dataset
 from limitbench.datasets import dataset_spec, load
+from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, LimitbenchError
-from limitbench.report.comparison import Comparison, Row, compare, in_order, single_vector
+from limitbench.report.comparison import Comparison, Row, by_distance, compare, in_order, single_vector
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
-from limitbench.retrievers.vectors import BITS
 from limitbench.statistics import Interval, bootstrap_interval, compare_all, group_letters, inseparable_groups
 from limitbench.theory import Bracket, bracket
 
@@ -92,7 +92,7 @@ class Standing:
             return "not told: the data are not at hand"
         if self.dim < self.lower:
             return f"impossible (proved): {self.lower} are needed by {self.similarity}"
-        if self.distinct > 2 ** (BITS.get(self.dtype, 32) * self.dim):
+        if self.distinct > 2 ** ((DTYPES[self.dtype].bits or 0) * self.dim):
             return f"impossible (proved): {self.distinct} different vectors are needed, more than {self.dtype} has"
         if self.dim >= self.upper:
             return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic"
@@ -114,8 +114,8 @@ class Report:
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
-        """Of every single-vector retriever, on every dataset that is no part of another."""
-        return tuple(self._standing(r) for r in self.wholes if single_vector(r))
+        """Of every single-vector retriever, on every dataset that is no part of another; bounds here are not about distances."""
+        return tuple(self._standing(r) for r in self.wholes if single_vector(r) and not by_distance(r))
 
     @cached_property
     def wholes(self) -> tuple[Result, ...]:
@@ -226,15 +226,15 @@ def gather(
     *,
     only: Sequence[str] = (),
     places: Sequence[str] = (),
-    split: str = "test",
+    reading: Mapping[str, Any] | None = None,
     all_dims: bool = False,
     command: str = "",
     read_data: bool = True,
 ) -> Report:
     """The report of the records in a folder, of the datasets `only` or of all.
 
-    `places` are folders or names of datasets, read (with the qrels of `split`) for texts and relevance where a record's digest
-    is theirs; those of the catalogue that need no network are found without, unless `read_data` is off. Raises `InputError`
+    `places` are folders or names of datasets, read (with `load`'s options in `reading`) for texts and relevance where a record's
+    digest is theirs; those of the catalogue that need no network are found without, unless `read_data` is off. Raises `InputError`
     without records, `DataError` for a record that is not whole.
     """
     from limitbench import __version__
@@ -258,7 +258,7 @@ def gather(
         raise InputError(
             f"the records in {folder} are published figures alone; run: limitbench run embedded --results {folder}"
         )
-    data = at_hand(records, places, split) if read_data else {}
+    data = at_hand(records, places, reading) if read_data else {}
     return Report(
         folder=folder,
         records=records,
@@ -291,8 +291,10 @@ def _table(comparison: Comparison) -> Table:
     return Table(comparison, columns, intervals, letters, records)
 
 
-def at_hand(records: Sequence[Result], places: Sequence[str], split: str = "test") -> dict[str, Dataset]:
-    """The datasets of these records that can be read without a network, by digest."""
+def at_hand(
+    records: Sequence[Result], places: Sequence[str], reading: Mapping[str, Any] | None = None
+) -> dict[str, Dataset]:
+    """The datasets of these records that can be read without a network, by digest; `places` with `load`'s options in `reading`."""
     wanted = {r.dataset.sha256: r.dataset for r in records if r.dataset.part_of is None}
     sources = [*places, *dict.fromkeys(facts.name for facts in wanted.values() if facts.documents <= _MOST_DOCUMENTS)]
     out: dict[str, Dataset] = {}
@@ -300,7 +302,7 @@ def at_hand(records: Sequence[Result], places: Sequence[str], split: str = "test
         if source not in places and not _offline(source):
             continue
         try:
-            found = load(source, split=split)
+            found = load(source, **(reading or {})) if source in places else load(source)
         except LimitbenchError as error:
             if source in places:
                 raise
@@ -309,7 +311,10 @@ def at_hand(records: Sequence[Result], places: Sequence[str], split: str = "test
         if found.digest in wanted:
             out[found.digest] = found
         elif source in places:
-            raise InputError(f"{source} holds other data than any record here (sha256 {found.digest[:12]}); drop it")
+            raise InputError(
+                f"{source} holds other data than any record here (sha256 {found.digest[:12]}); drop it, or read it as the "
+                "records' command did (--split, --min-grade, --skip-unanswerable, --ignore-identical-ids)"
+            )
     return out
 
 

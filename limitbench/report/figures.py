@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from limitbench.dtypes import score_error
 from limitbench.relevance import Qrels
 from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.drowning import Curve
@@ -25,7 +26,6 @@ from limitbench.statistics import Interval, bootstrap_interval
 
 _MARKS = "osD^vPX<>h"
 _LEVELS = {True: ("--", (0, (8, 2, 2, 2))), False: (":", "-.")}  # ours: another dash where colours begin again
-_ROUNDING = {"fp32": 2.0**-24, "fp16": 2.0**-11, "bf16": 2.0**-8}  # largest relative error of rounding to the dtype
 
 
 @dataclass(frozen=True)
@@ -225,17 +225,6 @@ def draw_heat(figure: Any, qrels: Qrels) -> None:
         ax.grid(visible=False)
 
 
-def score_error(dim: int, dtype: str) -> float:
-    """How far a score of unit vectors in `dim` dimensions can move when both are rounded to the dtype and summed in fp32.
-
-    2u + u^2 for rounding (Cauchy-Schwarz), and for the sum dim 2^-24 / (1 - dim 2^-24) of the rounded vectors' norms (Higham
-    2002, section 3.1); numbers below fp16's normal range add 2^-25 a coordinate of either vector. An upper bound.
-    """
-    u, e = _ROUNDING[dtype], dim * 2.0**-24
-    small = 2.0**-25 * dim**0.5 if dtype == "fp16" else 0.0
-    return 2 * (u + small) + (u + small) ** 2 + e / (1 - e) * (1 + u + small) ** 2
-
-
 def gaps(record: Result) -> npt.NDArray[np.float64] | None:
     """The known score gaps of a cosine retriever's queries, ascending; None where there are none."""
     if record.retriever.facts.get("similarity") != "cosine" or record.breakdown is None:
@@ -257,7 +246,7 @@ def draw_gaps(figure: Any, records: Mapping[str, Result]) -> None:
         ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {name}, gaps")
     widest = max(int(r.retriever.facts["dim"]) for r in records.values())
     for dtype, style, shade in (("bf16", ":", 0.08), ("fp16", "--", 0.12)):
-        error = 2 * score_error(widest, dtype)
+        error = 2 * score_error(dtype, widest)
         ax.axvspan(-error, error, color=INK, alpha=shade, lw=0)
         ax.axvline(-error, color=INK, lw=0.8, ls=style)
         ax.axvline(error, color=INK, lw=0.8, ls=style, label=f"{dtype} can turn it round (d = {widest})")

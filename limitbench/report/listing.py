@@ -217,6 +217,8 @@ def as_markdown(report: Report) -> str:
             f"{table.comparison.caption}; percent, 95 % intervals in parentheses.\n",
         ]
         parts.append(comparison(table).markdown())
+        said = remarks(report, table)
+        parts += ["\nBefore these numbers are read:\n", *(f"- {escaped(line)}" for line in said)] if said else []
     for title, listing in corpus_sizes(report):
         parts += [f"\n## {escaped(title)} against corpus size\n", listing.markdown()]
     for title, listing in (
@@ -227,6 +229,12 @@ def as_markdown(report: Report) -> str:
             parts += [f"\n## {title}\n", listing.markdown()]
     told = [f"- `{one.command}` ({len(one.records)} records)" for one in commands(report.records)]
     return "\n".join([*parts, "\n## Run it again\n", *told]) + "\n"
+
+
+def remarks(report: Report, table: Table) -> list[str]:
+    """What to know of a table's records before their numbers are read: texts cut, queries unanswered, each with its count."""
+    told = [f"{report.label(r)}: {note}" for r in table.records for note in r.notes]
+    return list(dict.fromkeys(told))
 
 
 def corpus_sizes(report: Report) -> list[tuple[str, Listing]]:

@@ -40,6 +40,7 @@ def html(report: Report) -> str:
                 "about": f"{about} {caption[0].upper()}{caption[1:]}.",
                 "headline": table.headline,
                 "listing": listing.comparison(table),
+                "remarks": listing.remarks(report, table),
                 "figures": [f for f in drawn if f.section == slug(report, table)],
             }
         )

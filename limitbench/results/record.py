@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION: Literal[2] = 2  # 1 had no breakdown, no readouts and no published records; it is still read
-_DIGEST_VERSION = 1  # of what a configuration digest covers, which version 2 did not change
+SCHEMA_VERSION: Literal[3] = (
+    3  # 1 had no breakdown, no readouts and no published records, 2 no notes; both are still read
+)
+_DIGEST_VERSION = 1  # of what a configuration digest covers, which later versions did not change
 _MEASURE = re.compile(r"[A-Za-z]+@[0-9]+")
 _NUMBERS = re.compile(r"\[\n[\s\d.,eE+null-]*\]")  # JSON's strings hold no line break, so this never begins inside one
 
@@ -61,7 +63,7 @@ class Means(_Record):
 
 
 class Cost(_Record):
-    """What it took, on the hardware that the provenance names; absolute times are this machine's alone.
+    """What it took, on the hardware that the provenance names; absolute times are this machine's alone, and none is negative.
 
     Loading a model is not indexing: `documents_per_second` is the corpus over `index_seconds`, without `load_seconds`.
     """
@@ -142,7 +144,7 @@ class Result(_Record):
     outside [0, 1], means that are not those of the queries, a digest that is not the configuration's.
     """
 
-    schema_version: Literal[1, 2] = SCHEMA_VERSION
+    schema_version: Literal[1, 2, 3] = SCHEMA_VERSION
     configuration_digest: str
     dataset: DatasetFacts
     retriever: RetrieverFacts
@@ -155,6 +157,9 @@ class Result(_Record):
     subsets: Subsets | None = None
     spectrum: Spectrum | None = None
     cost: Cost | None = None
+    notes: list[
+        str
+    ] = []  # what to know before the numbers: texts cut, queries unanswered, ids unknown, each with its count
     provenance: dict[str, Any]
 
     @model_validator(mode="after")

@@ -8,10 +8,23 @@ from typing import Any
 from pydantic import ValidationError
 
 from limitbench import catalog, registry
-from limitbench.errors import SpecError, UnknownName
-from limitbench.retrievers.base import Adapter, Index, Progress, Retriever, latencies, no_progress
+from limitbench.errors import InputError, SpecError, UnknownName
+from limitbench.retrievers.base import (
+    Adapter,
+    CutTexts,
+    Index,
+    Progress,
+    Retriever,
+    cut_of,
+    latencies,
+    no_progress,
+    remarks_of,
+)
 
-__all__ = ["Adapter", "Index", "NamedRetriever", "Progress", "Retriever", "latencies", "no_progress", "retriever"]
+__all__ = [
+    "Adapter", "CutTexts", "Index", "NamedRetriever", "Progress", "Retriever", "as_named", "cut_of", "latencies", "no_progress",
+    "remarks_of", "retriever",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -20,6 +33,17 @@ class NamedRetriever:
 
     name: str
     retriever: Retriever
+
+
+def as_named(by: NamedRetriever | Retriever | str) -> NamedRetriever:
+    """A retriever with its name, from a spec, from an object that follows the contract, or as it is. Raises `InputError`."""
+    if isinstance(by, NamedRetriever):
+        return by
+    if isinstance(by, str):
+        return retriever(by)
+    if isinstance(by, Retriever):
+        return NamedRetriever(str(by.configuration.get("adapter") or type(by).__name__), by)
+    raise InputError(f"found {type(by).__name__}, expected a retriever's name or spec, or an object with index(corpus)")
 
 
 def retriever(spec: str, **usual: str | None) -> NamedRetriever:

@@ -8,38 +8,58 @@ from typing import Any, ClassVar, Literal
 import bm25s
 import numpy as np
 import numpy.typing as npt
-import Stemmer
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.saved import Arrays, packed, unpacked
+from limitbench.retrievers.words import Splitter, Tokens, WordWatch, known_language
 
 _MATRIX = ("data", "indices", "indptr")  # of bm25s's score matrix, documents by words
 
 
 class BM25(Adapter):
-    """bm25s with its own tokenizer; `stemmer` is a Snowball language, `stopwords` a language code of bm25s."""
+    """bm25s on words that `tokens` takes from a text (see `words`): of any length, or pairs of characters where most of a corpus
+    writes no spaces.
+
+    `language` chooses stemmer and stop words, by name or code; `stemmer` and `stopwords` choose one of them alone, or none.
+    """
 
     adapter: ClassVar[str] = "bm25"
+    path_fields: ClassVar[tuple[str, ...] | None] = ()
     variant: Literal["lucene", "robertson", "atire", "bm25l", "bm25+"] = "lucene"
     k1: float = Field(1.5, ge=0, allow_inf_nan=False)
     b: float = Field(0.75, ge=0, le=1)
     delta: float = Field(0.5, ge=0, allow_inf_nan=False)  # bm25l and bm25+ alone read it
-    stemmer: Literal["english", "german", "french", "spanish", "italian", "portuguese", "dutch", "none"] = "english"
-    stopwords: Literal["en", "de", "fr", "es", "it", "pt", "nl", "none"] = "en"
+    tokens: Tokens = "auto"
+    language: str = "english"
+    stemmer: str = "auto"  # that of the language
+    stopwords: str = "auto"  # those of the language
+
+    @field_validator("language", "stemmer", "stopwords")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_language(value)
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as bm25s's sparse score matrix."""
         n = len(corpus)
-        documents = self._tokens(corpus.contents)
+        splitter = self._splitter(corpus.contents)
+        documents = splitter(corpus.contents)
+        watch = WordWatch.of(documents, splitter, corpus.contents)
         progress("index", 0, n)
         if not any(documents):  # bm25s cannot index a corpus without a single token
-            return ScoredIndex.bounded(corpus.ids, lambda ids, _: np.full((len(ids), n), -np.inf, np.float32), 0)
+            return ScoredIndex.bounded(
+                corpus.ids,
+                lambda ids, _: np.full((len(ids), n), -np.inf, np.float32),
+                0,
+                facts=watch.facts,
+                remarks=watch.remarks,
+            )
         engine = self._engine()
         engine.index(documents, show_progress=False)
         progress("index", n, n)
-        return self._searchable(corpus, engine)
+        return self._searchable(corpus, engine, splitter, watch)
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The score matrix that was saved."""
@@ -47,25 +67,26 @@ class BM25(Adapter):
         engine.scores = {**{name: arrays[name] for name in _MATRIX}, "num_docs": len(corpus)}
         engine.vocab_dict = {word: number for number, word in enumerate(unpacked(arrays["words"]))}
         engine.nonoccurrence_array = arrays.get("absent")
-        return self._searchable(corpus, engine)
+        splitter = self._splitter(corpus.contents)
+        return self._searchable(
+            corpus, engine, splitter, WordWatch.of(splitter(corpus.contents), splitter, corpus.contents)
+        )
 
     def _engine(self) -> Any:
         return bm25s.BM25(method=self.variant, k1=self.k1, b=self.b, delta=self.delta)
 
-    def _tokens(self, texts: Sequence[str]) -> list[list[str]]:
-        stemmer = None if self.stemmer == "none" else Stemmer.Stemmer(self.stemmer)
-        stopwords: list[str] | str = [] if self.stopwords == "none" else self.stopwords
-        out: list[list[str]] = bm25s.tokenize(
-            list(texts), stopwords=stopwords, stemmer=stemmer, return_ids=False, show_progress=False
-        )
-        return out
+    def _splitter(self, texts: Sequence[str]) -> Splitter:
+        stem, stop = (self.language if given == "auto" else given for given in (self.stemmer, self.stopwords))
+        return Splitter.of(self.tokens, stem, stop, texts)
 
-    def _searchable(self, corpus: Corpus, engine: Any) -> Index:
+    def _searchable(self, corpus: Corpus, engine: Any, splitter: Splitter, watch: WordWatch) -> Index:
         n, known = len(corpus), engine.vocab_dict
 
-        def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
+        def scores(ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             out = np.full((len(texts), n), -np.inf, np.float32)
-            for row, words in enumerate(self._tokens(texts)):
+            asked = splitter(texts)
+            watch.asked(ids, asked)
+            for row, words in enumerate(asked):
                 kept = [known[word] for word in words if word in known]
                 if kept:
                     value = engine.get_scores_from_ids(kept)
@@ -81,8 +102,9 @@ class BM25(Adapter):
         if engine.nonoccurrence_array is not None:
             arrays["absent"] = engine.nonoccurrence_array
         return ScoredIndex.bounded(
-            corpus.ids, scores, sum(engine.scores[name].nbytes for name in _MATRIX), arrays=arrays
-        )
+            corpus.ids, scores, sum(engine.scores[name].nbytes for name in _MATRIX), arrays=arrays, facts=watch.facts,
+            remarks=watch.remarks,
+        )  # fmt: skip
 
 
 def _matching(engine: Any, token_ids: list[int], n: int) -> npt.NDArray[np.bool_]:

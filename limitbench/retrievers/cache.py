@@ -50,14 +50,22 @@ class EmbeddingCache:
         return cls(catalog.cache_folder() / "embeddings", int(most * 1e9))
 
     def rows(
-        self, identity: Mapping[str, Any], texts: Sequence[str], encode: Callable[[Sequence[str]], Floats]
+        self,
+        identity: Mapping[str, Any],
+        texts: Sequence[str],
+        encode: Callable[[Sequence[str]], Floats],
+        *,
+        reuse: bool = True,
     ) -> tuple[Floats, bool]:
-        """The embeddings (texts, d) of one batch, and whether they were there. `identity` is what else decides them."""
+        """The embeddings (texts, d) of one batch, and whether they were there. `identity` is what else decides them.
+
+        Without `reuse` they are made and kept anew.
+        """
         if not self.most_bytes:
             return encode(texts), False
         key = hashlib.sha256(json.dumps([identity, list(texts)], sort_keys=True).encode()).hexdigest()
         path = self.folder / key[:2] / f"{key}.npy"
-        kept = _read(path, key, len(texts))
+        kept = _read(path, key, len(texts)) if reuse else None
         if kept is not None:
             with contextlib.suppress(OSError):
                 os.utime(path)

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.collection import Corpus, Queries
+from limitbench.errors import RetrievalError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Progress, no_progress
+from limitbench.retrievers.base import CutTexts, Progress, no_progress
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.vectors import Floats, VectorIndex, truncated
 
@@ -23,8 +24,8 @@ class TextEncoder(Protocol):
     """Turns texts into vectors. Equal texts get equal rows."""
 
     @property
-    def cosine(self) -> bool:
-        """Whether the similarity is the cosine; else it is the dot product."""
+    def similarity(self) -> str:
+        """The similarity of two vectors: cosine, dot, euclidean or manhattan."""
 
     @property
     def load_seconds(self) -> float:
@@ -38,6 +39,14 @@ class TextEncoder(Protocol):
     def facts(self) -> dict[str, Any]:
         """What was in force: prompts verbatim, the longest text."""
 
+    @property
+    def cut_texts(self) -> list[CutTexts]:
+        """The documents and queries that are longer than the model reads, as far as that is known."""
+
+    @property
+    def remarks(self) -> list[str]:
+        """What else to know before the numbers, as sentences: a service that changed."""
+
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d), fp32; `side` is document or query; `seen` is told how many texts came from the cache."""
 
@@ -45,6 +54,7 @@ class TextEncoder(Protocol):
 Memory = dict[str, dict[str, Floats]]  # identity and side -> text -> row
 _REMEMBERED: ContextVar[Memory | None] = ContextVar("remembered", default=None)
 _MOST_REMEMBERED = 2 << 30  # bytes
+PLURAL = {"document": "documents", "query": "queries"}
 
 
 @contextmanager
@@ -60,35 +70,64 @@ def remembering(memory: Memory) -> Iterator[None]:
         _REMEMBERED.reset(token)
 
 
+class UnusableVector(RetrievalError):
+    """A vector that nothing can be ranked by: zero, NaN or infinite."""
+
+    def __init__(self, text: str, problem: str, *, name: str = "") -> None:
+        self.text, self.problem = text, problem
+        which = f"'{name}' " if name else ""
+        shown = f"{text[:40]!r}" if text.strip() else "empty"
+        super().__init__(
+            f"the text {which}({shown}) got {problem}, which cannot be ranked; mend the model or service, or drop the text"
+        )
+
+
+def usable(rows: Floats, texts: Sequence[str]) -> Floats:
+    """The rows (texts, d), all finite and not zero. Raises `UnusableVector` for the first that is not."""
+    finite = np.asarray(np.isfinite(rows).all(1))
+    bad = np.flatnonzero(~(finite & np.asarray(rows.any(1))))
+    if len(bad):
+        first = int(bad[0])
+        problem = "the zero vector" if finite[first] else "a vector with NaN or infinity"
+        raise UnusableVector(texts[first], problem)
+    return rows
+
+
 def embed(
     texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], identity: dict[str, Any], *, batch: int, side: str,
-    progress: Progress, seen: dict[str, Any],
+    progress: Progress, seen: dict[str, Any], reuse: bool = True,
 ) -> Floats:  # fmt: skip
     """Vectors (texts, d) of texts in batches, longest first, each from the cache where it is there, and kept there.
 
-    A single text, as a latency probe sends it, neither comes from the cache nor goes into it. Texts that are remembered are not
-    embedded again.
+    A single text, as a latency probe sends it, neither comes from the cache nor goes into it. Without `reuse`, nothing comes from
+    it, and all is kept anew. Texts that are remembered are not embedded again. Raises `UnusableVector` before a zero, NaN or
+    infinity is kept.
     """
     distinct = sorted(
         dict.fromkeys(texts), key=lambda text: (-len(text), text)
     )  # little padding, the fullest batch first
+
+    def checked(part: Sequence[str]) -> Floats:
+        return usable(encode(part), part)
+
     memory = _REMEMBERED.get() if len(distinct) > 1 else None
     known = {} if memory is None else memory.setdefault(json.dumps([identity, side], sort_keys=True), {})
     if known:
-        found = _new(distinct, known, encode, batch=batch, side=side, progress=progress, seen=seen)
+        found = _new(distinct, known, checked, batch=batch, side=side, progress=progress, seen=seen)
         return np.stack([found[text] for text in texts])
     place = {text: number for number, text in enumerate(distinct)}
     cache = EmbeddingCache.default()
     parts, cached = [], 0
     for start in range(0, len(distinct), batch):
         part = distinct[start : start + batch]
-        rows, there = (encode(part), False) if len(distinct) == 1 else cache.rows(identity, part, encode)
+        alone = len(distinct) == 1
+        rows, there = (checked(part), False) if alone else cache.rows(identity, part, checked, reuse=reuse)
         parts.append(rows)
         cached += len(part) * there
-        progress(f"encode {side}s", min(start + batch, len(distinct)), len(distinct))
+        progress(f"encode {PLURAL[side]}", min(start + batch, len(distinct)), len(distinct))
     if len(distinct) > 1:
         cache.prune()
-        seen[f"{side}s_from_cache"] = cached
+        seen[f"{PLURAL[side]}_from_cache"] = cached
     rows = np.concatenate(parts)
     if memory is not None and rows.nbytes <= _MOST_REMEMBERED:
         known.update(zip(distinct, rows, strict=True))
@@ -105,9 +144,19 @@ def _new(
     parts = [missing[start : start + batch] for start in range(0, len(missing), batch)]
     for part in parts:
         found.update(zip(part, encode(part), strict=True))
-        progress(f"encode {side}s", len(found), len(distinct))
-    seen[f"{side}s_from_cache"] = len(distinct) - len(missing)
+        progress(f"encode {PLURAL[side]}", len(found), len(distinct))
+    seen[f"{PLURAL[side]}_from_cache"] = len(distinct) - len(missing)
     return found
+
+
+@contextmanager
+def naming(ids: Sequence[str], texts: Sequence[str]) -> Iterator[None]:
+    """Within it, a text whose vector cannot be used is named by its id."""
+    try:
+        yield
+    except UnusableVector as error:
+        name = next((name for name, text in zip(ids, texts, strict=True) if text == error.text), "")
+        raise UnusableVector(error.text, error.problem, name=name) from None
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,10 +174,13 @@ class EmbeddedIndex:
     ) -> EmbeddedIndex:
         """The corpus embedded, truncated and stored."""
         seen: dict[str, Any] = {}
-        documents = truncated(encoder.embed(corpus.contents, "document", progress, seen), dim, encoder.cosine)
-        return cls(
-            VectorIndex.built(corpus.ids, documents, dtype=dtype, kind=kind, device=encoder.device), encoder, dim, seen
+        with naming(corpus.ids, corpus.contents):
+            embedded = encoder.embed(corpus.contents, "document", progress, seen)
+            documents = usable(truncated(embedded, dim, encoder.similarity == "cosine"), corpus.contents)
+        vectors = VectorIndex.built(
+            corpus.ids, documents, dtype=dtype, kind=kind, device=encoder.device, similarity=encoder.similarity
         )
+        return cls(vectors, encoder, dim, seen)
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -150,15 +202,23 @@ class EmbeddedIndex:
         """Dimension, dtype, index, similarity, what the encoder tells; how far the index is from exact search."""
         return {
             **self.vectors.facts,
-            "similarity": "cosine" if self.encoder.cosine else "dot",
             **self.encoder.facts,
             **self.seen,
         }
 
+    def remarks(self) -> list[str]:
+        """What the encoder has to say."""
+        return self.encoder.remarks
+
+    def cut_texts(self) -> list[CutTexts]:
+        """What the encoder cut."""
+        return self.encoder.cut_texts
+
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The run of these queries."""
-        embedded = self.encoder.embed(queries.texts, "query", progress, self.seen)
-        asked = truncated(embedded, self.dim, self.encoder.cosine)  # (m, d)
+        with naming(queries.ids, queries.texts):
+            embedded = self.encoder.embed(queries.texts, "query", progress, self.seen)
+            asked = usable(truncated(embedded, self.dim, self.encoder.similarity == "cosine"), queries.texts)  # (m, d)
         if len(queries) > 1 and self.vectors.kind != "exact":
             self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
         return self.vectors.search(asked, queries.ids, depth, progress)

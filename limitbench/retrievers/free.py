@@ -29,6 +29,7 @@ class Free(Adapter):
 
     adapter: ClassVar[str] = "free"
     argument: ClassVar[str | None] = "dataset"
+    path_fields: ClassVar[tuple[str, ...] | None] = ("dataset",)
     dataset: str = Field(min_length=1)
     dim: int = Field(ge=1)
     seed: int = Field(0, ge=0)

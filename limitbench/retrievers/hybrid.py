@@ -5,9 +5,10 @@ Documents that a member ties share its mean rank, so the order among equals deci
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,17 @@ from pydantic import Field, field_validator, model_validator
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, Retriever, no_progress
+from limitbench.retrievers.base import (
+    Adapter,
+    CutTexts,
+    Index,
+    Progress,
+    Retriever,
+    Reuse,
+    cut_of,
+    no_progress,
+    remarks_of,
+)
 from limitbench.retrievers.saved import Arrays, nested, restored_part
 
 
@@ -36,6 +47,7 @@ class Hybrid(Adapter):
     candidates: int = Field(1000, ge=1)
     device: str | None = None  # of members that do not say
     precision: str | None = None
+    reuse: Reuse | None = Field(None, exclude=True)
 
     @field_validator("members", "weights", mode="before")
     @classmethod
@@ -57,7 +69,16 @@ class Hybrid(Adapter):
         """The members."""
         from limitbench.retrievers import retriever
 
-        return tuple(retriever(spec, device=self.device, precision=self.precision).retriever for spec in self.members)
+        return tuple(
+            retriever(spec, device=self.device, precision=self.precision, reuse=self.reuse).retriever
+            for spec in self.members
+        )
+
+    def located(self, place: Callable[[str], str]) -> Self:
+        """The same with every member's files in their places."""
+        out = self.model_copy()
+        out.__dict__["retrievers"] = tuple(m.located(place) if isinstance(m, Adapter) else m for m in self.retrievers)
+        return out
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -108,6 +129,16 @@ class _HybridIndex:
             for spec, member in zip(self.options.members, self.members, strict=True)
             if (facts := getattr(member, "facts", {}))
         }
+
+    def remarks(self) -> list[str]:
+        """What the members have to say, each named; what they cut stands in `cut_texts`."""
+        cut = {found.remark for found in self.cut_texts()}
+        pairs = zip(self.options.members, self.members, strict=True)
+        return [f"{spec}: {remark}" for spec, member in pairs for remark in remarks_of(member) if remark not in cut]
+
+    def cut_texts(self) -> list[CutTexts]:
+        """The texts that members cut."""
+        return [found for member in self.members for found in cut_of(member)]
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The fused run of these queries."""

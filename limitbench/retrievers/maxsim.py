@@ -6,9 +6,10 @@ Documents' token vectors are kept in one matrix; scoring goes in chunks of docum
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,8 +17,9 @@ import torch
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Index, Progress, no_progress
-from limitbench.retrievers.dense import PACKAGED, ModelAdapter, loading, model_source
+from limitbench.retrievers.base import CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
+from limitbench.retrievers.models import PACKAGED, Loaded, ModelAdapter, Source, cut_texts, loaded
 from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Floats, best
 
@@ -36,27 +38,53 @@ class MaxSim(ModelAdapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as token vectors."""
-        vectors = self.encode(corpus.contents, "document", progress)
+        encoder = _Encoder(self)
+        with naming(corpus.ids, corpus.contents):
+            vectors = encoder.encode(corpus.contents, "document", progress)
         lengths = np.array([len(x) for x in vectors], np.int64)
         tokens = np.concatenate(vectors) if lengths.sum() else np.zeros((0, 1), np.float32)
-        return MaxSimIndex(corpus.ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), self)
+        return MaxSimIndex(corpus.ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), encoder)
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The token vectors that were saved."""
-        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], self)
+        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], _Encoder(self))
+
+
+@dataclass(eq=False)
+class _Encoder:
+    """The model of an index, held by it, and which texts it cut."""
+
+    options: MaxSim
+    made: float = field(default_factory=time.perf_counter)
+    cut: dict[str, CutTexts | None] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> Loaded:
+        """The model, from the pool."""
+        return load(self.options)
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading took, where it was for this index."""
+        return self.model.seconds if self.model.at >= self.made else 0.0
 
     def encode(self, texts: Sequence[str], side: str, progress: Progress = no_progress) -> list[Floats]:
-        """Token vectors (tokens, d) of each text, unit rows."""
-        engine = _load(self.model, self.revision, self.device)
+        """Token vectors (tokens, d) of each text, unit rows. Raises `UnusableVector` for NaN and infinity."""
+        engine, options = self.model.engine, self.options
+        if side not in self.cut:
+            self.cut[side] = cut_texts(self.model, texts, side)
         call = engine.encode_query if side == "query" else engine.encode_document
         distinct = sorted(dict.fromkeys(texts), key=lambda text: (-len(text), text))
         made: dict[str, Floats] = {}
-        step = 8 * self.batch
+        step = 8 * options.batch
         for start in range(0, len(distinct), step):
             batch = distinct[start : start + step]
-            found = call(batch, batch_size=self.batch, show_progress_bar=False, convert_to_numpy=True)
-            made.update((text, np.asarray(x, np.float32)) for text, x in zip(batch, found, strict=True))
-            progress(f"encode {side}s", min(start + step, len(distinct)), len(distinct))
+            found = call(batch, batch_size=options.batch, show_progress_bar=False, convert_to_numpy=True)
+            for text, x in zip(batch, found, strict=True):
+                made[text] = np.asarray(x, np.float32)
+                if not np.isfinite(made[text]).all():
+                    raise UnusableVector(text, "a token vector with NaN or infinity")
+            progress(f"encode {PLURAL[side]}", min(start + step, len(distinct)), len(distinct))
         return [made[text] for text in texts]
 
 
@@ -67,7 +95,7 @@ class MaxSimIndex:
     document_ids: tuple[str, ...]
     tokens: Floats
     starts: np.ndarray[Any, np.dtype[np.int64]]
-    options: MaxSim
+    encoder: _Encoder
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -84,9 +112,19 @@ class MaxSimIndex:
         """Dimension and number of the token vectors."""
         return {"dim": int(self.tokens.shape[1]), "tokens": len(self.tokens), "similarity": "MaxSim"}
 
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took."""
+        return self.encoder.load_seconds
+
+    def cut_texts(self) -> list[CutTexts]:
+        """The documents and queries that are longer than the model reads."""
+        return [found for found in self.encoder.cut.values() if found]
+
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The exact run of these queries."""
-        asked = self.options.encode(queries.texts, "query", progress)
+        with naming(queries.ids, queries.texts):
+            asked = self.encoder.encode(queries.texts, "query", progress)
 
         def parts() -> Iterator[Run]:
             for start in range(0, len(queries), 32):
@@ -117,18 +155,21 @@ class MaxSimIndex:
         return out
 
 
-@lru_cache(maxsize=1)
-def _load(model: str, revision: str | None, device: str) -> Any:
+def load(options: MaxSim) -> Loaded:
+    """The model of these options, from the pool."""
     from sentence_transformers import MultiVectorEncoder
     from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
     from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
 
-    chosen = None if device == "auto" else device
-    with loading("multi-vector model", model, device):
-        folder = str(model_source(model, revision).folder)
-        if model not in PACKAGED:
+    chosen = None if options.device == "auto" else options.device
+
+    def make(source: Source) -> Any:
+        folder = str(source.folder)
+        if options.model not in PACKAGED:
             return MultiVectorEncoder(folder, device=chosen, model_kwargs={"use_safetensors": True})
         states = Normalize(module_input_name="token_embeddings", module_output_name="token_embeddings")
         return MultiVectorEncoder(
             modules=[Transformer(folder, max_seq_length=512), states, MultiVectorMask()], device=chosen
         )
+
+    return loaded("multi-vector model", options, make, unread=True)

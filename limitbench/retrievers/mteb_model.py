@@ -25,7 +25,7 @@ from datasets import Dataset as Table  # type: ignore[attr-defined]  # mypy sees
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import OfflineError, RetrievalError, SpecError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.base import Adapter, CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
 from limitbench.retrievers.vectors import Dtype, Floats, Kind
 
@@ -64,6 +64,7 @@ class MtebModel(Adapter):
 
     adapter: ClassVar[str] = "mteb"
     argument: ClassVar[str] = "model"
+    path_fields: ClassVar[tuple[str, ...] | None] = ()  # names of mteb's registry
     model: str
     task: str = "LIMITSmallRetrieval"  # whose prompts a model with prompts for single tasks would take
     batch_size: int = Field(32, ge=1)
@@ -179,15 +180,26 @@ class _Encoder:
     device: ClassVar[str] = "cpu"
 
     @cached_property
-    def cosine(self) -> bool:
-        """Whether the model's similarity is the cosine, as mteb's own evaluation takes it; else the dot product."""
+    def similarity(self) -> str:
+        """The model's similarity, as mteb's own evaluation takes it: the cosine where it does not tell."""
         name = self.model.mteb_model_meta.similarity_fn_name
-        return str(getattr(name, "value", name) or "cosine") != "dot"
+        told = str(getattr(name, "value", name) or "cosine")
+        return told if told in ("cosine", "dot", "euclidean", "manhattan") else "cosine"
 
     @property
     def facts(self) -> dict[str, Any]:
         """mteb's version, and the task whose prompts were used."""
         return {"mteb": mteb.__version__, "prompts_of": self.options.task}
+
+    @property
+    def cut_texts(self) -> list[CutTexts]:
+        """Not known: mteb does not tell."""
+        return []
+
+    @property
+    def remarks(self) -> list[str]:
+        """Nothing."""
+        return []
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d) as the model gives them, fp32."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import Field
@@ -18,7 +18,7 @@ from limitbench.files import read_lines
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
 from limitbench.retrievers.saved import Arrays
-from limitbench.retrievers.vectors import Dtype, Floats, Kind, VectorIndex, truncated
+from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex, truncated
 
 
 class Precomputed(Adapter):
@@ -30,8 +30,9 @@ class Precomputed(Adapter):
 
     adapter: ClassVar[str] = "vectors"
     argument: ClassVar[str | None] = "folder"
+    path_fields: ClassVar[tuple[str, ...] | None] = ("folder",)
     folder: str = Field(min_length=1)
-    similarity: Literal["cosine", "dot"] = "cosine"
+    similarity: Similarity = "cosine"
     dim: int | None = Field(None, ge=1)
     dtype: Dtype = "fp32"
     kind: Kind = Field("exact", alias="index")
@@ -60,14 +61,16 @@ class Precomputed(Adapter):
             raise DataError(self.folder, f"found dim={self.dim}, expected at most the vectors' {documents.shape[1]}")
         progress("index", len(corpus), len(corpus))
         kept = truncated(documents, self.dim, self.similarity == "cosine")
-        return _PrecomputedIndex(VectorIndex.built(corpus.ids, kept, dtype=self.dtype, kind=self.kind), self)
+        vectors = VectorIndex.built(corpus.ids, kept, dtype=self.dtype, kind=self.kind, similarity=self.similarity)
+        return _PrecomputedIndex(vectors, self)
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The index that was saved."""
-        return _PrecomputedIndex(VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind), self)
+        vectors = VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind, similarity=self.similarity)
+        return _PrecomputedIndex(vectors, self)
 
     def rows(self, side: str, ids: Sequence[str]) -> Floats:
-        """The vectors of these ids. Raises `DataError` where one is missing."""
+        """The vectors of these ids. Raises `DataError` where one is missing, or the zero vector."""
         known, matrix = self.tables[side]
         missing = [name for name in ids if name not in known]
         if missing:
@@ -75,7 +78,15 @@ class Precomputed(Adapter):
                 Path(self.folder) / f"{side}.ids",
                 f"{len(missing)} {side}, the first '{missing[0]}', have no vector; add them",
             )
-        return matrix[[known[name] for name in ids]]
+        found = matrix[[known[name] for name in ids]]
+        empty = np.flatnonzero(~found[:, : self.dim].any(1))
+        if len(empty):
+            where = f" in its first {self.dim} coordinates" if self.dim else ""
+            raise DataError(
+                Path(self.folder) / side,
+                f"the vector of '{ids[int(empty[0])]}' is zero{where}, which cannot be ranked ({len(empty)} in all); mend them",
+            )
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +107,7 @@ class _PrecomputedIndex:
     @property
     def facts(self) -> dict[str, Any]:
         """Dimension, dtype, index and similarity."""
-        return {**self.vectors.facts, "similarity": self.options.similarity}
+        return self.vectors.facts
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The run of these queries, found by their ids."""
@@ -129,26 +140,38 @@ def _table(folder: Path, side: str) -> tuple[dict[str, int], Floats]:
         ids[name] = line - 1
     if len(ids) != len(matrix):
         raise DataError(names, f"found {len(ids)} ids for {len(matrix)} rows; expected one a row")
-    found = matrix.astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond fp32: infinite, and refused
+        found = matrix.astype(np.float32)
     if not np.isfinite(found).all():
-        raise DataError(
-            path, f"row {int(np.flatnonzero(~np.isfinite(found).all(1))[0])} holds NaN or infinity; mend it"
-        )
+        row = int(np.flatnonzero(~np.isfinite(found).all(1))[0])
+        name = next(name for name, number in ids.items() if number == row)
+        raise DataError(path, f"row {row}, of '{name}', holds NaN or infinity, or more than fp32 holds; mend it")
     return ids, found
 
 
 def _safetensors(path: Path, side: str) -> Any:
     try:
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
+        from safetensors import SafetensorError, deserialize
     except ModuleNotFoundError as error:
         raise MissingExtra("vectors.safetensors", error.name or "safetensors", "models") from None
     try:
-        found = load_file(path)
+        found: dict[str, Any] = dict(deserialize(path.read_bytes()))  # type: ignore[no-untyped-call]
     except (SafetensorError, OSError) as error:
         raise DataError(path, f"is not a whole safetensors file ({error}); write it again") from None
     if side not in found:
         raise DataError(
             path, f"found the tensors {', '.join(sorted(found)) or 'none'}, expected 'documents' and 'queries'"
         )
-    return found[side]
+    kind, shape, raw = found[side]["dtype"], found[side]["shape"], found[side]["data"]
+    if kind == "BF16":  # the upper half of an fp32's bits
+        bits = np.frombuffer(raw, "<u2").astype(np.uint32) << 16
+        return bits.view(np.float32).reshape(shape)
+    if kind not in _SAFETENSORS:
+        wanted = ", ".join(("BF16", *_SAFETENSORS))
+        raise DataError(path, f"'{side}' is of dtype {kind}, expected one of {wanted}; store it in one of them")
+    return np.frombuffer(raw, _SAFETENSORS[kind]).reshape(shape)
+
+
+_SAFETENSORS = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "I8": "i1", "U8": "u1", "I16": "<i2", "I32": "<i4", "I64": "<i8",
+}  # fmt: skip

@@ -5,10 +5,11 @@ So the candidates stay with the index, and the runner prints the ceiling that a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar
+from functools import cached_property
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,21 @@ import torch
 from pydantic import Field
 
 from limitbench.collection import Corpus, Queries
+from limitbench.errors import RetrievalError
 from limitbench.files import read_record
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Index, Progress, Retriever, no_progress
-from limitbench.retrievers.dense import ModelAdapter, loading, model_source
+from limitbench.retrievers.base import (
+    Adapter,
+    CutTexts,
+    Index,
+    Progress,
+    Retriever,
+    Reuse,
+    cut_of,
+    no_progress,
+    remarks_of,
+)
+from limitbench.retrievers.models import Loaded, ModelAdapter, Source, cut_pairs, loaded
 from limitbench.retrievers.saved import Arrays, nested, restored_part
 
 _MOST_SCORES = 2_000_000  # pairs kept in memory
@@ -36,6 +48,7 @@ class Rerank(ModelAdapter):
     first: str = "bm25"
     candidates: int = Field(100, ge=1)
     precision: str | None = None  # of a first stage that does not say
+    reuse: Reuse | None = Field(None, exclude=True)  # likewise
 
     @cached_property
     def first_stage(self) -> Retriever:
@@ -43,7 +56,15 @@ class Rerank(ModelAdapter):
         from limitbench.retrievers import retriever
 
         device = None if self.device == "auto" else self.device
-        return retriever(self.first, device=device, precision=self.precision).retriever
+        return retriever(self.first, device=device, precision=self.precision, reuse=self.reuse).retriever
+
+    def located(self, place: Callable[[str], str]) -> Self:
+        """The same with the model's folder and the first stage's in their places."""
+        out, first = super().located(place), self.first_stage
+        if isinstance(first, Adapter):
+            out = out.model_copy()
+            out.__dict__["first_stage"] = first.located(place)
+        return out
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -53,7 +74,7 @@ class Rerank(ModelAdapter):
     @property
     def card(self) -> dict[str, Any]:
         """The model, the label of one that limitbench trained, and the first stage."""
-        trained = model_source(self.model, self.revision).folder / "limitbench.json"
+        trained = self.source.folder / "limitbench.json"
         label = {"label": read_record(trained).get("label")} if trained.is_file() else {}
         return {**super().card, **label, "first": self.first_stage.card}
 
@@ -73,11 +94,13 @@ class _RerankIndex:
     options: Rerank
     candidates: Run | None = field(default=None, init=False)  # of the last search of more than one query
     scored: int = field(default=0, init=False)  # pairs that this index had the model score, the rest came from memory
+    cut: CutTexts | None = field(default=None, init=False)  # of the last search of more than one query
+    made: float = field(default_factory=time.perf_counter, init=False)
 
-    @property
-    def known(self) -> dict[tuple[str, str], float]:
-        """Scores of pairs that this process has seen, so that a sweep of depths scores each pair once."""
-        return _load(self.options.model, self.options.revision, self.options.device).scores
+    @cached_property
+    def model(self) -> Loaded:
+        """The cross-encoder, from the pool, with the scores that it gave: a sweep of depths scores each pair once."""
+        return _load(self.options)
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -94,6 +117,19 @@ class _RerankIndex:
         """How many candidates, how many pairs were scored now and not before, and what the first stage reports."""
         own = {"candidates": self.options.candidates, "pairs_scored": self.scored, "batch_size": self.options.batch}
         return {**own, "first_stage": getattr(self.first, "facts", {})}
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that the first stage's models took to load; the cross-encoder is loaded by the first search."""
+        return float(getattr(self.first, "load_seconds", 0.0))
+
+    def remarks(self) -> list[str]:
+        """What the first stage has to say; what it cut stands in `cut_texts`."""
+        return [remark for remark in remarks_of(self.first) if remark not in {c.remark for c in cut_of(self.first)}]
+
+    def cut_texts(self) -> list[CutTexts]:
+        """The texts that the first stage cut, and the pairs that the cross-encoder did."""
+        return [*cut_of(self.first), *([self.cut] if self.cut else [])]
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The candidates of these queries, by the cross-encoder's scores."""
@@ -116,7 +152,9 @@ class _RerankIndex:
         pairs = [
             (queries.texts[q], self.corpus.contents[d]) for q, d in zip(rows.tolist(), columns.tolist(), strict=True)
         ]
-        known: dict[tuple[str, str], float] = {} if probing else self.known
+        if not probing:
+            self.cut = cut_pairs(self.model, pairs)
+        known: dict[tuple[str, str], float] = {} if probing else self.model.scores
         self.scored += 0 if probing else len(set(pairs) - known.keys())
         scores = self._scores(pairs, known, progress)
         return Run.from_entries(rows, columns, scores, query_ids=queries.ids, document_ids=self.corpus.ids, depth=depth)
@@ -126,7 +164,7 @@ class _RerankIndex:
     ) -> npt.NDArray[np.float64]:
         """The model's score of every pair; equal pairs are scored once, so that they tie whatever stands around them."""
         options = self.options
-        engine = _load(options.model, options.revision, options.device).engine
+        engine = self.model.engine
         new = sorted(set(pairs) - found.keys(), key=lambda pair: (-len(pair[0]) - len(pair[1]), pair))
         step = 16 * options.batch
         for start in range(0, len(new), step):
@@ -135,7 +173,17 @@ class _RerankIndex:
                 scores = engine.predict(
                     batch, batch_size=options.batch, show_progress_bar=False, activation_fn=torch.nn.Identity()
                 )
-            found.update(zip(batch, np.asarray(scores, np.float64).tolist(), strict=True))
+            values = np.asarray(scores, np.float64)
+            if values.shape != (len(batch),) or not np.isfinite(values).all():
+                odd = (
+                    "scores that are NaN or infinite"
+                    if values.shape == (len(batch),)
+                    else f"{values.shape[1:]} scores a pair"
+                )
+                raise RetrievalError(
+                    f"rerank:{options.model} gave {odd}, expected one finite score for each pair; check the model"
+                )
+            found.update(zip(batch, values.tolist(), strict=True))
             progress("rerank", min(start + step, len(new)), len(new))
         out = np.array([found[pair] for pair in pairs], np.float64)
         if len(found) > _MOST_SCORES:
@@ -143,19 +191,12 @@ class _RerankIndex:
         return out
 
 
-@dataclass(frozen=True, eq=False)
-class _Loaded:
-    """A cross-encoder, and the scores that it gave in this process."""
-
-    engine: Any
-    scores: dict[tuple[str, str], float] = field(default_factory=dict)
-
-
-@lru_cache(maxsize=1)
-def _load(model: str, revision: str | None, device: str) -> _Loaded:
+def _load(options: Rerank) -> Loaded:
     from sentence_transformers import CrossEncoder
 
-    with loading("cross-encoder", model, device):
-        folder = str(model_source(model, revision).folder)
-        chosen = None if device == "auto" else device
-        return _Loaded(CrossEncoder(folder, device=chosen, model_kwargs={"use_safetensors": True}))
+    chosen = None if options.device == "auto" else options.device
+
+    def make(source: Source) -> Any:
+        return CrossEncoder(str(source.folder), device=chosen, model_kwargs={"use_safetensors": True})
+
+    return loaded("cross-encoder", options, make)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from functools import lru_cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,8 +13,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.retrievers.base import Index, Progress, ScoredIndex, no_progress
-from limitbench.retrievers.dense import ModelAdapter, loading, model_source
+from limitbench.retrievers.base import CutTexts, Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
+from limitbench.retrievers.models import Loaded, ModelAdapter, Source, cut_texts, loaded
 from limitbench.retrievers.saved import Arrays
 
 
@@ -23,54 +26,102 @@ class Splade(ModelAdapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of term weights, terms by documents."""
-        documents = self.weights(corpus.contents, "document", progress)
-        return self._searchable(corpus, sparse.csr_array(documents.T))  # (terms, n)
+        encoder = SparseTextEncoder(self)
+        with naming(corpus.ids, corpus.contents):
+            documents = encoder.weights(corpus.contents, "document", progress)
+        return _searchable(corpus, sparse.csr_array(documents.T), encoder)  # (terms, n)
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The term weights that were saved."""
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        return self._searchable(corpus, sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(corpus))))
+        return _searchable(
+            corpus, sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(corpus))), SparseTextEncoder(self)
+        )
 
-    def _searchable(self, corpus: Corpus, by_term: sparse.csr_array) -> Index:
-        n = len(corpus)
 
-        def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
-            asked = self.weights(texts, "query", no_progress)
-            found = sparse.csr_array(asked @ by_term)  # (m, n)
-            out = np.full((len(texts), n), -np.inf, np.float32)
-            rows = np.repeat(np.arange(len(texts)), np.diff(found.indptr))
-            out[rows, found.indices] = found.data
-            return out
+def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEncoder) -> Index:
+    n = len(corpus)
 
-        arrays = {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr}
-        return ScoredIndex.bounded(corpus.ids, scores, sum(a.nbytes for a in arrays.values()), arrays=arrays)
+    def scores(ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
+        with naming(ids, texts):
+            asked = encoder.weights(texts, "query", no_progress)
+        found = sparse.csr_array(asked @ by_term)  # (m, n)
+        out = np.full((len(texts), n), -np.inf, np.float32)
+        rows = np.repeat(np.arange(len(texts)), np.diff(found.indptr))
+        out[rows, found.indices] = found.data
+        return out
+
+    arrays = {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr}
+    empty = int((np.bincount(by_term.indices, minlength=n) == 0).sum())
+    return _SpladeIndex(
+        corpus.ids,
+        scores,
+        sum(a.nbytes for a in arrays.values()),
+        chunk=ScoredIndex.bounded(corpus.ids, scores, 0).chunk,
+        remarks=lambda: [f"{empty} of {n} documents have no term and are never found"] if empty else [],
+        arrays=arrays,
+        encoder=encoder,
+    )
+
+
+@dataclass(eq=False)
+class SparseTextEncoder:
+    """The model of an index, held by it, and which texts it cut."""
+
+    options: Splade
+    made: float = field(default_factory=time.perf_counter)
+    cut: dict[str, CutTexts | None] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> Loaded:
+        """The model, from the pool."""
+        return _load(self.options)
 
     def weights(self, texts: Sequence[str], side: str, progress: Progress) -> sparse.csr_array:
-        """Term weights (texts, vocabulary) of each text."""
-        engine = _load(self.model, self.revision, self.device)
+        """Term weights (texts, vocabulary) of each text. Raises `UnusableVector` for NaN and infinity."""
+        engine, options = self.model.engine, self.options
+        if side not in self.cut:
+            self.cut[side] = cut_texts(self.model, texts, side)
         call = engine.encode_query if side == "query" else engine.encode_document
         parts = []
-        step = 8 * self.batch
+        step = 8 * options.batch
         for start in range(0, len(texts), step):
-            made = call(
-                list(texts[start : start + step]),
-                batch_size=self.batch,
-                show_progress_bar=False,
-                convert_to_sparse_tensor=True,
-            )
+            batch = list(texts[start : start + step])
+            made = call(batch, batch_size=options.batch, show_progress_bar=False, convert_to_sparse_tensor=True)
             made = made.coalesce().cpu()
             index, values = made.indices().numpy(), made.values().float().numpy()
+            bad = np.flatnonzero(~np.isfinite(values))
+            if len(bad):
+                raise UnusableVector(batch[index[0][bad[0]]], "a term weight that is NaN or infinite")
             parts.append(sparse.csr_array((values, (index[0], index[1])), shape=tuple(made.shape)))
-            progress(f"encode {side}s", min(start + step, len(texts)), len(texts))
+            progress(f"encode {PLURAL[side]}", min(start + step, len(texts)), len(texts))
         return sparse.csr_array(sparse.vstack(parts))
 
 
-@lru_cache(maxsize=1)
-def _load(model: str, revision: str | None, device: str) -> Any:
+@dataclass(frozen=True)
+class _SpladeIndex(ScoredIndex):
+    """An index that tells which texts its model cut, and how long that took to load."""
+
+    encoder: SparseTextEncoder | None = None
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading the model took, where it was for this index."""
+        assert self.encoder is not None
+        return self.encoder.model.seconds if self.encoder.model.at >= self.encoder.made else 0.0
+
+    def cut_texts(self) -> list[CutTexts]:
+        """The documents and queries that are longer than the model reads."""
+        assert self.encoder is not None
+        return [found for found in self.encoder.cut.values() if found]
+
+
+def _load(options: Splade) -> Loaded:
     from sentence_transformers import SparseEncoder
 
-    with loading("sparse model", model, device):
-        folder = str(model_source(model, revision).folder)
-        return SparseEncoder(
-            folder, device=None if device == "auto" else device, model_kwargs={"use_safetensors": True}
-        )
+    chosen = None if options.device == "auto" else options.device
+
+    def make(source: Source) -> Any:
+        return SparseEncoder(str(source.folder), device=chosen, model_kwargs={"use_safetensors": True})
+
+    return loaded("sparse model", options, make)

@@ -1,14 +1,14 @@
 """Search over vectors: what a stored dtype and an index make of them. numpy and faiss; torch is not needed.
 
-Documents v (n, d) and queries u (m, d) come as fp32, unit rows where the similarity is the cosine. `stored` gives the values
-that a dtype keeps; scores are those of the values, so a dtype's loss is measured and nothing else. Exact search goes in chunks
-that bound memory; approximate indexes are faiss's.
+Documents v (n, d) and queries u (m, d) come as fp32, unit rows where the similarity is the cosine. `stored` gives the values that
+a dtype keeps; scores are those of the values, so a dtype's loss is measured and nothing else. Scores are inner products, or
+distances with the sign turned, so that larger is nearer. Exact search goes in chunks that bound memory, and its scores do not
+depend on which libraries are loaded; approximate indexes are faiss's.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
+from limitbench import dtypes
 from limitbench.errors import MissingExtra, SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Progress, no_progress
@@ -24,9 +25,10 @@ from limitbench.retrievers.base import Progress, no_progress
 Floats = npt.NDArray[np.float32]
 Dtype = Literal["fp32", "bf16", "fp16", "int8", "binary"]
 Kind = Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"]
+Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+DISTANCES = {"euclidean": ("euclidean", 2.0), "manhattan": ("cityblock", 1.0)}  # scipy's name, and the p of the norm
 DTYPES: tuple[str, ...] = get_args(Dtype)
 KINDS: tuple[str, ...] = get_args(Kind)
-BITS = {"fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1}
 _ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB
 _MANY = 10_000  # documents from which on faiss's brute force is worth its call
 _BLOCK = 32  # columns looked at by their largest score first
@@ -59,8 +61,15 @@ class Storage:
         return cls(dtype, low, np.maximum((high - low) / 255, 1e-12).astype(np.float32))
 
     def __call__(self, x: Floats) -> Floats:
-        """The values that are stored, as fp32: rounded, clipped to int8's ranges, or signs (0 counts as +1)."""
+        """The values that are stored, as fp32: rounded, clipped to int8's ranges, or signs (0 counts as +1).
+
+        Raises `SpecError` for values beyond fp16's largest, 65504.
+        """
         if self.dtype == "fp16":
+            if len(x) and np.abs(x).max() > 65504:
+                raise SpecError(
+                    f"found a coordinate of {np.abs(x).max():g}, and fp16 ends at 65504; use dtype=bf16 or fp32"
+                )
             return x.astype(np.float16).astype(np.float32)
         if self.dtype == "bf16":
             bits = x.view(np.uint32)
@@ -86,6 +95,7 @@ class VectorIndex:
     kind: str
     engine: Any = None  # a faiss index, or None for exact search
     device: str = "cpu"  # where exact search runs
+    similarity: str = "dot"  # cosine and dot are inner products of what is stored
 
     @classmethod
     def built(
@@ -96,13 +106,18 @@ class VectorIndex:
         dtype: str = "fp32",
         kind: str = "exact",
         device: str = "cpu",
+        similarity: str = "dot",
     ) -> VectorIndex:
-        """The index of these documents. Raises `SpecError` for an unknown kind, `MissingExtra` without faiss."""
+        """The index of these documents.
+
+        Raises `SpecError` for an unknown kind and for one that cannot search by this similarity, `MissingExtra` without faiss.
+        """
         if kind not in KINDS:
             raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
         storage = Storage.fitted(dtype, documents)
         kept = np.ascontiguousarray(storage(documents), np.float32)
-        return cls(tuple(document_ids), kept, storage, kind, None if kind == "exact" else _engine(kind, kept), device)
+        engine = None if kind == "exact" else _engine(kind, kept, similarity)
+        return cls(tuple(document_ids), kept, storage, kind, engine, device, similarity)
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -121,11 +136,12 @@ class VectorIndex:
         dtype: str,
         kind: str,
         device: str = "cpu",
+        similarity: str = "dot",
     ) -> VectorIndex:
         """The index whose `arrays` these are."""
         storage = Storage(dtype, arrays.get("low"), arrays.get("step"))
         engine = _faiss().deserialize_index(arrays["engine"]) if "engine" in arrays else None
-        return cls(tuple(document_ids), arrays["documents"], storage, kind, engine, device)
+        return cls(tuple(document_ids), arrays["documents"], storage, kind, engine, device, similarity)
 
     @property
     def nbytes(self) -> int:
@@ -134,13 +150,14 @@ class VectorIndex:
         return (
             len(_faiss().serialize_index(self.engine))
             if self.engine is not None
-            else -(-n * d * BITS[self.storage.dtype] // 8)
+            else -(-n * d * (dtypes.DTYPES[self.storage.dtype].bits or 0) // 8)
         )
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Dimension, dtype and kind of index."""
-        return {"dim": int(self.documents.shape[1]), "dtype": self.storage.dtype, "index": self.kind}
+        """Dimension, dtype, kind of index and similarity."""
+        own = {"dim": int(self.documents.shape[1]), "dtype": self.storage.dtype, "index": self.kind}
+        return {**own, "similarity": self.similarity}
 
     def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
         """The run of query vectors (m, d)."""
@@ -157,6 +174,7 @@ class VectorIndex:
             n >= _MANY
             and depth + 1 < n
             and self.storage.dtype != "binary"
+            and self.similarity not in DISTANCES
             and importlib.util.find_spec("faiss") is not None
         )
         chunk = 4096 if quick else max(1, _ENTRIES // max(1, n))
@@ -167,7 +185,16 @@ class VectorIndex:
 
     def _whole(self, asked: Floats, ids: Sequence[str], depth: int) -> Run:
         """The run by the score matrix."""
-        return best(_products(asked, self.documents), ids, self.document_ids, depth)
+        return best(self._scores(asked), ids, self.document_ids, depth)
+
+    def _scores(self, asked: Floats) -> Floats:
+        """The scores (m, n) of queries (m, d) as stored: inner products, or distances with the sign turned."""
+        if self.similarity not in DISTANCES:
+            return asked @ self.documents.T
+        from scipy.spatial.distance import cdist
+
+        metric: Any = DISTANCES[self.similarity][0]
+        return np.asarray(-cdist(asked, self.documents, metric), np.float32)
 
     def _flat(self, asked: Floats, ids: tuple[str, ...], depth: int) -> Run:
         """The run by faiss's brute force, which keeps no score matrix; rows that tie at the cut by theirs."""
@@ -200,7 +227,12 @@ class VectorIndex:
         chunk = max(1, _ENTRIES // max(1, n))
         for start in range(0, len(asked), chunk):
             part = slice(start, start + chunk)
-            scores = torch.from_numpy(asked[part]).to(documents.device) @ documents.T  # (chunk, n)
+            there = torch.from_numpy(asked[part]).to(documents.device)
+            if self.similarity in DISTANCES:
+                exact = "donot_use_mm_for_euclid_dist"  # products of long vectors would lose short distances
+                scores = -torch.cdist(there, documents, p=DISTANCES[self.similarity][1], compute_mode=exact)
+            else:
+                scores = there @ documents.T  # (chunk, n)
             found = None
             if depth + 1 < n:
                 top = torch.topk(scores, depth + 1, dim=1)
@@ -222,6 +254,8 @@ class VectorIndex:
         for start in range(0, len(asked), 4096):
             part = slice(start, start + 4096)
             scores, columns = self.engine.search(asked[part], most)
+            if self.similarity in DISTANCES:  # faiss gives squares of euclidean distances
+                scores = -np.sqrt(np.maximum(scores, 0)) if self.similarity == "euclidean" else -scores
             rows = np.repeat(np.arange(len(columns)), most)
             found = columns.ravel() >= 0
             yield Run.from_entries(
@@ -275,48 +309,46 @@ def _sorted_run(
     )
 
 
-def _products(queries: Floats, documents: Floats) -> Floats:
-    """u v^T, (m, n)."""
-    if torch := sys.modules.get("torch"):
-        out: Floats = (torch.from_numpy(queries) @ torch.from_numpy(documents).T).numpy()
-        return out
-    return queries @ documents.T
-
-
 def _top(scores: Floats, k: int) -> npt.NDArray[np.int64]:
-    """The columns of k best of every row, best first: by torch where it is loaded already, which is faster.
+    """The columns of k best of every row, best first.
 
     Looks at blocks of columns by their largest score first: the k best lie in the k best blocks. (If not, more than k scores are
     at least the k-th best, and so the k blocks hold k of them: the tie at the cut is seen either way.)
     """
     m, n = scores.shape
-    if not (torch := sys.modules.get("torch")):
-        part = np.argpartition(scores, n - k, axis=1)[:, -k:]
-        order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
-        return np.take_along_axis(part, order, 1)
-    whole = torch.from_numpy(scores)
     blocks = n // _BLOCK
     if blocks < 4 * k:
-        plain: npt.NDArray[np.int64] = torch.topk(whole, k, dim=1).indices.numpy()
-        return plain
-    body, rest = whole[:, : blocks * _BLOCK].view(m, blocks, _BLOCK), whole[:, blocks * _BLOCK :]
-    chosen = torch.topk(body.amax(2), k, dim=1, sorted=False).indices  # (m, k)
-    values = torch.cat([body.gather(1, chosen[..., None].expand(-1, -1, _BLOCK)).flatten(1), rest], 1)
-    places = (chosen[..., None] * _BLOCK + torch.arange(_BLOCK)).flatten(1)
-    tail = torch.arange(blocks * _BLOCK, n).expand(m, -1)
-    found: npt.NDArray[np.int64] = torch.cat([places, tail], 1).gather(1, torch.topk(values, k, dim=1).indices).numpy()
-    return found
+        return _best_columns(scores, k)
+    body = scores[:, : blocks * _BLOCK].reshape(m, blocks, _BLOCK)
+    chosen = np.argpartition(body.max(2), blocks - k, axis=1)[:, blocks - k :]  # (m, k)
+    inside = np.take_along_axis(body, chosen[..., None], 1).reshape(m, -1)
+    places = (chosen[..., None] * _BLOCK + np.arange(_BLOCK)).reshape(m, -1)
+    tail = np.broadcast_to(np.arange(blocks * _BLOCK, n), (m, n - blocks * _BLOCK))
+    values = np.concatenate([inside, scores[:, blocks * _BLOCK :]], axis=1)
+    return np.take_along_axis(np.concatenate([places, tail], axis=1), _best_columns(values, k), 1)
 
 
-def _engine(kind: str, documents: Floats) -> Any:
-    """faiss's index by inner product; one setting a kind, by the number of documents n and dimensions d."""
+def _best_columns(scores: Floats, k: int) -> npt.NDArray[np.int64]:
+    """The same, by looking at every column."""
+    part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
+    order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
+    return np.take_along_axis(part, order, 1)
+
+
+def _engine(kind: str, documents: Floats, similarity: str) -> Any:
+    """faiss's index by inner product or distance; one setting a kind, by the number of documents n and dimensions d."""
     faiss = _faiss()
     n, d = documents.shape
-    metric = faiss.METRIC_INNER_PRODUCT
+    if similarity == "manhattan" and kind not in ("flat", "hnsw"):
+        raise SpecError(f"index={kind} cannot search by Manhattan distance; use index=exact, flat or hnsw")
+    metrics = {"euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
+    metric = metrics.get(similarity, faiss.METRIC_INNER_PRODUCT)
     makers: dict[str, Callable[[], Any]] = {
-        "flat": lambda: faiss.IndexFlatIP(d),
+        "flat": lambda: faiss.IndexFlat(d, metric),
         "hnsw": lambda: faiss.IndexHNSWFlat(d, 32, metric),
-        "ivf": lambda: faiss.IndexIVFFlat(faiss.IndexFlatIP(d), d, max(1, min(n // 39, round(4 * n**0.5))), metric),
+        "ivf": lambda: faiss.IndexIVFFlat(
+            faiss.IndexFlat(d, metric), d, max(1, min(n // 39, round(4 * n**0.5))), metric
+        ),
         "pq": lambda: faiss.IndexPQ(
             d, max(m for m in range(1, d // 4 + 2) if d % m == 0), 8 if n >= 256 else 4, metric
         ),

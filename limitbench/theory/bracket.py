@@ -20,7 +20,7 @@ from limitbench.certificates import (
     verify,
 )
 from limitbench.errors import InputError, UnknownName
-from limitbench.relevance import Qrels
+from limitbench.relevance import Qrels, graded_note
 from limitbench.theory import factors, forster, graphs, orders, shattering, solver
 from limitbench.theory.bounds import Bound, Bracket, Established, Evidence, best
 from limitbench.theory.exact import as_count
@@ -83,7 +83,8 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     start = time.monotonic()
     matrix = as_matrix(relevance)
     tried: list[Bound] = []
-    notes: list[str] = []
+    said = graded_note(relevance) if isinstance(relevance, Qrels) else None
+    notes: list[str] = [] if said is None else [said]
     stages = _closed(matrix, notion) if isinstance(matrix, AllSubsets) else _searched(
         matrix, notion, start + budget_s, np.random.default_rng(seed), notes, tried
     )  # fmt: skip

@@ -15,18 +15,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from limitbench.dtypes import DTYPES
 from limitbench.theory.exact import binomial, exp_minus_above
 from limitbench.theory.margin import ceiling_squared
-
-_EXACT_INTEGERS = {  # dtype    all integers up to this size are exact
-    "real": None,
-    "fp64": 2**53,
-    "fp32": 2**24,
-    "bf16": 2**8,
-    "fp16": 2**11,
-    "int8": 127,
-    "binary": 1,
-}
 
 
 def simplex(n: int, k: int) -> tuple[int, Fraction]:
@@ -228,7 +219,7 @@ def moment_curve_witness(n: int, k: int, dtype: str) -> bool:
     aside, of -prod (t - s)^2. Exact where every entry fits; an entry 2^a b with b odd fits where b does and a is in range.
     The largest coefficients are those of the outermost S; each is bounded by prod (1 + |s|)^2.
     """
-    most = _EXACT_INTEGERS[dtype]
+    most = DTYPES[dtype].exact_integers
     if most is None:
         return True
     if dtype == "binary":

@@ -12,16 +12,13 @@ from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
 from limitbench.certificates import AllSubsets, closed_form
+from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
 from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
 
-BITS: dict[str, int | None] = {
-    "real": None, "fp64": 64, "fp32": 32, "bf16": 16, "fp16": 16, "int8": 8, "binary": 1,
-}  # fmt: skip
-DTYPES = tuple(BITS)
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
 _WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
 _MOST_DIMENSIONS = 10**12
@@ -98,7 +95,7 @@ def design(
     k = as_count(k, "k")
     n = None if n is None else as_count(n, "n")
     d = None if d is None else as_count(d, "d")
-    if not isinstance(dtype, str) or dtype not in BITS:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise UnknownName("dtype", str(dtype), DTYPES)
     gamma = None if margin is None else as_fraction(margin, "margin")
     if gamma is not None and not 0 < gamma <= 1:
@@ -158,7 +155,7 @@ class _Case:
 
     def impossible(self, n: int, d: int) -> list[Reason]:
         """Every proved reason why d dimensions do not suffice."""
-        k, gamma, bits = self.k, self.gamma, BITS[self.dtype]
+        k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         out = []
         least = closed_form(n, k, "order_preserving")
         if least is not None and d < least:
@@ -204,7 +201,7 @@ class _Case:
 
     def forbids(self, n: int, d: int) -> bool:
         """Whether `impossible` has a reason, without writing it out: what searches over n or d ask."""
-        k, gamma, bits = self.k, self.gamma, BITS[self.dtype]
+        k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         least = closed_form(n, k, "order_preserving")
         if least is not None and d < least:
             return True

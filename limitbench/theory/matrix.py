@@ -38,17 +38,12 @@ def _is_sparse(value: Any) -> bool:
 def as_matrix(relevance: Any) -> Qrels | AllSubsets:
     """Qrels, a 0/1 array, a scipy sparse matrix, (list of sets, n documents), or (n, k) for all k-subsets.
 
-    Raises `InputError` for graded judgements, entries other than 0 and 1 (NaN: unjudged is not irrelevant), a k outside
-    0..n and empty matrices.
+    Of graded qrels, grades above 0 are relevant, as everywhere (`Qrels.at_least` asks for more). Raises `InputError` for arrays
+    with entries other than 0 and 1 (NaN: unjudged is not irrelevant), a k outside 0..n and empty matrices.
     """
     if isinstance(relevance, AllSubsets):
         return relevance
     if isinstance(relevance, Qrels):
-        if (relevance.grades > 1).any() or (relevance.grades < 0).any():
-            raise InputError(
-                f"found graded judgements (up to {relevance.grades.max()}), expected 0 and 1; choose a threshold, for "
-                "example Qrels.from_matrix(grades >= 2), or --min-grade on the command line"
-            )
         out = relevance.relevant
     elif isinstance(relevance, tuple) and len(relevance) == 2 and isinstance(relevance[1], int | np.integer):
         first, second = relevance
