@@ -9,18 +9,21 @@ accepted when it follows by the inequalities
 
 between the order-preserving rank, the global-threshold rank, the sign rank and the cosine (unit documents) rank. For the
 last: inverse stereographic projection turns half-spaces of R^d into half-spaces that meet the sphere in R^(d+1).
+
+**Work.** Whatever a certificate holds, its check ends: each checker does at most about `MOST_STEPS` steps beyond one reading of the
+matrix and of the data (a step is a set operation, or a product of 64-bit words), and refuses what would need more.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise, product
-from math import comb
+from math import comb, gcd
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -32,6 +35,8 @@ Notion: TypeAlias = Literal["sign_rank", "order_preserving", "global_threshold",
 Side: TypeAlias = Literal["lower", "upper"]
 NOTIONS: tuple[Notion, ...] = ("sign_rank", "order_preserving", "global_threshold", "cosine")
 SCHEMA = "limitbench.certificate.v1"
+MOST_STEPS = 200_000_000  # some minutes at the worst; what searches find takes a thousandth
+_WORD = 64  # bits of a product that counts as one step
 
 
 @dataclass(frozen=True)
@@ -177,7 +182,7 @@ class Certificate:
             )
         if not isinstance(out.data, dict) or not isinstance(out.matrix, dict):
             raise InputError("found data or matrix of another type; expected JSON objects")
-        if out.kind not in _CHECKERS:
+        if not isinstance(out.kind, str) or out.kind not in _CHECKERS:
             raise InputError(f"found the kind {out.kind!r}, expected one of {', '.join(_CHECKERS)}")
         return out
 
@@ -189,11 +194,22 @@ def matrix_name(matrix: Qrels | AllSubsets) -> dict[str, Any]:
     return {"sha256": matrix.relevant.digest, "queries": matrix.n_queries, "documents": matrix.n_documents}
 
 
-def check(certificate: Certificate, qrels: Qrels | AllSubsets | None = None) -> None:
+def check(certificate: Certificate, qrels: Qrels | AllSubsets | None = None, *, rows: Explicit | None = None) -> None:
     """Raise `CertificateError`, saying where, unless the certificate proves its claim about this matrix.
 
-    A certificate about all k-subsets needs no matrix. Raises `InputError` where one is needed and missing.
+    A certificate about all k-subsets needs no matrix. `rows` are those of the qrels, where they were read before. Raises
+    `InputError` where a matrix is needed and missing.
     """
+    _require(type(certificate.value) is int, f"the claim is {certificate.value!r}, expected a whole number")
+    _require(
+        isinstance(certificate.kind, str) and certificate.kind in _CHECKERS, f"there is no kind {certificate.kind!r}"
+    )
+    _require(certificate.notion in NOTIONS, f"there is no notion {certificate.notion!r}")
+    _require(certificate.side in ("lower", "upper"), f"there is no side {certificate.side!r}")
+    _require(
+        isinstance(certificate.matrix, Mapping) and isinstance(certificate.data, Mapping),
+        "the matrix or the data is no table",
+    )
     name = certificate.matrix
     matrix: Matrix
     if "sha256" not in name:
@@ -213,29 +229,31 @@ def check(certificate: Certificate, qrels: Qrels | AllSubsets | None = None) -> 
             raise CertificateError("the certificate is about other qrels: the digests differ")
         if (name.get("queries", qrels.n_queries), name.get("documents", qrels.n_documents)) != qrels.shape:
             raise CertificateError("the certificate names another number of queries or documents than its digest")
-        matrix = Explicit.of(qrels)
+        matrix = Explicit.of(qrels) if rows is None else rows
+    best: int | None = None
+    lower = certificate.side == "lower"
     try:
-        proofs = list(_CHECKERS[certificate.kind](matrix, certificate.data))
+        for proof in _CHECKERS[certificate.kind](matrix, certificate.data):
+            value = implied(proof, certificate.notion, certificate.side)
+            if value is not None and (best is None or (value > best if lower else value < best)):
+                best = value
+                if value >= certificate.value if lower else value <= certificate.value:
+                    return  # what else the data prove is not asked
     except (KeyError, TypeError, IndexError, ValueError, ArithmeticError, RecursionError) as error:
         raise CertificateError(f"the data of a {certificate.kind} certificate are broken ({error!r})") from None
-    implied = [
-        value for proof in proofs if (value := _implied(proof, certificate.notion, certificate.side)) is not None
-    ]
-    if not implied:
+    if best is None:
         raise CertificateError(
             f"a {certificate.kind} certificate proves nothing about {certificate.notion} {certificate.side}"
         )
-    best = max(implied) if certificate.side == "lower" else min(implied)
-    if (certificate.value > best) if certificate.side == "lower" else (certificate.value < best):
-        raise CertificateError(
-            f"the data prove a {certificate.side} bound of {best}, the certificate claims {certificate.value}"
-        )
+    raise CertificateError(
+        f"the data prove a {certificate.side} bound of {best}, the certificate claims {certificate.value}"
+    )
 
 
-def verify(certificate: Certificate, qrels: Qrels | AllSubsets | None = None) -> bool:
+def verify(certificate: Certificate, qrels: Qrels | AllSubsets | None = None, *, rows: Explicit | None = None) -> bool:
     """Whether the certificate proves its claim about this matrix; `check` says why not."""
     try:
-        check(certificate, qrels)
+        check(certificate, qrels, rows=rows)
     except CertificateError:
         return False
     return True
@@ -269,7 +287,7 @@ def read(path: Path) -> list[Certificate]:
 # ------------------------------------------------------------------------------------------------ what follows from what
 
 
-def _implied(proof: Proof, notion: Notion, side: Side) -> int | None:
+def implied(proof: Proof, notion: Notion, side: Side) -> int | None:
     """The bound on `notion` that a proved bound implies, or None."""
     proved, proved_side, value = proof
     if proved_side != side:
@@ -310,6 +328,23 @@ def _require(holds: bool, message: str) -> None:
         raise CertificateError(message)
 
 
+@dataclass
+class _Steps:
+    """Work done by one check."""
+
+    left: int = MOST_STEPS
+
+    def spend(self, count: int) -> None:
+        """Take down so many steps. Raises `CertificateError` where they are too many."""
+        self.left -= count
+        _require(self.left >= 0, f"the check would take more than {MOST_STEPS:,} steps")
+
+
+def _words(values: Iterable[int]) -> int:
+    """How many machine words the largest of some integers takes."""
+    return 1 + max((abs(value).bit_length() for value in values), default=0) // _WORD
+
+
 def _numbers(values: Any, below: int, what: str) -> list[int]:
     out = [value for value in values if type(value) is int and 0 <= value < below]
     _require(len(out) == len(values) == len(set(out)), f"the {what} must be distinct numbers below {below}")
@@ -327,6 +362,7 @@ def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Sequence[int]
     if isinstance(matrix, AllSubsets):
         _require(t <= 20, "more than 20 columns are not enumerated; give their number as 'size' instead")
         return {s for s in range(1 << t) if matrix.occurs(s.bit_count(), t - s.bit_count())}
+    _Steps().spend(t * (len(matrix.rows) if row_numbers is None else len(row_numbers)))
     chosen = range(len(matrix.rows)) if row_numbers is None else _numbers(row_numbers, matrix.n_queries, "rows")
     rows = [matrix.rows[i] for i in chosen]
     return {_pattern(row, columns) for row in rows}
@@ -438,18 +474,27 @@ def rank_two_order(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]
 
     Negate columns so that the first row is all +. In two dimensions the columns then lie in a half-plane, in the order
     of their angle, and each row is + on a beginning or an end of it. With column c first, the rows turned so that they
-    are + at c are nested.
+    are + at c are nested. Equal columns share a place. m lines through the origin cut the plane into 2m sectors, so more
+    than m different columns, up to sign, are too many; so are more than n different rows. That leaves at most min(m, n)
+    of either, and min(m, n)^3 steps beyond one reading.
     """
     if not rows or not rows[0]:
         return [], []
-    n = len(rows[0])
     signs = list(rows[0])
-    turned = {tuple(x * s for x, s in zip(row, signs, strict=True)) for row in rows}
+    turned = list({tuple(x * s for x, s in zip(row, signs, strict=True)) for row in rows})
+    turned = list(dict.fromkeys(min(row, tuple(-x for x in row)) for row in turned))
+    places: dict[tuple[int, ...], list[int]] = {}
+    for j, column in enumerate(zip(*turned, strict=True)):
+        places.setdefault(column, []).append(j)
+    kept = list(places)
+    m, n = len(turned), len(kept)
+    if n > m or m > n:  # columns are told apart by rows, and agree on the first: no two are opposite
+        return None
     for c in range(n):
-        sets = sorted(({j for j in range(n) if row[j] == row[c]} for row in turned), key=len)
+        sets = sorted(({j for j in range(n) if kept[j][r] == kept[c][r]} for r in range(m)), key=len)
         if all(a <= b for a, b in pairwise(sets)):
             order = sorted(range(n), key=lambda j: sum(j not in s for s in sets))
-            return order, signs
+            return [j for one in order for j in places[kept[one]]], signs
     return None
 
 
@@ -497,6 +542,8 @@ def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     plus, minus, num, den = (data[key] for key in ("plus", "minus", "num", "den"))
     _require(all(type(x) is int and x > 0 for x in (plus, minus, num, den)), "plus, minus, num, den must be positive")
     _require(max(plus, minus, num, den).bit_length() <= 128, "plus, minus, num, den must be below 2^128")
+    steps = _Steps()
+    steps.spend(len(columns) * (len(chosen) + 1))
     x = [[plus if c in matrix.rows[i] else -minus for c in columns] for i in chosen]
     if data["ones"]:
         x.insert(0, [plus] * len(columns))
@@ -504,6 +551,10 @@ def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         x = [list(column) for column in zip(*x, strict=True)]
     width = len(x[0])
     _require(width <= 200, "more than 200 rows and columns are not eliminated exactly")
+    words = _words((plus, minus)) ** 2 * _words((den,))
+    steps.spend(
+        len(x) * width * width * words + width**3 * (1 + width * (num * plus * minus).bit_length() // (2 * _WORD)) // 3
+    )
     gram = [[-den * sum(row[i] * row[j] for row in x) for j in range(width)] for i in range(width)]
     for i in range(width):
         gram[i][i] += num
@@ -595,9 +646,11 @@ def _planar(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     _require(all(type(w) is int and 0 <= w < n for near in rotation for w in near), "a neighbour is no document")
     edges = {frozenset((v, w)) for v, near in enumerate(rotation) for w in near}
     _require(all(len(edge) == 2 for edge in edges), "a document is its own neighbour")
-    _require(sum(map(len, rotation)) == 2 * len(edges), "the rotation system names an edge once, or thrice")
+    _require(all(len(set(near)) == len(near) for near in rotation), "a neighbour is named twice")
+    _require(sum(map(len, rotation)) == 2 * len(edges), "the rotation system names an edge once")
     every = frozenset(range(n))
     _require(all(row in edges or every - row in edges for row in rows), "a row is no edge of the drawing")
+    # every dart v -> w has one next dart and is the next of one, since neighbours are distinct and edges named from both ends
     after = {(v, w): near[(i + 1) % len(near)] for v, near in enumerate(rotation) for i, w in enumerate(near)}
     darts, faces = set(after), 0
     while darts:
@@ -645,7 +698,7 @@ def _sign_changes(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return [("order_preserving", "upper", most), ("sign_rank", "upper", most + 1)]
 
 
-def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
+def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> Iterator[Proof]:
     """K relevant documents a row, or K irrelevant ones: rop <= 2K, pm <= 2K + 1, cosine <= 2K, and gt <= 2 max|S|.
 
     Documents on (t, ..., t^2K); the query of S holds the coefficients of -prod (t - s)^2. On the trigonometric curve
@@ -657,61 +710,65 @@ def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
         widest = min(matrix.k, n) if matrix.at_most else min(matrix.k, n - matrix.k)
         largest = matrix.k if matrix.k < n else (max(1, n - 1) if matrix.at_most else 0)
     else:
-        widest = max((min(len(row), matrix.distinct.n - len(row)) for row in matrix.distinct.rows), default=0)
+        widest = max((min(len(row), n - len(row)) for row in matrix.rows), default=0)
         largest = max((len(row) for row in matrix.rows if len(row) < n), default=0)
-        if largest == 0 and any(len(row) == n for row in matrix.rows) and any(not row for row in matrix.rows):
-            largest = 1
-    return [
-        ("order_preserving", "upper", 2 * widest),
-        ("sign_rank", "upper", 2 * widest + 1),
-        ("cosine", "upper", 2 * widest),
-        ("global_threshold", "upper", 2 * largest),
-    ]
+    if largest == 0 and matrix.sizes == (0, n):  # an empty and a full row: +1 and -1 on one coordinate, threshold 0
+        yield "global_threshold", "upper", 1
+    else:
+        yield "global_threshold", "upper", 2 * largest
+    yield from _along_the_curve(widest)
+    if isinstance(matrix, Explicit):  # equal documents share a place, so fewer of them may be irrelevant
+        yield from _along_the_curve(
+            max((min(len(row), matrix.distinct.n - len(row)) for row in matrix.distinct.rows), default=0)
+        )
 
 
-def _trivial(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
-    """One dimension a document, or one a query; unit documents as a simplex, n - 1 dimensions, separate every subset."""
+def _along_the_curve(widest: int) -> Iterator[Proof]:
+    yield "order_preserving", "upper", 2 * widest
+    yield "sign_rank", "upper", 2 * widest + 1
+    yield "cosine", "upper", 2 * widest
+
+
+def _trivial(matrix: Matrix, _data: Mapping[str, Any]) -> Iterator[Proof]:
+    """One dimension a document, or one a query; unit documents as a simplex, n - 1 dimensions, separate every subset.
+
+    A row that varies needs a dimension, and by one threshold an empty and a full row do.
+    """
     n = matrix.n_documents
     _require(n >= 1, "expected at least one document")
+    rows = matrix.rows if isinstance(matrix, Explicit) else ()
+    varies = any(0 < len(row) < n for row in rows) or (isinstance(matrix, AllSubsets) and matrix.varies)
+    yield "sign_rank", "lower", 1
+    yield "order_preserving", "lower", int(varies)
+    # no threshold is below and above the one score that 0 dimensions have
+    yield "global_threshold", "lower", int(varies or matrix.sizes == (0, n))
     if isinstance(matrix, Explicit):
-        matrix = matrix.distinct
-        m, n, some_row_varies = matrix.n_queries, matrix.n, any(matrix.rows)
-        constant = any(not row for row in matrix.rows)
+        m, n, constant = matrix.distinct.n_queries, matrix.distinct.n, any(not row for row in matrix.distinct.rows)
     else:
-        m, some_row_varies = n if matrix.has_many_rows else 1, matrix.varies
-        constant = False
-    order: Proof = ("order_preserving", "upper", min(m - constant, n - 1) if some_row_varies else 0)
-    return [
-        order,
-        ("cosine", "upper", n - 1 if some_row_varies else 0),
-        ("sign_rank", "upper", max(1, min(m, n))),
-        ("sign_rank", "lower", 1),
-        ("order_preserving", "lower", int(some_row_varies)),
-    ]
+        m, constant = n if matrix.has_many_rows else 1, False
+    yield "order_preserving", "upper", min(m - constant, n - 1) if varies else 0
+    yield "cosine", "upper", n - 1 if varies else 0
+    yield "sign_rank", "upper", max(1, min(m, n))
 
 
-def exact_rank(rows: Iterable[Sequence[int]]) -> int:
-    """The rank over the rationals of an integer matrix, by fraction-free elimination."""
+def exact_rank(rows: Iterable[Sequence[int]], spend: Callable[[int], None] = lambda _count: None) -> int:
+    """The rank over the rationals of an integer matrix, by fraction-free elimination. `spend` is told the steps."""
     basis: list[tuple[int, list[int]]] = []  # (pivot column, row)
     for row in rows:
         left = list(row)
         for pivot, other in basis:
             if left[pivot]:
+                spend(2 * len(left) * _words((other[pivot], left[pivot])))
                 a, b = other[pivot], left[pivot]
                 left = [a * x - b * y for x, y in zip(left, other, strict=True)]
         pivot = next((i for i, x in enumerate(left) if x), -1)
         if pivot >= 0:
             common = 0
+            spend(len(left) * _words(left))
             for x in left:
-                common = _gcd(common, x)
+                common = gcd(common, x)
             basis.append((pivot, [x // common for x in left]))
     return len(basis)
-
-
-def _gcd(a: int, b: int) -> int:
-    while b:
-        a, b = b, a % b
-    return abs(a)
 
 
 def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
@@ -730,11 +787,12 @@ def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     _require(n >= 1, "expected at least one document")
     _require(min(len(rows), n) <= 256 and n * len(rows) <= 2_000_000, "too large for exact elimination")
     a = [[int(c in row) for c in kept] for row in rows]
-    centred = exact_rank([[1] * n, *a]) - 1
+    spend = _Steps().spend
+    centred = exact_rank([[1] * n, *a], spend) - 1
     proofs: list[Proof] = [
-        ("global_threshold", "upper", exact_rank(a)),
+        ("global_threshold", "upper", exact_rank(a, spend)),
         ("order_preserving", "upper", centred),
-        ("sign_rank", "upper", max(1, exact_rank([[2 * x - 1 for x in row] for row in a]))),
+        ("sign_rank", "upper", max(1, exact_rank([[2 * x - 1 for x in row] for row in a], spend))),
     ]
     if all(0 < len(row) < matrix.n for row in rows):
         proofs.append(("sign_rank", "upper", centred))
@@ -753,6 +811,8 @@ def _embedding(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     _require(len(u) == matrix.n_queries and len(v) == matrix.n, "expected a vector for each query and document")
     d = len(v[0])
     _require(all(len(x) == d and all(type(c) is int for c in x) for x in (*u, *v)), f"expected {d} integers a vector")
+    words = _words(c for x in u for c in x) * _words(c for x in v for c in x)
+    _Steps().spend(len(u) * len(v) * d * words)
     threshold = data.get("threshold", 0)
     _require(type(threshold) is int, "the threshold must be an integer")
     ordered = signed = above = True
@@ -802,7 +862,7 @@ def _blocks(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         _require(
             part["kind"] in ("moment-curve", "sign-changes", "embedding", "rank", "trivial"), "unknown block proof"
         )
-        proved = [_implied(p, "order_preserving", "upper") for p in _CHECKERS[part["kind"]](block, part["data"])]
+        proved = [implied(p, "order_preserving", "upper") for p in _CHECKERS[part["kind"]](block, part["data"])]
         worst = max(worst, min(value for value in proved if value is not None))
     return [("order_preserving", "upper", worst + (1 if len(parts) == 2 else 2))]
 
@@ -845,7 +905,7 @@ def _closed_form(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     return [(notion, side, value) for (notion, value), side in product(known.items(), sides) if value is not None]
 
 
-_CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any]], list[Proof]]] = {
+_CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any]], Iterable[Proof]]] = {
     "antipodal-shattering": _antipodal,
     "vc-dimension": _vc,
     "z2-connectivity": _z2,

@@ -409,7 +409,7 @@ class Search:
             margin = witnesses.check(replace(held, margin=least), task.qrels).margin
         except CertificateError:
             return None
-        margin = _down(margin) if math.isfinite(margin) else 0.0
+        margin = 0.0 if margin is None else _down(margin)
         return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
 
 

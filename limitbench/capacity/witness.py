@@ -36,6 +36,7 @@ from limitbench.relevance import Qrels
 SCHEMA = "limitbench.witness.v1"
 _CHUNK = 4_000_000  # scores at a time
 _PACKED = 4_000_000  # bytes; larger arrays of random bits are written as they are
+_MOST_BYTES, _MOST_HEADER = 2 * 10**9, 16 * 10**6  # of arrays and of the header, unpacked
 _LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
 _BROKEN = (  # what json, zipfile and numpy raise on a file made to break them: it is then unreadable, not a traceback
     ValueError, KeyError, TypeError, IndexError, AttributeError, EOFError, NotImplementedError, MemoryError, RuntimeError,
@@ -97,9 +98,14 @@ class Witness:
 class Checked:
     """What the check of a witness found: the least margin of its rows, and how many were decided in rationals."""
 
-    margin: float  # rounded down
+    margin: float | None  # rounded down; None where there is no row to be strict
     rows: int
     rational_rows: int
+
+    @property
+    def vacuous(self) -> bool:
+        """Whether nothing was asked: no query has both relevant and other documents, as for k = n."""
+        return self.rows == 0
 
 
 def is_witness(path: Path) -> bool:
@@ -114,12 +120,17 @@ def read(path: Path) -> tuple[Witness, str]:
     """The witness in a file, and the digest that the file gives. Raises `DataError` where it is broken."""
     try:
         with zipfile.ZipFile(path) as archive:
-            header = json.loads(archive.read("header.json"))
-            arrays = {
-                name: np.lib.format.read_array(io.BytesIO(archive.read(f"{name}.npy")), allow_pickle=False)
-                for name in ("documents", "queries")
-                if f"{name}.npy" in archive.namelist()
-            }
+            held = [name for name in ("documents", "queries") if f"{name}.npy" in archive.namelist()]
+            sizes = {name: _size_told(archive, f"{name}.npy") for name in held}
+            told = archive.getinfo("header.json").file_size
+            if told > _MOST_HEADER or sum(sizes.values()) > _MOST_BYTES:
+                raise DataError(
+                    path, f"says that it holds {max(told, sum(sizes.values())) / 1e9:.3g} GB unpacked, expected at most "
+                    f"{_MOST_BYTES / 1e9:g} GB of arrays and {_MOST_HEADER / 1e6:g} MB of header; nothing was unpacked",
+                )  # fmt: skip
+            with archive.open("header.json") as stream:
+                header = json.loads(stream.read(_MOST_HEADER))
+            arrays = {name: _array(archive, f"{name}.npy") for name in held}
         if header["schema"] != SCHEMA:
             raise DataError(
                 path, f"has schema {header['schema']!r}, expected {SCHEMA!r}; update limitbench or the file"
@@ -144,6 +155,34 @@ def read(path: Path) -> tuple[Witness, str]:
     return witness, digest
 
 
+def _size_told(archive: zipfile.ZipFile, name: str) -> int:
+    """The bytes of an array by its own header, of which alone so much is unpacked."""
+    with archive.open(name) as stream:
+        shape, dtype = _told(stream)
+        return math.prod(shape) * int(dtype.itemsize)
+
+
+def _told(stream: Any) -> tuple[tuple[int, ...], Any]:
+    """Shape and type of an array by its .npy header; the stream stands behind it then. Raises `ValueError`."""
+    version = np.lib.format.read_magic(stream)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    shape, fortran, dtype = read_header[version](stream)
+    if fortran or dtype.hasobject or any(side < 0 for side in shape):
+        raise ValueError("array")
+    return shape, dtype
+
+
+def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
+    """The array of an entry; no more is unpacked than its header says."""
+    with archive.open(name) as stream:
+        shape, dtype = _told(stream)
+        size = int(math.prod(shape)) * dtype.itemsize
+        raw = stream.read(size)
+        if len(raw) != size:
+            raise ValueError("array")
+        return np.frombuffer(raw, dtype).reshape(shape)
+
+
 def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
     """The margin that the arrays have. Raises `CertificateError`, saying where, unless every row is strict and the claimed
     margin holds; `InputError` where the qrels are needed and missing."""
@@ -163,7 +202,7 @@ def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
         raise CertificateError(f"found queries of shape {u.shape}, expected {(m, v.shape[1])}")
     problem = _problem(witness.matrix, qrels)
     if problem.m == 0:
-        return Checked(math.inf, 0, 0)
+        return Checked(None, 0, 0)
     return strict_margin(u if problem.rows is None else u[problem.rows], v, problem, witness.margin)
 
 
@@ -227,7 +266,7 @@ def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) 
             rational += 1
             margin[r] = _exact_margin(u[at + r], v, index[r], s[r], float(bound[r]), largest, at + int(r), claimed)
         least = min(least, float(margin.min()))
-    return Checked(least, problem.m, rational)
+    return Checked(least if problem.m else None, problem.m, rational)
 
 
 def _scores(u: Floats, v: Floats) -> Iterator[tuple[int, Floats]]:
@@ -264,9 +303,12 @@ def _exact_margin(
 
 
 def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
-    """Inner products (n, n) of integer vectors, exact, and the largest squared length."""
+    """Inner products (n, n) of integer vectors, exact, and the largest squared length.
+
+    A query that sums k of them scores at most k top^2 d, and its squared length is at most k^2 top^2 d: both stay below 2^61.
+    """
     top = int(min(np.abs(v).max(initial=0), 2.0**31))
-    if not (v == np.rint(v)).all() or top * top * v.shape[1] * (k + 1) >= 2**61:
+    if not (v == np.rint(v)).all() or top * top * v.shape[1] * (k + 1) ** 2 >= 2**61:
         raise CertificateError("queries that are sums of documents need small integer coordinates; store the queries")
     whole = v.astype(np.int64)
     gram = whole @ whole.T
@@ -290,9 +332,9 @@ def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
 
 
 def _claimed(least: float, rows: int, claimed: float) -> Checked:
-    if least < claimed:
+    if not least >= claimed:  # also where it is no number
         raise CertificateError(f"the least margin is {least:.6g}, the claim {claimed:.6g}")
-    return Checked(least, rows, rows)
+    return Checked(least if rows else None, rows, rows)
 
 
 def _repeats(index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -321,4 +363,6 @@ def _pairs(gram: npt.NDArray[np.int64], largest: int) -> float:
 def _least(gaps: npt.NDArray[np.int64], squares: npt.NDArray[np.int64], largest: int, where: int) -> float:
     if (gaps <= 0).any():
         raise CertificateError(f"a row at {where} is not strict: its gap is {int(gaps.min())}")
-    return float((gaps / (2 * np.sqrt(squares.astype(float) * largest))).min() * (1 - 1e-12))
+    if (squares <= 0).any():
+        raise CertificateError(f"a row at {where} has a query of no length")
+    return float((gaps / (2 * np.sqrt(squares.astype(float) * float(largest)))).min() * (1 - 1e-12))

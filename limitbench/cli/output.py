@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,8 +19,16 @@ Report = Callable[[str, int, int], None]
 
 
 def echo_json(value: Any) -> None:
-    """One JSON object on stdout, exact."""
-    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+    """One JSON object on stdout, exact; what is no finite number is null, since JSON has no word for it."""
+    typer.echo(json.dumps(_finite(value), ensure_ascii=False, indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 def say(message: str) -> None:

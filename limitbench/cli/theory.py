@@ -44,10 +44,11 @@ def bounds(
     Notions: order_preserving (what ranking needs), sign_rank, global_threshold, cosine.
     """
     from limitbench import certificates
-    from limitbench.theory import bracket
+    from limitbench.theory import brackets
 
     matrix = _matrix(n, k, at_most, qrels, split, min_grade)
-    found = [bracket(matrix, name, budget_s=budget) for name in dict.fromkeys(notion or certificates.NOTIONS)]  # type: ignore[arg-type]
+    wanted: Any = notion or certificates.NOTIONS
+    found = brackets(matrix, wanted, budget_s=budget)
     if certificate is not None:
         made = [c for b in found for c in b.certificates]
         certificates.write(made, certificate)
@@ -237,12 +238,19 @@ def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:
         checked = (
             None
             if found is None
-            else {"margin": found.margin, "rows": found.rows, "rational_rows": found.rational_rows}
+            else {
+                "margin": found.margin,
+                "rows": found.rows,
+                "rational_rows": found.rational_rows,
+                "vacuous": found.vacuous,
+            }
         )
         claimed = {**held.header(), "digest": digest}
         echo_json({"schema_version": 1, "accepted": not why, "witness": claimed, "checked": checked, "why": why})
     elif found is None:
         typer.echo(f"refused  {claim}: {why}")
+    elif found.vacuous:
+        typer.echo(f"accepted {claim}: vacuous, since no query has both relevant and other documents")
     else:
         exact = f", {found.rational_rows} of them in exact arithmetic" if found.rational_rows else ""
         typer.echo(f"accepted {claim}: {found.rows} rows{exact}, margin at least {found.margin:.6g}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from limitbench.certificates import AllSubsets
 from limitbench.theory.bounds import Bound, Bracket
-from limitbench.theory.bracket import bracket, exact_all_k
+from limitbench.theory.bracket import bracket, brackets, exact_all_k
 from limitbench.theory.design import Verdict, design
 
-__all__ = ["AllSubsets", "Bound", "Bracket", "Verdict", "bracket", "design", "exact_all_k"]
+__all__ = ["AllSubsets", "Bound", "Bracket", "Verdict", "bracket", "brackets", "design", "exact_all_k"]

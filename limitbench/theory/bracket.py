@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ from limitbench.certificates import (
     NOTIONS,
     AllSubsets,
     Certificate,
+    Explicit,
     Notion,
     Side,
     closed_form,
+    implied,
     matrix_name,
     rank_two_order,
     verify,
@@ -88,12 +91,21 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     stages = _closed(matrix, notion) if isinstance(matrix, AllSubsets) else _searched(
         matrix, notion, start + budget_s, np.random.default_rng(seed), notes, tried
     )  # fmt: skip
-    for bound in stages:
-        if not _holds(bound, matrix):  # a certificate that its checker refuses is worth nothing, whoever made it
-            continue
-        tried.append(bound)
-        if {"lower", "upper"} <= {b.side for b in tried} and best(tried, "lower").value == best(tried, "upper").value:
-            break
+    rows = Explicit.of(matrix) if isinstance(matrix, Qrels) else None
+    large = isinstance(matrix, Qrels) and len(matrix.indices) > _CHECKED
+    refused: list[Bound] = []
+    stream = iter(stages)
+    while True:
+        for bound in stream:
+            if not large and not _holds(bound, matrix, rows):
+                refused.append(bound)
+                continue
+            tried.append(bound)
+            if _closes(tried):
+                break
+        if not large or not _refuted(tried, refused, matrix, rows):
+            break  # else what was shown is not, and the search goes on
+    notes += [f"a {b.method} bound of {b.value} did not pass its check and is left out" for b in refused]
     return Bracket(
         notion,
         best(tried, "lower"),
@@ -105,12 +117,60 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     )
 
 
-def _holds(bound: Bound, matrix: Qrels | AllSubsets) -> bool:
-    if bound.certificate is None or bound.established != "certificate" or bound.method in ("forster", "rank"):
-        return True  # these two are computed with the checker's own functions
-    if isinstance(matrix, Qrels) and len(matrix.indices) > _CHECKED:
-        return True
-    return verify(bound.certificate, matrix)
+def brackets(
+    relevance: Any, notions: Sequence[Notion] = NOTIONS, *, budget_s: float = 5.0, seed: int = 0
+) -> tuple[Bracket, ...]:
+    """The brackets of several notions, each with what the others' certificates say of it.
+
+    What is proved of one notion bounds the others: rop <= gt <= pm <= rop + 1, rop <= cos <= rop + 1 (`certificates`). So a bound
+    that a search found for one of them is tried as a certificate for all.
+    """
+    found = [bracket(relevance, notion, budget_s=budget_s, seed=seed) for notion in dict.fromkeys(notions)]
+    matrix = as_matrix(relevance)
+    rows = Explicit.of(matrix) if isinstance(matrix, Qrels) and len(found) > 1 else None
+    return tuple(_informed(one, [other for other in found if other is not one], matrix, rows) for one in found)
+
+
+def _informed(one: Bracket, others: Sequence[Bracket], matrix: Qrels | AllSubsets, rows: Explicit | None) -> Bracket:
+    """A bracket with the bounds of others that tighten it, each certified for its own notion."""
+    bounds = list(one.bounds)
+    for other in others:
+        for bound in (other.lower, other.upper):
+            proof = bound.certificate
+            value = None if proof is None else implied((bound.notion, bound.side, bound.value), one.notion, bound.side)
+            if proof is None or value is None:
+                continue
+            known = best(bounds, bound.side).value
+            if value <= known if bound.side == "lower" else value >= known:
+                continue
+            claim = replace(proof, notion=one.notion, value=value)
+            if verify(claim, matrix, rows=rows):
+                detail = f"{bound.detail}; it follows from {bound.notion} {'>=' if bound.side == 'lower' else '<='} {bound.value}"
+                bounds.append(replace(bound, notion=one.notion, value=value, certificate=claim, detail=detail))
+    return replace(one, lower=best(bounds, "lower"), upper=best(bounds, "upper"), bounds=tuple(bounds))
+
+
+def _closes(tried: Sequence[Bound]) -> bool:
+    """Whether both sides are there and meet."""
+    return {"lower", "upper"} <= {b.side for b in tried} and best(tried, "lower").value == best(tried, "upper").value
+
+
+def _refuted(tried: list[Bound], refused: list[Bound], matrix: Qrels | AllSubsets, rows: Explicit | None) -> bool:
+    """Move the bounds that would be shown and do not pass their check to `refused`; whether there was one.
+
+    On large matrices a check takes seconds, so it is done of what is shown alone.
+    """
+    sides: tuple[Side, Side] = ("lower", "upper")
+    bad = [bound for bound in (best(tried, side) for side in sides) if not _holds(bound, matrix, rows)]
+    for bound in bad:
+        tried.remove(bound)
+    refused += bad
+    return bool(bad)
+
+
+def _holds(bound: Bound, matrix: Qrels | AllSubsets, rows: Explicit | None) -> bool:
+    """Whether the checker accepts a bound; what has no certificate is a solver's word, and never in a bracket."""
+    return bound.certificate is None or verify(bound.certificate, matrix, rows=rows)
 
 
 def _known(notion: str) -> None:
@@ -217,12 +277,20 @@ def _searched(
 def _theorems(qrels: Qrels, notion: Notion, reduced: Reduced, widest: int) -> Iterator[Bound]:
     m, n = reduced.shape
     varies = widest > 0
-    floor = 1 if notion == "sign_rank" else int(varies)
+    both = {0, qrels.n_documents} <= set(
+        qrels.sizes.tolist()
+    )  # an empty and a full row, which one threshold cannot serve in 0
+    floor = 1 if notion == "sign_rank" or (notion == "global_threshold" and both) else int(varies)
 
     def made(side: Side, value: int, kind: str, detail: str) -> Bound:
         return _bound(qrels, notion, side, value, kind, {}, established="theorem", detail=detail)
 
-    yield made("lower", floor, "trivial", "some row is not constant" if varies else "every row is constant")
+    yield made(
+        "lower",
+        floor,
+        "trivial",
+        "some row is not constant" if varies else "an empty and a full row" if floor else "every row is constant",
+    )
     trivial = {
         "order_preserving": min(m, n - 1) if varies else 0,
         "cosine": n - 1 if varies else 0,

@@ -55,12 +55,32 @@ def random_signs_cover(n: int, k: int, d: int, gamma: Fraction = Fraction(0)) ->
     needed = max(1, math.ceil(gamma * d))
     if needed > d:
         return False
+    events = binomial(n, k) * (n - k)
+    if (
+        math.log2(events) + _log2_tail(k, d, needed) > 0.01
+    ):  # clearly not: integers need not be asked, and only they say yes
+        return False
     misses = 2**k - 1
     term, tail = misses**d, 0  # the i-th term: C(d, i) (2^k - 1)^(d - i)
     for i in range(needed):
         tail += term
-        term = term * (d - i) // ((i + 1) * misses) if misses > 1 else math.comb(d, i + 1)
-    return bool(binomial(n, k) * (n - k) * tail < 2 ** (k * d))
+        term = term * (d - i) // ((i + 1) * misses)
+    return bool(events * tail < 2 ** (k * d))
+
+
+def _log2_tail(k: int, d: int, needed: int) -> float:
+    """log2 of P(Bin(d, 2^-k) < needed), in floating point, from its largest term downward."""
+    i = min(needed - 1, d // 2**k)  # at or below the mode terms fall
+    misses = 2**k - 1
+    log = (math.lgamma(d + 1) - math.lgamma(i + 1) - math.lgamma(d - i + 1)) / math.log(2)
+    log += (d - i) * math.log2(misses) - k * d
+    total = part = 1.0
+    for j in range(i, 0, -1):
+        part *= j * misses / (d - j + 1)
+        total += part
+        if part < 1e-17 * total:
+            break
+    return float(log + math.log2(total))
 
 
 def random_signs(n: int, k: int, gamma: Fraction = Fraction(0), *, most: int = 1 << 14) -> int | None:

@@ -7,7 +7,7 @@ a row beside its complement (negating a query turns its order round).
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -133,33 +133,104 @@ class Reduced:
 def reduce(qrels: Qrels, *, complements: bool, constants: bool) -> Reduced:
     """The matrix without repeated rows and columns; rows equal up to complement count as repeated if `complements`,
     constant rows are dropped if `constants`. Linear in the number of judgements.
+
+    Sums of random weights find the groups; every member of a group is then compared with its first, so that no choice of rows,
+    however it was made, merges two that differ.
     """
     relevant = qrels.relevant
     m, n = qrels.shape
-    generator = np.random.Generator(np.random.PCG64(0x11317))  # fixed: only speeds up grouping, checked below
+    generator = np.random.Generator(np.random.PCG64(0x11317))
     weights = generator.integers(1, 1 << 62, n, dtype=np.uint64)
-    keys = np.zeros(m + 1, np.uint64)
-    np.cumsum(weights[relevant.indices], out=(sums := np.empty(len(relevant.indices), np.uint64)))
-    padded = np.concatenate([np.zeros(1, np.uint64), sums])
-    keys = padded[relevant.indptr[1:]] - padded[relevant.indptr[:-1]]
+    keys = _sums(weights[relevant.indices], relevant.indptr)
     if complements:
         keys = np.minimum(keys, weights.sum(dtype=np.uint64) - keys)
     sizes = relevant.sizes
     keep = np.flatnonzero((sizes > 0) & (sizes < n)) if constants else np.arange(m)
-    # rows with equal keys are equal but for a chance below 2^-20 even at 10^12 pairs; a false merge would only drop a row
-    # from a *search*: every certificate is checked against the original matrix
-    _, first = np.unique(keys[keep], return_index=True)
-    rows = keep[np.sort(first)]
+    rows = keep[_firsts(keys[keep], relevant.indptr, relevant.indices, keep, n if complements else None)[0]]
     matrix = relevant.csr()[rows] if len(rows) != m else relevant.csr()
     by_column = matrix.tocsc()
+    by_column.sort_indices()
     row_weights = generator.integers(1, 1 << 62, max(1, len(rows)), dtype=np.uint64)
-    padded = np.concatenate([np.zeros(1, np.uint64), np.cumsum(row_weights[by_column.indices], dtype=np.uint64)])
-    column_keys = padded[by_column.indptr[1:]] - padded[by_column.indptr[:-1]]
-    _, first, inverse = np.unique(column_keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    columns = first[order]
+    column_keys = _sums(row_weights[by_column.indices], by_column.indptr)
+    columns, inverse = _firsts(column_keys, by_column.indptr, by_column.indices, np.arange(n), None)
     if len(columns) != n:
         matrix = by_column[:, columns].tocsr()
-    return Reduced(qrels, matrix, rows.astype(np.int64), columns.astype(np.int64), rank[inverse])
+    return Reduced(qrels, matrix, rows.astype(np.int64), columns.astype(np.int64), inverse)
+
+
+def _sums(values: npt.NDArray[np.uint64], indptr: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """The sum of the values of every row, modulo 2^64."""
+    running = np.concatenate([np.zeros(1, np.uint64), np.cumsum(values, dtype=np.uint64)])
+    out: npt.NDArray[np.uint64] = running[indptr[1:]] - running[indptr[:-1]]
+    return out
+
+
+def _firsts(
+    keys: npt.NDArray[np.uint64],
+    indptr: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    rows: npt.NDArray[np.int64],
+    n: int | None,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """(places of the first of each group of equal rows, in order, and every row's group), for `rows` of a CSR matrix.
+
+    Rows of one key that are not equal (nor, with n columns given, complements) get groups of their own.
+    """
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    leader = first[group]
+    own = np.flatnonzero(leader != np.arange(len(keys)))
+    wrong = own[~_equal(indptr, indices, rows[own], rows[leader[own]], n)]
+    if len(wrong):  # made on purpose: chance does not do it
+        seen: dict[bytes, int] = {}
+        for place in wrong.tolist():
+            held = indices[indptr[rows[place]] : indptr[rows[place] + 1]].astype(np.int64)
+            leader[place] = seen.setdefault(held.tobytes(), place)
+    places, inverse = np.unique(leader, return_inverse=True)
+    return places.astype(np.int64), inverse.astype(np.int64)
+
+
+def _equal(
+    indptr: npt.NDArray[Any],
+    indices: npt.NDArray[Any],
+    one: npt.NDArray[np.int64],
+    other: npt.NDArray[np.int64],
+    n: int | None,
+) -> npt.NDArray[np.bool_]:
+    """Whether the rows `one` and `other` of a CSR matrix hold the same columns or, of n, together each once."""
+    length = np.diff(indptr)
+    same = np.zeros(len(one), bool)
+    alike = np.flatnonzero(length[one] == length[other])
+    for part in _chunks(alike, length[one]):
+        a, b = (_gathered(indptr, indices, side[part]) for side in (one, other))
+        differ = np.bincount(np.repeat(np.arange(len(part)), length[one[part]])[a != b], minlength=len(part))
+        same[part] = differ == 0
+    if n is not None:
+        opposite = np.flatnonzero(~same & (length[one] + length[other] == n))
+        for part in _chunks(opposite, length[one] + length[other]):
+            counts = length[one[part]] + length[other[part]]
+            rows = np.concatenate([np.repeat(np.arange(len(part)), length[side[part]]) for side in (one, other)])
+            held = rows * np.int64(n) + np.concatenate(
+                [_gathered(indptr, indices, side[part]) for side in (one, other)]
+            )
+            distinct = np.bincount(np.unique(held) // n, minlength=len(part))
+            same[part] |= distinct == counts
+    return same
+
+
+def _chunks(places: npt.NDArray[np.int64], lengths: npt.NDArray[Any]) -> Iterator[npt.NDArray[np.int64]]:
+    """The places in parts whose lengths sum to about 4 million."""
+    if len(places):
+        ends = np.cumsum(lengths[places])
+        cuts = np.searchsorted(ends, np.arange(4_000_000, ends[-1], 4_000_000))
+        yield from (part for part in np.split(places, cuts) if len(part))
+
+
+def _gathered(
+    indptr: npt.NDArray[Any], indices: npt.NDArray[Any], rows: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """The columns of these rows, one after another."""
+    length = np.diff(indptr)[rows]
+    starts = np.cumsum(length) - length
+    at = np.arange(int(length.sum())) + np.repeat(indptr[rows] - starts, length)
+    out: npt.NDArray[np.int64] = indices[at].astype(np.int64)
+    return out
