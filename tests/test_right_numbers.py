@@ -627,9 +627,13 @@ class Turn(nn.Module):
 
 
 @pytest.mark.parametrize("part", ["code", "tokenizer"])
-def test_whatever_of_a_folder_decides_a_vector_is_its_identity(part: str, cli, own_cache: Path) -> None:
+def test_whatever_of_a_folder_decides_a_vector_is_its_identity(
+    part: str, cli, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A changed module or tokenizer is another model: neither the record nor the cached embeddings stand for it."""
     needs_models()
+    from transformers import dynamic_module_utils
+
     rng = np.random.default_rng(5)
     names = [f"w{i}" for i in range(8)]
     place = static_model(own_cache / "model", words(rng, names))
@@ -646,33 +650,15 @@ def test_whatever_of_a_folder_decides_a_vector_is_its_identity(part: str, cli, o
     folder = write_folder(data, own_cache / "data")
     spec = f"dense:{place},trust_remote_code=true"
 
-    def measured(*extra: str) -> tuple[str, list[float]]:
-        command = [
-            sys.executable,
-            "-m",
-            "limitbench",
-            "run",
-            "-d",
-            str(folder),
-            "-r",
-            spec,
-            "--results",
-            str(own_cache / "r"),
-            "--measures",
-            "MRR@8",
-            "--json",
-            *extra,
-        ]
-        found = json.loads(
-            subprocess.run(
-                command,
-                capture_output=True,
-                text=True,
-                check=True,
-                env={**os.environ, "HF_HOME": str(own_cache / "hf")},
-            ).stdout
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(own_cache / "code"))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def measured(*extra: str) -> tuple[str, int]:
+        code, out, err = cli(
+            "run", "-d", folder, "-r", spec, "--results", own_cache / "r", "--measures", "MRR@8", "--json", *extra
         )
-        (row,) = found["results"]
+        assert code == 0, err
+        (row,) = json.loads(out)["results"]
         return row["configuration_digest"], row["retriever_facts"]["facts"]["documents_from_cache"]
 
     before = measured()
@@ -780,8 +766,14 @@ def test_fresh_asks_the_service_for_everything(cli, stub, own_cache: Path) -> No
 
 
 @pytest.mark.parametrize("state", ["zeros", "NaN", "down", "other vectors"])
-def test_a_gate_measures_the_running_service(state: str, cli, stub, own_cache: Path) -> None:
+def test_a_gate_measures_the_running_service(
+    state: str, cli, stub, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It passed once, and its documents are cached; a service that broke since then does not pass."""
+    pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
+    from limitbench.retrievers import endpoint as module
+
+    monkeypatch.setattr(module.time, "sleep", lambda _seconds: None)  # between two tries
     folder = write_folder(PAIR, own_cache / "data")
     (folder / "limitbench.toml").write_text(
         'version = 1\n[workload.w]\nqrels = "qrels/test.tsv"\ncorpus = "corpus.jsonl"\nqueries = "queries.jsonl"\n[retriever.r]\n'

@@ -44,6 +44,7 @@ def bounds(
     Notions: order_preserving (what ranking needs), sign_rank, global_threshold, cosine.
     """
     from limitbench import certificates
+    from limitbench.relevance import Qrels, graded_note
     from limitbench.theory import brackets
 
     matrix = _matrix(n, k, at_most, qrels, split, min_grade)
@@ -67,7 +68,8 @@ def bounds(
             how = f"{one.evidence} ({one.established})"
             rows.append([*first, f"{sign} {one.value}", how, one.method, one.detail, one.citation])
     print_table(head, rows, title=found[0].matrix, caption=f"Assumes: {found[0].lower.assumptions[0]}.", keep=4)
-    for note in dict.fromkeys(note for b in found for note in b.notes):
+    said = graded_note(matrix) if isinstance(matrix, Qrels) else None  # when it was read
+    for note in dict.fromkeys(note for b in found for note in b.notes if note != said):
         say(note)
 
 
@@ -89,7 +91,7 @@ def _matrix(
 def read_relevance(source: str, split: str = "test", min_grade: int | None = None) -> Qrels:
     """The relevance matrix of a dataset name, a folder, or a qrels file (whose judged documents are then the corpus)."""
     from limitbench.datasets import load
-    from limitbench.relevance import Qrels, read_qrels
+    from limitbench.relevance import Qrels, graded_note, read_qrels
 
     path = Path(source).expanduser()
     if path.is_file():
@@ -98,11 +100,12 @@ def read_relevance(source: str, split: str = "test", min_grade: int | None = Non
             raise DataError(path, "there is no judgement; expected at least one")
         documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
         found = Qrels.from_judgements(judgements, list(judgements), documents)
+        if min_grade is None and (said := graded_note(found)) is not None:
+            say(said)
     else:
         data = load(source, split=split, skip_unanswerable=True)
         for note in data.notes:
-            if "grades" not in note:  # the bracket says what it makes of grades
-                say(f"{data.name}: {note}")
+            say(f"{data.name}: {note}")
         found = data.qrels
     if min_grade is not None:
         found = found.at_least(min_grade)

@@ -91,7 +91,7 @@ def _from_catalog(
         )
         if split != "test" or min_grade > 1:
             return found
-        if spec.sha256 is not None and found.digest != spec.sha256:
+        if spec.sha256 is not None and replace(found, ignore_identical_ids=False).digest != spec.sha256:
             log.warning("%s holds other data than the published %s (sha256 %s)", local, name, found.digest[:12])
             return found
         return replace(found, spec=recipe(spec))
@@ -101,7 +101,7 @@ def _from_catalog(
     with contextlib.suppress(LimitbenchError):
         kept = read_folder(place, name=name)
         if kept.digest == spec.sha256:
-            return Dataset(name, kept.corpus, kept.queries, kept.qrels, spec=recipe(spec))
+            return replace(kept, spec=recipe(spec), notes=(), ignore_identical_ids=leave)
     if place.exists():
         log.warning("the cached dataset at %s is not whole; it is made again", place)
     made = generate(spec, name)
@@ -114,7 +114,7 @@ def _from_catalog(
         _keep(made, place)
     except LimitbenchError as error:
         log.warning("the dataset is used from memory, not kept: %s (LIMITBENCH_CACHE names another cache)", error)
-    return made
+    return replace(made, ignore_identical_ids=leave)
 
 
 def _keep(made: Dataset, place: Path) -> None:
