@@ -10,8 +10,10 @@ accepted when it follows by the inequalities
 between the order-preserving rank, the global-threshold rank, the sign rank and the cosine (unit documents) rank. For the
 last: inverse stereographic projection turns half-spaces of R^d into half-spaces that meet the sphere in R^(d+1).
 
-**Work.** Whatever a certificate holds, its check ends: each checker does at most about `MOST_STEPS` steps beyond one reading of the
-matrix and of the data (a step is a set operation, or a product of 64-bit words), and refuses what would need more.
+**Work.** Whatever a certificate holds, its check ends: it does at most about `MOST_STEPS` steps beyond some readings of the
+matrix and of the data (a step is a set operation, or a product of 64-bit words), and refuses what would need more. Readings put
+rows into Python's sets, so the bound leaves out rows that somebody chose so that their hashes collide: those cost time, and no
+verdict.
 """
 
 from __future__ import annotations
@@ -233,7 +235,8 @@ def check(certificate: Certificate, qrels: Qrels | AllSubsets | None = None, *, 
     best: int | None = None
     lower = certificate.side == "lower"
     try:
-        for proof in _CHECKERS[certificate.kind](matrix, certificate.data):
+        steps = _Steps()
+        for proof in _CHECKERS[certificate.kind](matrix, certificate.data, steps):
             value = implied(proof, certificate.notion, certificate.side)
             if value is not None and (best is None or (value > best if lower else value < best)):
                 best = value
@@ -330,7 +333,7 @@ def _require(holds: bool, message: str) -> None:
 
 @dataclass
 class _Steps:
-    """Work done by one check."""
+    """Work done by one check, parts of its certificate together."""
 
     left: int = MOST_STEPS
 
@@ -356,13 +359,13 @@ def _pattern(row: frozenset[int], columns: Sequence[int]) -> int:
     return sum(1 << place for place, column in enumerate(columns) if column in row)
 
 
-def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Sequence[int] | None) -> set[int]:
+def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Sequence[int] | None, steps: _Steps) -> set[int]:
     """The restrictions that rows of the matrix, all or those named, have on the columns."""
     t = len(columns)
     if isinstance(matrix, AllSubsets):
         _require(t <= 20, "more than 20 columns are not enumerated; give their number as 'size' instead")
         return {s for s in range(1 << t) if matrix.occurs(s.bit_count(), t - s.bit_count())}
-    _Steps().spend(t * (len(matrix.rows) if row_numbers is None else len(row_numbers)))
+    steps.spend(t * (len(matrix.rows) if row_numbers is None else len(row_numbers)))
     chosen = range(len(matrix.rows)) if row_numbers is None else _numbers(row_numbers, matrix.n_queries, "rows")
     rows = [matrix.rows[i] for i in chosen]
     return {_pattern(row, columns) for row in rows}
@@ -371,7 +374,7 @@ def _patterns(matrix: Matrix, columns: Sequence[int], row_numbers: Sequence[int]
 # --------------------------------------------------------------------------------------------------------- lower bounds
 
 
-def _antipodal(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _antipodal(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Antipodal shattering: every sign pattern on the columns T is a row, up to sign.
 
     Were there a linear dependency among the |T| vectors, a row that agrees with its signs on its support, or the
@@ -390,7 +393,7 @@ def _antipodal(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         columns = _numbers(data["columns"], matrix.n_documents, "columns")
         t = len(columns)
         _require(1 <= t <= 20, "expected 1 to 20 columns")
-        found = _patterns(matrix, columns, data.get("rows"))
+        found = _patterns(matrix, columns, data.get("rows"), steps)
         every = (1 << t) - 1
         constants_missing = not {0, every} & found
         others_missing = any(s not in found and every - s not in found for s in range(1, every))
@@ -401,16 +404,16 @@ def _antipodal(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return proofs
 
 
-def _vc(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _vc(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """VC dimension (Paturi and Simon 1986): all 2^|T| patterns occur, so pm >= |T| and rop >= |T| - 1."""
     columns = _numbers(data["columns"], matrix.n_documents, "columns")
     _require(1 <= len(columns) <= 20, "expected 1 to 20 columns")
-    found = _patterns(matrix, columns, data.get("rows"))
+    found = _patterns(matrix, columns, data.get("rows"), steps)
     _require(len(found) == 1 << len(columns), "the columns are not shattered")
     return [("sign_rank", "lower", len(columns)), ("order_preserving", "lower", len(columns) - 1)]
 
 
-def _z2(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _z2(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Z2 connectivity: no pattern is joined to its opposite by single flips through patterns that no row excludes.
 
     With |T| - 2 or fewer dimensions (affine: |T| - 3) the dependencies of the vectors of T, zero aside, are connected and
@@ -435,7 +438,7 @@ def _z2(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     t = len(columns)
     _require(2 <= t <= 20, "expected 2 to 20 columns")
     every = (1 << t) - 1
-    found = _patterns(matrix, columns, None)
+    found = _patterns(matrix, columns, None, steps)
     free = {s for s in range(1 << t) if s not in found and every - s not in found}
     notions: tuple[tuple[Notion, set[int], int], ...] = (
         ("sign_rank", free, t - 1),
@@ -498,13 +501,14 @@ def rank_two_order(rows: Sequence[Sequence[int]]) -> tuple[list[int], list[int]]
     return None
 
 
-def _rank_two(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _rank_two(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """A sub-matrix on which the polynomial decider of sign rank 2 says no: pm >= 3, or with the row of ones rop >= 2."""
     columns = _numbers(data["columns"], matrix.n_documents, "columns")
     _require(isinstance(matrix, Explicit), "a rank-two certificate names rows")
     assert isinstance(matrix, Explicit)
     rows = [matrix.rows[i] for i in _numbers(data["rows"], matrix.n_queries, "rows")]
     _require(len(rows) * len(columns) <= 40_000, "the sub-matrix is too large to decide")
+    steps.spend(2 * min(len(rows), len(columns)) ** 3 + 4 * len(rows) * len(columns))
     signs = [tuple(1 if column in row else -1 for column in columns) for row in rows]
     proofs: list[Proof] = []
     if rank_two_order(signs) is None:
@@ -529,7 +533,7 @@ def is_positive_definite(matrix: list[list[int]]) -> bool:
     return True
 
 
-def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _forster(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Forster 2002: pm >= sqrt(m n) min|X| / ||X|| for any X with the signs of M.
 
     X is `plus` where relevant and -`minus` elsewhere, on the named rows and columns, with a row of ones on top where
@@ -542,7 +546,6 @@ def _forster(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     plus, minus, num, den = (data[key] for key in ("plus", "minus", "num", "den"))
     _require(all(type(x) is int and x > 0 for x in (plus, minus, num, den)), "plus, minus, num, den must be positive")
     _require(max(plus, minus, num, den).bit_length() <= 128, "plus, minus, num, den must be below 2^128")
-    steps = _Steps()
     steps.spend(len(columns) * (len(chosen) + 1))
     x = [[plus if c in matrix.rows[i] else -minus for c in columns] for i in chosen]
     if data["ones"]:
@@ -586,7 +589,7 @@ def _graph(matrix: Matrix) -> tuple[int, set[frozenset[int]], Callable[[frozense
     return n, {row for row in rows if 1 < len(row) < n - 1}, asked
 
 
-def _kuratowski(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _kuratowski(matrix: Matrix, data: Mapping[str, Any], _steps: _Steps) -> list[Proof]:
     """All singletons, and edges that subdivide K5 or K3,3: rop >= 4.
 
     Singletons put the points in convex position, and a separable pair of vertices of a polytope is an edge of it; the
@@ -615,7 +618,7 @@ def _kuratowski(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return [("order_preserving", "lower", 4)]
 
 
-def _not_in_cycle(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _not_in_cycle(matrix: Matrix, data: Mapping[str, Any], _steps: _Steps) -> list[Proof]:
     """All singletons, and edges that no n-cycle holds (a vertex of degree 3, or a shorter cycle): rop >= 3.
 
     In the plane the points are the corners of a polygon, and a separable pair is a side of it.
@@ -634,7 +637,7 @@ def _not_in_cycle(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
 # --------------------------------------------------------------------------------------------------------- upper bounds
 
 
-def _planar(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _planar(matrix: Matrix, data: Mapping[str, Any], _steps: _Steps) -> list[Proof]:
     """All singletons and the edges of a planar graph: rop <= 3 (Steinitz 1922: a triangulation that holds the graph is
     the edge graph of a polytope, and every edge and corner of a polytope is cut off by a plane).
 
@@ -653,8 +656,10 @@ def _planar(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     # every dart v -> w has one next dart and is the next of one, since neighbours are distinct and edges named from both ends
     after = {(v, w): near[(i + 1) % len(near)] for v, near in enumerate(rotation) for i, w in enumerate(near)}
     darts, faces = set(after), 0
-    while darts:
-        v, w = start = next(iter(darts))
+    for start in after:
+        if start not in darts:
+            continue
+        v, w = start
         faces += 1
         while True:
             darts.discard((v, w))
@@ -679,7 +684,7 @@ def _planar(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return [("order_preserving", "upper", 3)]
 
 
-def _sign_changes(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _sign_changes(matrix: Matrix, data: Mapping[str, Any], _steps: _Steps) -> list[Proof]:
     """Alon, Frankl and Roedl 1985: in an order of the columns in which no row changes sign more than c times, a
     polynomial of degree c with roots between does each row: rop <= c and pm <= c + 1.
     """
@@ -698,7 +703,7 @@ def _sign_changes(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return [("order_preserving", "upper", most), ("sign_rank", "upper", most + 1)]
 
 
-def _moment_curve(matrix: Matrix, _data: Mapping[str, Any]) -> Iterator[Proof]:
+def _moment_curve(matrix: Matrix, _data: Mapping[str, Any], _steps: _Steps) -> Iterator[Proof]:
     """K relevant documents a row, or K irrelevant ones: rop <= 2K, pm <= 2K + 1, cosine <= 2K, and gt <= 2 max|S|.
 
     Documents on (t, ..., t^2K); the query of S holds the coefficients of -prod (t - s)^2. On the trigonometric curve
@@ -729,7 +734,7 @@ def _along_the_curve(widest: int) -> Iterator[Proof]:
     yield "cosine", "upper", 2 * widest
 
 
-def _trivial(matrix: Matrix, _data: Mapping[str, Any]) -> Iterator[Proof]:
+def _trivial(matrix: Matrix, _data: Mapping[str, Any], _steps: _Steps) -> Iterator[Proof]:
     """One dimension a document, or one a query; unit documents as a simplex, n - 1 dimensions, separate every subset.
 
     A row that varies needs a dimension, and by one threshold an empty and a full row do.
@@ -771,7 +776,7 @@ def exact_rank(rows: Iterable[Sequence[int]], spend: Callable[[int], None] = lam
     return len(basis)
 
 
-def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
+def _rank(matrix: Matrix, _data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Ranks over the rationals: gt <= rank(A); rop <= rank([A; 1]) - 1, subtracting each row's mean; pm <= rank(2A - 1),
     and pm <= rank([A; 1]) - 1 where no row is constant.
     """
@@ -787,7 +792,8 @@ def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     _require(n >= 1, "expected at least one document")
     _require(min(len(rows), n) <= 256 and n * len(rows) <= 2_000_000, "too large for exact elimination")
     a = [[int(c in row) for c in kept] for row in rows]
-    spend = _Steps().spend
+    spend = steps.spend
+    spend(n * len(rows))
     centred = exact_rank([[1] * n, *a], spend) - 1
     proofs: list[Proof] = [
         ("global_threshold", "upper", exact_rank(a, spend)),
@@ -799,7 +805,7 @@ def _rank(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     return proofs
 
 
-def _embedding(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _embedding(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Integer query vectors u (m, d) and document vectors v (n, d), every score computed exactly.
 
     Proves rop <= d where each relevant score is above all others; pm <= d where scores are positive exactly on the
@@ -812,7 +818,7 @@ def _embedding(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     d = len(v[0])
     _require(all(len(x) == d and all(type(c) is int for c in x) for x in (*u, *v)), f"expected {d} integers a vector")
     words = _words(c for x in u for c in x) * _words(c for x in v for c in x)
-    _Steps().spend(len(u) * len(v) * d * words)
+    steps.spend(len(u) * len(v) * (d + 4) * words)
     threshold = data.get("threshold", 0)
     _require(type(threshold) is int, "the threshold must be an integer")
     ordered = signed = above = True
@@ -833,7 +839,7 @@ def _embedding(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
     return proofs
 
 
-def _blocks(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
+def _blocks(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
     """Rows that each lie inside one block of documents: rop <= 2 + the largest block's (1 + for two blocks).
 
     Block b sits at height t_b, and each of its queries adds a large multiple of 2 t_b x - y on (t_b, t_b^2), which is
@@ -862,7 +868,7 @@ def _blocks(matrix: Matrix, data: Mapping[str, Any]) -> list[Proof]:
         _require(
             part["kind"] in ("moment-curve", "sign-changes", "embedding", "rank", "trivial"), "unknown block proof"
         )
-        proved = [implied(p, "order_preserving", "upper") for p in _CHECKERS[part["kind"]](block, part["data"])]
+        proved = [implied(p, "order_preserving", "upper") for p in _CHECKERS[part["kind"]](block, part["data"], steps)]
         worst = max(worst, min(value for value in proved if value is not None))
     return [("order_preserving", "upper", worst + (1 if len(parts) == 2 else 2))]
 
@@ -896,7 +902,7 @@ def closed_form(n: int, k: int, notion: Notion, *, at_most: bool = False) -> int
     return {"order_preserving": order, "sign_rank": sign, "cosine": cosine, "global_threshold": one}[notion]
 
 
-def _closed_form(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
+def _closed_form(matrix: Matrix, _data: Mapping[str, Any], _steps: _Steps) -> list[Proof]:
     """The theorem for all k-subsets, recomputed."""
     _require(isinstance(matrix, AllSubsets), "a closed form is about all k-subsets")
     assert isinstance(matrix, AllSubsets)
@@ -905,7 +911,7 @@ def _closed_form(matrix: Matrix, _data: Mapping[str, Any]) -> list[Proof]:
     return [(notion, side, value) for (notion, value), side in product(known.items(), sides) if value is not None]
 
 
-_CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any]], Iterable[Proof]]] = {
+_CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any], _Steps], Iterable[Proof]]] = {
     "antipodal-shattering": _antipodal,
     "vc-dimension": _vc,
     "z2-connectivity": _z2,

@@ -96,7 +96,7 @@ def as_measures(given: str | Measure | Iterable[Measure | str]) -> tuple[Measure
     for part in parts:
         if isinstance(part, str):
             out.update(dict.fromkeys(parse_measures(part)))
-        elif isinstance(part, Measure):
+        elif isinstance(part, Measure) and part.name in _FORMULAS and type(part.cutoff) is int and part.cutoff > 0:
             out[part] = None
         else:
             raise InputError(f"found the measure {part!r:.40}, expected one such as Recall @ 10 or 'Recall@10'")

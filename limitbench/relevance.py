@@ -226,7 +226,7 @@ def iter_judgements(
     """(line, query id, document id, grade) from a qrels file: BEIR tsv with header, jsonl, or TREC; gz too.
 
     The layout is told by the suffix and the first line, unless it is given. Ids are read as they stand; TREC's are decoded only
-    in a file that says that they are escaped (`files.trec_lines`). Repeated pairs come as often as they stand. A line that cannot
+    in a line that says that they are escaped. Repeated pairs come as often as they stand. A line that cannot
     be read raises `DataError`, or is handed to `broken` and passed over.
     """
     name = path.name.removesuffix(".gz")

@@ -86,42 +86,52 @@ def evaluate(
         load_seconds = float(getattr(index, "load_seconds", 0.0))  # before a search, which may load more
         run = index.search(data.queries, asked, progress)
         searched = time.perf_counter()
+        if not isinstance(run, Run) or (run.query_ids, run.document_ids) != (data.queries.ids, data.corpus.ids):
+            what = (
+                "a run of other queries or documents, or in another order"
+                if isinstance(run, Run)
+                else type(run).__name__
+            )
+            raise RetrievalError(
+                f"retriever '{named.name}': search gave {what}, expected a Run of these queries and this corpus"
+            )
         waits = latencies(index, data.queries, asked)
-    peak = memory.bytes()  # of retrieval, not of what is made of it afterwards
-    index_seconds = max(0.0, indexed - start - load_seconds)
-    candidates: Run | None = getattr(index, "candidates", None)
-    if data.ignore_identical_ids:
-        run = run.without_own(depth)
-        candidates = None if candidates is None else candidates.without_own(depth)
+        peak = memory.bytes()  # of retrieval, not of what is made of it afterwards
+        index_seconds = max(0.0, indexed - start - load_seconds)
+        candidates: Run | None = getattr(index, "candidates", None)
+        if data.ignore_identical_ids:
+            run = run.without_own(depth)
+            candidates = None if candidates is None else candidates.without_own(depth)
+        vectors = getattr(index, "vectors", None)
+        ceiling = None if candidates is None else score(_perfected(candidates, data.qrels), data.qrels, chosen)
+        result = Result(
+            configuration_digest=digest,
+            retriever=RetrieverFacts(
+                name=named.name,
+                configuration=named.retriever.configuration,
+                card=named.retriever.card,
+                facts=getattr(index, "facts", {}),
+            ),
+            **_told_by(run, data, chosen, depth, part_of),
+            ceiling=None if ceiling is None else {title: Means(**values.means()) for title, values in ceiling.items()},
+            spectrum=spectrum(vectors.documents) if isinstance(vectors, VectorIndex) else None,
+            cost=Cost(
+                index_bytes=index.nbytes,
+                load_seconds=load_seconds,
+                index_seconds=index_seconds,
+                documents_per_second=len(data.corpus) / max(index_seconds, 1e-9),
+                search_seconds=searched - indexed,
+                query_latency_p50_seconds=float(np.quantile(waits, 0.5)),
+                query_latency_p95_seconds=float(np.quantile(waits, 0.95)),
+                peak_memory_bytes=peak,
+                peak_memory_scope=memory.scope,
+            ),
+            notes=[*remarks_of(index), *run_remarks(run, data.qrels, depth)],
+            provenance={**provenance(), "seeds": _seeds(data, named)},
+        )
     if keep is not None:
         keep(run)
-    vectors = getattr(index, "vectors", None)
-    ceiling = None if candidates is None else score(_perfected(candidates, data.qrels), data.qrels, chosen)
-    return Result(
-        configuration_digest=digest,
-        retriever=RetrieverFacts(
-            name=named.name,
-            configuration=named.retriever.configuration,
-            card=named.retriever.card,
-            facts=getattr(index, "facts", {}),
-        ),
-        **_told_by(run, data, chosen, depth, part_of),
-        ceiling=None if ceiling is None else {title: Means(**values.means()) for title, values in ceiling.items()},
-        spectrum=spectrum(vectors.documents) if isinstance(vectors, VectorIndex) else None,
-        cost=Cost(
-            index_bytes=index.nbytes,
-            load_seconds=load_seconds,
-            index_seconds=index_seconds,
-            documents_per_second=len(data.corpus) / max(index_seconds, 1e-9),
-            search_seconds=searched - indexed,
-            query_latency_p50_seconds=float(np.quantile(waits, 0.5)),
-            query_latency_p95_seconds=float(np.quantile(waits, 0.95)),
-            peak_memory_bytes=peak,
-            peak_memory_scope=memory.scope,
-        ),
-        notes=[*remarks_of(index), *run_remarks(run, data.qrels, depth)],
-        provenance={**provenance(), "seeds": _seeds(data, named)},
-    )
+    return result
 
 
 def imported(
@@ -148,9 +158,9 @@ def imported(
             f"{run} ranks no document of the corpus (its first is '{first}'); use the run with the corpus that it was made "
             f"on{Lookalikes.of(data.corpus.ids).hint(first)}"
         )
+    depth = int(np.diff(ranking.indptr).max())  # as the file has it: its own document may be one of them
     if data.ignore_identical_ids:
-        ranking = ranking.without_own(max(1, int(np.diff(ranking.indptr).max())))
-    depth = int(np.diff(ranking.indptr).max())
+        ranking = ranking.without_own(depth)
     given = DEFAULT_MEASURES if measures is None else as_measures(measures)
     deeper = [m for m in given if depth < min(m.cutoff, len(data.corpus))]
     chosen = tuple(m for m in given if m not in deeper)

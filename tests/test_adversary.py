@@ -141,6 +141,59 @@ def test_an_archive_that_unpacks_to_gigabytes_is_refused_unread(tmp_path: Path) 
         witness.read(tmp_path / "header.npz")
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_unpack_by_the_gigabyte_are_refused_unread(method: int, tmp_path: Path) -> None:
+    """bz2 and lzma give out whole blocks of any size, so an entry in them is not opened."""
+    with zipfile.ZipFile(tmp_path / "b.npz", "w", method) as archive:
+        archive.writestr("header.json", json.dumps({"schema": witness.SCHEMA}))
+    with pytest.raises(DataError, match="is not a witness"):
+        witness.read(tmp_path / "b.npz")
+
+
+def test_a_header_that_says_how_much_of_it_to_read_is_refused(tmp_path: Path) -> None:
+    """Version 1 headers are at most 64 kB; version 2 has 4 GB of room, and numpy reads it all before it judges."""
+    with zipfile.ZipFile(tmp_path / "h.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("header.json", json.dumps({"schema": witness.SCHEMA}))
+        archive.writestr("documents.npy", b"\x93NUMPY\x02\x00" + (2_500_000_000).to_bytes(4, "little") + b" " * 1000)
+    with pytest.raises(DataError, match="array version"):
+        witness.read(tmp_path / "h.npz")
+
+
+def test_a_header_holds_no_infinity(tmp_path: Path) -> None:
+    """Neither written nor read."""
+    odd = Witness({"n": 4, "k": 4}, "fp64", np.eye(4), None, 0.0, {"seed": float("inf")})
+    with pytest.raises(ValueError, match="JSON"):
+        odd.write(tmp_path / "w.npz")
+    with zipfile.ZipFile(tmp_path / "i.npz", "w") as archive:
+        archive.writestr("header.json", '{"schema": "x", "seed": Infinity}')
+    with pytest.raises(DataError, match="is not a witness"):
+        witness.read(tmp_path / "i.npz")
+
+
+@pytest.mark.timeout(60)
+def test_rows_that_floating_point_leaves_in_doubt_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every gap is 1 beside scores of 2^100: all rivals of all rows need rationals, and from some number on that is refused."""
+    monkeypatch.setattr(witness, "_MOST_RATIONAL", 200_000)
+    n, d = 400, 8
+    i = np.arange(n, dtype=np.float64)
+    documents, queries = np.zeros((n, d)), np.zeros((n, d))
+    documents[:, 0], documents[:, 2], documents[:, 3] = 2.0**50, i, i * i
+    queries[:, 1], queries[:, 2], queries[:, 3] = 2.0**50, 2 * i, -1
+    documents[:, 4:], queries[:, 4:] = 1.0, 1.0
+    held = Witness({"n": n, "k": 1}, "fp64", documents, queries, 0.0, {"solver": "x"})
+    with pytest.raises(CertificateError, match="products of rationals"):
+        witness.check(held)
+    few = Witness({"n": 40, "k": 1}, "fp64", documents[:40], queries[:40], 0.0, {"solver": "x"})
+    assert witness.check(few).rational_rows == 40
+
+
+@pytest.mark.parametrize(("n", "k"), [(40_000, 2), (2_000, 3)])
+def test_sizes_that_are_too_much_are_refused_before_they_are_made(n: int, k: int) -> None:
+    """A few hundred bytes name a matrix of many gigabytes, or of hours."""
+    with pytest.raises(CertificateError, match="expected at most 4 GB and 1e\\+12"):
+        witness.check(sums(np.ones((n, 1)), k))
+
+
 # certificates --------------------------------------------------------------------------------------------------------------
 
 
@@ -165,6 +218,45 @@ def test_a_planar_drawing_that_repeats_a_neighbour_is_refused_at_once() -> None:
     ):
         with pytest.raises(CertificateError, match="named twice|once"):
             certificates.check(planar(bad), SINGLES)
+
+
+@pytest.mark.timeout(60)
+def test_many_faces_are_walked_once_each() -> None:
+    """Disjoint triangles, as many as 40,000: honest, accepted, and linear."""
+    m = 40_000
+    matrix = Qrels.from_sets(
+        [(i,) for i in range(3 * m)] + [(3 * i + a, 3 * i + b) for i in range(m) for a, b in ((0, 1), (1, 2), (0, 2))],
+        3 * m,
+    )
+    rotation = [[3 * (v // 3) + (v + s) % 3 for s in (1, 2)] for v in range(3 * m)]
+    claim = Certificate(
+        "order_preserving", "upper", 3, "planar-embedding", certificates.matrix_name(matrix), {"rotation": rotation}
+    )
+    assert verify(claim, matrix)
+
+
+def test_parts_of_a_certificate_share_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks do not get as much work each as the whole may take; and an embedding of no dimension is not free."""
+    monkeypatch.setattr(certificates, "MOST_STEPS", 60_000)
+    monkeypatch.setattr(certificates._Steps, "__init__", lambda self, left=60_000: setattr(self, "left", left))
+    rng = np.random.default_rng(0)
+    size, parts = 14, 12
+    rows = [
+        tuple(p * size + c for c in np.flatnonzero(rng.random(size) < 0.5)) for p in range(parts) for _ in range(size)
+    ]
+    matrix = Qrels.from_sets(rows, size * parts)
+    blocks = [{"columns": list(range(p * size, (p + 1) * size)), "kind": "rank", "data": {}} for p in range(parts)]
+    claim = Certificate(
+        "order_preserving", "upper", size + 2, "blocks", certificates.matrix_name(matrix), {"blocks": blocks}
+    )
+    with pytest.raises(CertificateError, match="would take more than"):
+        certificates.check(claim, matrix)
+    empty = Qrels.from_sets([()] * 400, 400)
+    data = {"u": [[]] * 400, "v": [[]] * 400}
+    with pytest.raises(CertificateError, match="would take more than"):
+        certificates.check(
+            Certificate("order_preserving", "upper", 0, "embedding", certificates.matrix_name(empty), data), empty
+        )
 
 
 @pytest.mark.timeout(60)  # it took 27 s of work for each

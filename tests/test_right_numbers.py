@@ -260,7 +260,7 @@ def test_measures_equal_trec_evals(seed: int, tmp_path: Path) -> None:
         tmp_path / "data",
         tmp_path / "ours",
         "us",
-        measures=list(map(repr, first.measures)) if False else list(first.measures),
+        measures=list(first.measures),
     )
     names = {"Recall": "recall", "nDCG": "ndcg_cut", "MAP": "map_cut", "Precision": "P", "MRR": "recip_rank"}
     asked = {
@@ -282,13 +282,43 @@ def test_measures_equal_trec_evals(seed: int, tmp_path: Path) -> None:
                     assert value == 0
                     continue
                 if path is None and len(set(run[query].values())) < len(run[query]):
-                    continue  # of ties the import tells the expectation, and trec_eval one order
+                    name_of = Run.from_mapping(scores, query_ids=data.queries.ids, document_ids=data.corpus.ids)
+                    value = float(
+                        parse_measures(title)[0](name_of, data.qrels, ties="trec")[data.queries.ids.index(query)]
+                    )
                 if name == "MRR":
                     rank = theirs[query]["recip_rank"]
                     wanted = rank if rank >= 1 / int(cutoff) - 1e-12 else 0.0
                 else:
                     wanted = theirs[query][f"{names[name]}_{cutoff}"]
                 assert value == pytest.approx(wanted, abs=1e-9), (title, query)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_saved_runs_score_as_their_records(seed: int, cli, tmp_path: Path) -> None:
+    """`run --save-runs` writes, and `results import` reads, what the record says: pytrec_eval on the file agrees to 1e-9 where nothing
+    ties, and both ways the figures are the same."""
+    pytrec_eval = pytest.importorskip("pytrec_eval", reason="needs limitbench[dev]")
+    rng = np.random.default_rng(seed)
+    judged = {q: {d: int(rng.integers(-2, 4)) for d in DOCS if rng.random() < 0.7} | {DOCS[seed]: 2} for q in NAMES}
+    data = dataset({d: d for d in DOCS}, {q: q for q in NAMES}, judged)
+    folder = write_folder(data, tmp_path / "data")
+    for side, ids in (("documents", DOCS), ("queries", NAMES)):
+        np.save(folder / f"{side}.npy", rng.normal(size=(len(ids), 3)))
+        (folder / f"{side}.ids").write_text("".join(f"{name}\n" for name in ids), encoding="utf-8")
+    asked = ("--measures", "Recall@2,5,nDCG@5,MAP@5,Precision@2", "--results", tmp_path / "r")
+    assert cli("run", "-d", folder, "-r", f"vectors:{folder}", *asked, "--save-runs", tmp_path / "runs")[0] == 0
+    (saved,) = (tmp_path / "runs").glob("*/*/*.trec")
+    assert cli("results", "import", saved, "-d", folder, "--name", "again", *asked)[0] == 0
+    one, two = Store(tmp_path / "r")
+    assert one.per_query == two.per_query
+    names = {"Recall": "recall", "nDCG": "ndcg_cut", "MAP": "map_cut", "Precision": "P"}
+    wanted = {f"{names[t.partition('@')[0]]}.{t.partition('@')[2]}" for t in one.measures}
+    theirs = pytrec_eval.RelevanceEvaluator(judged, wanted).evaluate(read_trec_run(saved))
+    for title, values in one.per_query.items():
+        name, _, cutoff = title.partition("@")
+        for query, value in zip(NAMES, values, strict=True):
+            assert value == pytest.approx(theirs[query][f"{names[name]}_{cutoff}"], abs=1e-9)
 
 
 # towers, similarities, dtypes ----------------------------------------------------------------------------------------------
@@ -428,7 +458,8 @@ def test_no_pair_moves_further_than_the_bound(name: str, dim: int, capsys) -> No
     with capsys.disabled():
         if os.environ.get("LIMITBENCH_SHOW"):
             print(f"{name} d={dim}: worst pair found moves {worst:.3g}, {ratio:.2f} of the bound")
-    assert 0 < ratio <= 1 + 1e-6
+    assert ratio <= 1 + 1e-6
+    assert ratio > 0.2 or name in ("fp32", "fp64"), "there the bound is mostly that of the sum, which seldom adds up"
 
 
 def test_the_int8_bound_holds_where_the_old_one_broke() -> None:
@@ -1066,7 +1097,7 @@ def test_parquet_as_the_hub_lays_it_out(layout: str, tmp_path: Path, cli) -> Non
         read_folder(tmp_path, split="dev")
     if layout == "shards":
         (tmp_path / "corpus" / "test-00001-of-00002.parquet").unlink()
-        with pytest.raises(DataError, match="holds 1 files of 'test', expected 2"):
+        with pytest.raises(DataError, match="holds the shards 00000 of 'test', expected each of 2 once"):
             read_folder(tmp_path)
 
 
@@ -1138,7 +1169,11 @@ def test_a_query_that_is_a_document_can_be_left_out(cli, tmp_path: Path) -> None
         )
     )
     assert imported(folder, folder / "own.trec", "x", measures="Recall@1").measures["Recall@1"].mean == 1.0
-    for line, passed in (("", False), ("ignore_identical_ids = true\n", True)):
+    for line, passed in (
+        ("ignore_identical_ids = false\n", False),
+        ("ignore_identical_ids = true\n", True),
+        ("", True),
+    ):
         (folder / "limitbench.toml").write_text(
             f'version = 1\n[workload.w]\nqrels = "qrels/test.tsv"\ncorpus = "corpus.jsonl"\nqueries = "queries.jsonl"\n{line}[retriever.r]\n'
             'kind = "other"\n[retriever.r.measure]\nrun = "own.trec"\n[[gate]]\nworkload = "w"\nretriever = "r"\nmetric = "Recall@1"\nmin = 0.2\n'
@@ -1278,6 +1313,243 @@ def test_python_takes_objects_and_texts() -> None:
     for by, measures in ((object(), "Recall@2"), ("bm25", [3]), ("bm25", 3), ("bm25", []), ("bm25", ["Nonsense@3"])):
         with pytest.raises(LimitbenchError):
             evaluate(data, by, measures=measures)
+
+
+# what a hostile review found -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("adapter", ["maxsim", "splade"])
+def test_a_bi_encoder_is_no_model_of_another_kind(adapter: str, tmp_path: Path) -> None:
+    """A folder that lists its modules is no proof that the library adds none: what it adds is refused by name."""
+    needs_models()
+    from limitbench.retrievers.models import model_source
+
+    place = shutil.copytree(model_source("minilm", None).folder, tmp_path / "m")
+    with pytest.raises(SpecError, match=r"has no (Dense|SparseAutoEncoder)\..*made up at random"):
+        evaluate(load("graph-petersen"), f"{adapter}:{place}", measures="Recall@2")
+
+
+def test_parts_of_a_corpus_keep_the_rule(cli, tmp_path: Path) -> None:
+    """`drown` leaves a query's own document out of every part as of the whole."""
+    texts = {
+        "q0": "tea time",
+        "q1": "go game",
+        "a0": "tea talk",
+        "a1": "go talk",
+        **{f"x{i}": f"word{i}" for i in range(6)},
+    }
+    asked = {"q0": "tea time", "q1": "go game"}
+    data = dataset(texts, asked, {"q0": {"a0": 1, "q1": 1}, "q1": {"a1": 1, "q0": 1}}, ignore_identical_ids=True)
+    folder = write_folder(data, tmp_path / "data")
+    assert read_folder(folder) == data, "the card travels with what is written"
+    out = cli(
+        "drown",
+        "-d",
+        folder,
+        "-r",
+        "bm25",
+        "--sizes",
+        "4,7,10",
+        "--seeds",
+        1,
+        "--measures",
+        "Recall@1",
+        "--results",
+        tmp_path / "r",
+        "--json",
+    )[1]
+    assert {point["mean"] for point in json.loads(out)["curves"][0]["points"]} == {0.5}
+
+
+@pytest.mark.parametrize("scale", [1e20, 1e-13, 1e-25, 3e37])
+def test_a_cosine_knows_no_length(scale: float) -> None:
+    """Very long and very short vectors rank as others do, in exact search and out of it."""
+    from limitbench.retrievers.vectors import truncated
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(40, 6)).astype(np.float32)
+    some = x.copy()
+    some[::2] *= np.float32(scale)
+    assert np.allclose(truncated(some, None, True), truncated(x, None, True), atol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("fp16", 1e-9), ("bf16", 3.4e38)])
+def test_a_dtype_that_makes_vectors_zero_or_infinite_is_refused(dtype: str, scale: float) -> None:
+    """Rounding to nothing, or to more than there is, is said with the id of the first."""
+    x = np.full((3, 2), scale, np.float32)
+    with pytest.raises(SpecError, match=r"the vector of 'a' becomes (zero|infinite) \(3 in all do so\)"):
+        VectorIndex.built(("a", "b", "c"), x, dtype=dtype)
+
+
+def test_helpers_of_custom_code_are_part_of_the_identity(own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a module of a package imports from its own package decides vectors as it does itself."""
+    needs_models()
+    import importlib
+
+    from sentence_transformers import SentenceTransformer
+
+    from limitbench.retrievers.models import environment
+
+    package = own_cache / "turns"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "helper.py").write_text("SIGN = 1.0\n")
+    (package / "mod.py").write_text("from turns.helper import SIGN\n" + CODE.format(sign="SIGN"))
+    monkeypatch.syspath_prepend(str(own_cache))
+    made = SentenceTransformer(
+        modules=[static_tower({"a": [1.0, 0.0]}), importlib.import_module("turns.mod").Turn()], device="cpu"
+    )
+    before = environment(made)["code"]
+    (package / "helper.py").write_text("SIGN = -1.0\n")
+    assert before
+    assert environment(made)["code"] != before
+    for name in [name for name in sys.modules if name.partition(".")[0] == "turns"]:
+        del sys.modules[name]
+
+
+def test_a_split_is_never_another_ones_judgements(beir) -> None:
+    """LIMIT's one qrels.jsonl, which names no split, is the test's; a split that is not there is an error."""
+    folder = beir()
+    (folder / "qrels" / "test.tsv").unlink()
+    (folder / "qrels.jsonl").write_text('{"query-id": "q1", "corpus-id": "d2", "score": 1}\n')
+    assert len(read_folder(folder).queries) == 1
+    with pytest.raises(DataError, match="no judgements of the split 'dev'.*splits found: test"):
+        read_folder(folder, split="dev")
+
+
+def test_a_saved_index_is_not_asked_by_another_service(stub, own_cache: Path) -> None:
+    """The canary decides there too: documents of one service and queries of another are never compared."""
+    from limitbench.retrievers.saved import load_index, save_index
+
+    made = retriever(endpoint(stub)).retriever
+    stub.answers = [embedding_answer]
+    save_index(made, made.index(PAIR.corpus), PAIR.corpus, own_cache / "i.npz")
+    assert load_index(made, PAIR.corpus, own_cache / "i.npz").search(PAIR.queries, 1)
+    stub.answers = [answering(lambda text: [x + 40 for x in by_length(text)])]
+    with pytest.raises(RetrievalError, match="answers other vectors than when this index was saved"):
+        load_index(made, PAIR.corpus, own_cache / "i.npz")
+
+
+def test_words_have_one_spelling() -> None:
+    """Composed and decomposed accents, full width and ligatures meet; a single character finds the texts that hold it."""
+    pairs = {"\u00e9t\u00e9 chaud": "e\u0301te\u0301", "\uff21\uff22\uff23 shop": "abc", "the \ufb01le": "file"}
+    data = dataset(
+        {f"d{i}": text for i, text in enumerate(pairs)},
+        {f"q{i}": text for i, text in enumerate(pairs.values())},
+        {f"q{i}": {f"d{i}": 1} for i in range(3)},
+    )
+    assert recall(data, "bm25,language=none,stemmer=none,stopwords=none") == 1.0
+    towns = dataset(
+        {"a": "\u6771\u4eac", "b": "\u5927\u962a"}, {"q": "\u4eac", "r": "\u962a"}, {"q": {"a": 1}, "r": {"b": 1}}
+    )
+    assert recall(towns, "bm25") == 1.0
+    with pytest.raises(SpecError, match="expected none or a language"):
+        retriever("bm25,language=auto")
+
+
+def test_a_shard_twice_does_not_stand_for_another(tmp_path: Path) -> None:
+    """Numbers are looked at, not how many files there are."""
+    pa = pytest.importorskip("pyarrow", reason="needs limitbench[hub]")
+    from pyarrow import parquet
+
+    for folder, rows in (
+        ("corpus", [{"_id": "d", "text": "x"}]),
+        ("queries", [{"_id": "q", "text": "x"}]),
+        ("qrels", [{"query-id": "q", "corpus-id": "d", "score": 1}]),
+    ):
+        (tmp_path / folder).mkdir()
+        for name in (
+            ("test-00000-of-00002-aa.parquet", "test-00000-of-00002-bb.parquet")
+            if folder == "qrels"
+            else ("test.parquet",)
+        ):
+            parquet.write_table(pa.Table.from_pylist(rows), tmp_path / folder / name)
+    with pytest.raises(DataError, match="holds the shards 00000, 00000 of 'test', expected each of 2 once"):
+        read_folder(tmp_path)
+
+
+def test_only_we_say_that_ids_are_escaped(tmp_path: Path) -> None:
+    """A tag that looks so is changed, an empty one gets a name, and ids come back as they were."""
+    run = Run.from_mapping({"q": {"a%20b": 1.0}})
+    for tag in ("x+escaped-ids", ""):
+        write_trec_run(run, tmp_path / "r", tag=tag)
+        assert read_trec_run(tmp_path / "r") == {"q": {"a%20b": 1.0}}
+
+
+def test_links_inside_a_folder_lead_nowhere_else(cli, tmp_path: Path) -> None:
+    """A folder of the project whose files are links out of it is refused as the folder itself would be."""
+    project, outside = tmp_path / "project", tmp_path / "outside"
+    write_folder(PAIR, project / "eval")
+    outside.mkdir()
+    (project / "v").mkdir()
+    for side, ids in (("documents", PAIR.corpus.ids), ("queries", PAIR.queries.ids)):
+        np.save(outside / f"{side}.npy", np.eye(2))
+        (outside / f"{side}.ids").write_text("".join(f"{name}\n" for name in ids))
+        for suffix in ("npy", "ids"):
+            (project / "v" / f"{side}.{suffix}").symlink_to(outside / f"{side}.{suffix}")
+    (project / "limitbench.toml").write_text(
+        'version = 1\n[workload.w]\nqrels = "eval/qrels/test.tsv"\ncorpus = "eval/corpus.jsonl"\nqueries = "eval/queries.jsonl"\n[retriever.r]\n'
+        'kind = "other"\n[retriever.r.measure]\nmodel = "vectors:v"\n[[gate]]\nworkload = "w"\nretriever = "r"\nmetric = "Recall@1"\nmin = 0.1\n'
+    )
+    code, out, _ = cli("check", "--config", project, "--tier", "full", "--select", "LB3,LB9", "--json")
+    assert (code, any("leads out of" in f["message"] for f in json.loads(out)["findings"])) == (3, True)
+
+
+def test_a_run_of_100_is_100_deep_with_its_own_document(tmp_path: Path) -> None:
+    """A query's own document may be one of the file's 100, and Recall@100 is told all the same, as BEIR does."""
+    ids = [f"d{i}" for i in range(120)]
+    data = dataset({d: f"text {d}" for d in ids}, {"d0": "text d0"}, {"d0": {"d5": 1}}, ignore_identical_ids=True)
+    (tmp_path / "run").write_text("".join(f"d0 Q0 {d} 0 {100 - i} x\n" for i, d in enumerate(ids[:100])))
+    assert imported(data, tmp_path / "run", "x", measures="Recall@100").measures["Recall@100"].mean == 1.0
+
+
+def test_ids_that_are_just_numbers_are_no_notice(tmp_path: Path) -> None:
+    """Queries and documents that share numbers and no text do not find themselves, and are not told to be left out."""
+    corpus = "".join(f'{{"_id": "{i}", "text": "document {i}"}}\n' for i in range(3))
+    queries = "".join(f'{{"_id": "{i}", "text": "question {i}"}}\n' for i in range(3))
+    folder = write_beir(
+        tmp_path / "n", corpus, queries, "query-id\tcorpus-id\tscore\n" + "".join(f"{i}\t{i}\t1\n" for i in range(3))
+    )
+    assert read_folder(folder).notes == ()
+
+
+class Shuffled(Constant):
+    """A retriever whose run is in another order than it was asked."""
+
+    def index(self, corpus, progress=None):
+        made = ConstantIndex(corpus)
+        made.ids = corpus.ids[::-1]
+        return made
+
+
+class Nothing(Constant):
+    """A retriever whose search gives nothing."""
+
+    def index(self, corpus, progress=None):
+        made = ConstantIndex(corpus)
+        made.search = lambda *_args: None
+        return made
+
+
+class OddCard(Constant):
+    """A retriever whose card is no table."""
+
+    card = "hello"
+
+
+def test_adapters_that_break_the_contract_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in another order, no run at all, a card that is no table, measures of another shape: each is a LimitbenchError."""
+    from limitbench.measures import Measure
+
+    data = load("graph-petersen")
+    for by, says in ((Shuffled(), "in another order"), (Nothing(), "search gave NoneType"), (OddCard(), "failed")):
+        with pytest.raises(RetrievalError, match=says):
+            evaluate(data, by, measures="Recall@2")
+    for odd in (Measure("Bogus", 10), Measure("Recall", 0), Measure("Recall", "10")):
+        with pytest.raises(LimitbenchError, match="found the measure"):
+            evaluate(data, "bm25", measures=[odd])
+    with pytest.raises(SpecError, match="no option 'reuse'"):
+        retriever("endpoint:m,reuse=all")
 
 
 # the inputs of the bug reports themselves ----------------------------------------------------------------------------------

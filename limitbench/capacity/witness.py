@@ -36,6 +36,8 @@ from limitbench.relevance import Qrels
 SCHEMA = "limitbench.witness.v1"
 _CHUNK = 4_000_000  # scores at a time
 _PACKED = 4_000_000  # bytes; larger arrays of random bits are written as they are
+_MOST_MEMORY, _MOST_WORK = 4 * 10**9, 1e12  # bytes at once, and products, of a check
+_MOST_RATIONAL = 20_000_000  # products of rationals, over all rows that floating point leaves in doubt
 _MOST_BYTES, _MOST_HEADER = 2 * 10**9, 16 * 10**6  # of arrays and of the header, unpacked
 _LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
 _BROKEN = (  # what json, zipfile and numpy raise on a file made to break them: it is then unreadable, not a traceback
@@ -83,9 +85,8 @@ class Witness:
         """Write the file, whole or not at all."""
         arrays = {"documents": self.documents} | ({} if self.queries is None else {"queries": self.queries})
         with atomic_write(path) as out, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(
-                zipfile.ZipInfo("header.json"), json.dumps({**self.header(), "digest": self.digest}, indent=1)
-            )
+            told = json.dumps({**self.header(), "digest": self.digest}, indent=1, allow_nan=False)
+            archive.writestr(zipfile.ZipInfo("header.json"), told)
             for name, array in arrays.items():
                 held = io.BytesIO()
                 np.lib.format.write_array(held, np.ascontiguousarray(array), allow_pickle=False)
@@ -120,6 +121,10 @@ def read(path: Path) -> tuple[Witness, str]:
     """The witness in a file, and the digest that the file gives. Raises `DataError` where it is broken."""
     try:
         with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            odd = [e.filename for e in entries if e.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)]
+            if odd or len(entries) > 3 or len({e.filename for e in entries}) < len(entries):
+                raise ValueError("entries")  # others unpack by pieces of any size, before anything can be judged
             held = [name for name in ("documents", "queries") if f"{name}.npy" in archive.namelist()]
             sizes = {name: _size_told(archive, f"{name}.npy") for name in held}
             told = archive.getinfo("header.json").file_size
@@ -129,7 +134,7 @@ def read(path: Path) -> tuple[Witness, str]:
                     f"{_MOST_BYTES / 1e9:g} GB of arrays and {_MOST_HEADER / 1e6:g} MB of header; nothing was unpacked",
                 )  # fmt: skip
             with archive.open("header.json") as stream:
-                header = json.loads(stream.read(_MOST_HEADER))
+                header = json.loads(stream.read(_MOST_HEADER), parse_constant=_no_number)
             arrays = {name: _array(archive, f"{name}.npy") for name in held}
         if header["schema"] != SCHEMA:
             raise DataError(
@@ -164,12 +169,17 @@ def _size_told(archive: zipfile.ZipFile, name: str) -> int:
 
 def _told(stream: Any) -> tuple[tuple[int, ...], Any]:
     """Shape and type of an array by its .npy header; the stream stands behind it then. Raises `ValueError`."""
-    version = np.lib.format.read_magic(stream)
-    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    shape, fortran, dtype = read_header[version](stream)
+    if np.lib.format.read_magic(stream) != (1, 0):  # whose header is at most 64 kB; others say how much of it to read
+        raise ValueError("array version")
+    shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
     if fortran or dtype.hasobject or any(side < 0 for side in shape):
         raise ValueError("array")
     return shape, dtype
+
+
+def _no_number(name: str) -> Any:
+    """Refuse NaN and Infinity, which JSON has no word for."""
+    raise ValueError(name)
 
 
 def _array(archive: zipfile.ZipFile, name: str) -> npt.NDArray[Any]:
@@ -188,6 +198,7 @@ def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
     margin holds; `InputError` where the qrels are needed and missing."""
     if not 0 <= witness.margin <= 1:
         raise CertificateError(f"the claimed margin is {witness.margin}, expected 0 to 1")
+    _affordable(witness, qrels)
     v = _finite(decode(witness.documents, witness.dtype), "documents")
     n, m, k = _named(witness.matrix, qrels)
     if v.shape[0] != n or v.shape[1] < 1:
@@ -204,6 +215,26 @@ def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
     if problem.m == 0:
         return Checked(None, 0, 0)
     return strict_margin(u if problem.rows is None else u[problem.rows], v, problem, witness.margin)
+
+
+def _affordable(witness: Witness, qrels: Qrels | None) -> None:
+    """Refuse what the sizes alone show to be too much: more than 4 GB at once, or more than 10^12 products (some minutes)."""
+    arrays = [array for array in (witness.documents, witness.queries) if array is not None]
+    wide = 8 * sum(array.size for array in arrays)
+    n, m, k = _named(witness.matrix, qrels)
+    d, sums = witness.d, witness.queries is None
+    gram = 16 * n * n if sums else 0
+    listed = 0 if sums and k == 2 else 8 * m * max(1, k if k is not None else 1)
+    work = (
+        n * n * (d + n / 2)
+        if sums and k == 2
+        else m * n * (d if not sums else max(1, k or 1)) + (n * n * d if sums else 0)
+    )
+    if max(wide, gram + listed) > _MOST_MEMORY or work > _MOST_WORK:
+        raise CertificateError(
+            f"the check of {m} queries over {n} documents of {d} dimensions would take {max(wide, gram + listed) / 1e9:.3g} GB and "
+            f"{work:.2g} products, expected at most {_MOST_MEMORY / 1e9:g} GB and {_MOST_WORK:g}"
+        )
 
 
 def _named(matrix: Mapping[str, Any], qrels: Qrels | None) -> tuple[int, int, int | None]:
@@ -249,7 +280,7 @@ def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) 
     unit_roundoff = d * 2.0**-53
     largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + (d + 4) * 2.0**-53)
     relative = unit_roundoff / (1 - unit_roundoff) * (1 + 1e-9)
-    least, rational = math.inf, 0
+    least, rational, left = math.inf, 0, _MOST_RATIONAL
     for at, s in _scores(u, v):
         rows = slice(at, at + len(s))
         index = problem.relevant[rows]
@@ -264,7 +295,10 @@ def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) 
         doubtful = np.flatnonzero(~(gap > 0) | ~(margin >= claimed))
         for r in doubtful:
             rational += 1
-            margin[r] = _exact_margin(u[at + r], v, index[r], s[r], float(bound[r]), largest, at + int(r), claimed)
+            margin[r], spent = _exact_margin(
+                u[at + r], v, index[r], s[r], float(bound[r]), largest, at + int(r), claimed, left
+            )
+            left -= spent
         least = min(least, float(margin.min()))
     return Checked(least if problem.m else None, problem.m, rational)
 
@@ -284,22 +318,32 @@ def _exact_margin(
     largest: float,
     row: int,
     claimed: float,
-) -> float:
-    """The margin of one row in rational arithmetic; documents whose float64 scores leave no doubt are not looked at."""
-    exact_u = [Fraction(x) for x in u.tolist()]
+    left: int,
+) -> tuple[float, int]:
+    """The margin of one row in rational arithmetic, and the products that took, at most `left`; documents whose float64 scores
+    leave no doubt are not looked at.
+    """
+    some = np.flatnonzero(u)  # other coordinates add nothing
+    exact_u = [Fraction(x) for x in u[some].tolist()]
 
     def score(j: int) -> Fraction:
-        return sum((a * Fraction(b) for a, b in zip(exact_u, v[j].tolist(), strict=True)), Fraction(0))
+        return sum((a * Fraction(b) for a, b in zip(exact_u, v[j][some].tolist(), strict=True)), Fraction(0))
 
     inside = [int(p) for p in np.unique(relevant)]
     rivals = np.setdiff1d(np.flatnonzero(~(s < s.max() - 2 * bound)), inside)
+    spent = (len(inside) + len(rivals)) * len(some)
+    if spent > left:
+        raise CertificateError(
+            f"row {row} and others need more than {_MOST_RATIONAL:,} products of rationals: too many scores are too close "
+            "for float64"
+        )
     gap = min(map(score, inside)) - max(score(int(j)) for j in rivals)
     if gap <= 0:
         raise CertificateError(f"row {row} is not strict: the gap of {inside} is {float(gap):.3g}")
     scale = 4 * sum(x * x for x in exact_u) * Fraction(largest) ** 2  # at least (2 |u| max|v|)^2
     if claimed > 0 and gap * gap < Fraction(claimed) ** 2 * scale:
         raise CertificateError(f"row {row} has less than the claimed margin {claimed:.3g}")
-    return math.sqrt(gap * gap / scale) * (1 - 1e-12)
+    return math.sqrt(gap * gap / scale) * (1 - 1e-12), spent
 
 
 def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
@@ -309,7 +353,10 @@ def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
     """
     top = int(min(np.abs(v).max(initial=0), 2.0**31))
     if not (v == np.rint(v)).all() or top * top * v.shape[1] * (k + 1) ** 2 >= 2**61:
-        raise CertificateError("queries that are sums of documents need small integer coordinates; store the queries")
+        raise CertificateError(
+            "queries that are sums of documents need integer coordinates whose squares sum to less than 2^61 over (k + 1)^2; "
+            "store the queries"
+        )
     whole = v.astype(np.int64)
     gram = whole @ whole.T
     return gram, int(gram.diagonal().max())

@@ -85,8 +85,10 @@ class Workload(_Table):
     top_k: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Documents handed on. Default: the largest number of relevant documents of a query."
     )
-    ignore_identical_ids: bool = Field(
-        False, description="The document with a query's own id is left out of its results, as for ArguAna and Quora."
+    ignore_identical_ids: bool | None = Field(
+        None,
+        description="The document with a query's own id is left out of its results, as for ArguAna and Quora. Default: as "
+        "the card, README.md beside the corpus, says.",
     )
     growth: Annotated[Number, Field(ge=1, le=1e12)] = Field(
         1.0, description="The plan must hold at so many times the documents."

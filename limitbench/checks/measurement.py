@@ -73,14 +73,14 @@ class Measured:
                 f"{f' (its first is {example!r})' if example is not None else ': it is empty'}; use the queries' ids as judged"
             )
         run, qrels = joined(scores, workload.query_ids, workload.document_ids, workload.qrels)
-        if workload.plan.ignore_identical_ids:
+        if workload.leaves_own:
             run = run.without_own(max(1, int(np.diff(run.indptr).max(initial=1))))
         said = file.remarks(workload.query_ids, workload.document_ids) if answer is None else answer.notes
         missing = 0 if answer is not None else len(file.missing(workload.query_ids))
         short = run_remarks(run, qrels, depth, missing=missing) if tell_short else []
         own = workload.own_ids
-        found = f"{own} queries are documents too, by their ids, and find themselves; ignore_identical_ids = true leaves each out"
-        notes = (*said, *short, *((found,) if own and not workload.plan.ignore_identical_ids else ()))
+        found = f"{own} queries are documents too, by id and text, and find themselves; ignore_identical_ids = true leaves each out"
+        notes = (*said, *short, *((found,) if own and not workload.leaves_own else ()))
         return cls(run, qrels, notes, () if answer is None else answer.cut)
 
     def values(self, gate: Gate, ties: Any = "expected") -> Floats:
@@ -284,6 +284,10 @@ def _place(project: Project, value: str) -> str:
     where a name is that of something in another working folder, which an adapter would read in the name's place.
     """
     place = project.resolve(os.path.expanduser(value), "retriever")  # noqa: PTH111  # Path's raises for unknown users
+    for folder, below, files in os.walk(place):  # links inside may lead out as well
+        for name in (*below, *files):
+            if os.path.islink(os.path.join(folder, name)):  # noqa: PTH114, PTH118  # a folder may hold very many
+                project.resolve(os.path.join(folder, name), "retriever")  # noqa: PTH118
     if place.exists() or value.startswith((".", "/", "~")):
         return str(place)
     if Path(value).exists():

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from limitbench.checks.config import Project, Workload
+from limitbench.datasets.folders import card_says
 from limitbench.datasets.lint import Finding as Flaw
 from limitbench.datasets.lint import lint_files
 from limitbench.errors import DataError, SpecError
@@ -36,6 +37,7 @@ class Loaded:
     questions: dict[str, str] = field(default_factory=dict)  # of queries
     flaws: dict[str, Flaw] = field(default_factory=dict)
     fingerprint: str = ""
+    card: bool = False  # whether the data's card says that a query's own document is left out
 
     @property
     def top_k(self) -> int:
@@ -67,8 +69,15 @@ class Loaded:
 
     @cached_property
     def own_ids(self) -> int:
-        """How many judged queries have the id of a document."""
-        return len(set(self.query_ids) & set(self.document_ids))
+        """How many judged queries have the id and the text of a document."""
+        shared = set(self.query_ids) & set(self.document_ids)
+        pairs = ((" ".join(self.questions.get(n, "").split()), " ".join(self.texts.get(n, "").split())) for n in shared)
+        return sum(bool(question) and question in text for question, text in pairs)
+
+    @property
+    def leaves_own(self) -> bool:
+        """Whether a query's own document is left out of its results."""
+        return self.card if self.plan.ignore_identical_ids is None else self.plan.ignore_identical_ids
 
     @cached_property
     def ceiling_sizes(self) -> dict[int, int]:
@@ -148,7 +157,8 @@ def _files(project: Project, name: str, plan: Workload) -> Loaded:
 
     qrels = place("qrels")
     assert qrels is not None
-    found = lint_files(place("corpus"), place("queries"), qrels, layout=plan.format)
+    corpus = place("corpus")
+    found = lint_files(corpus, place("queries"), qrels, layout=plan.format)
     state = hashlib.sha256()
     for part in (found.documents, found.questions, found.grades):
         state.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -158,7 +168,7 @@ def _files(project: Project, name: str, plan: Workload) -> Loaded:
     flaws = {flaw.check: flaw for flaw in found.flaws}
     return Loaded(
         name, plan, matrix, len(documents), matrix.degree() if matrix.n_queries else 0, queries, documents, found.documents,
-        found.questions, flaws, state.hexdigest(),
+        found.questions, flaws, state.hexdigest(), card_says(corpus[0].parent, "ignore_identical_ids") if corpus else False,
     )  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def read_folder(
     if len(barren) == len(judgements):
         raise DataError(qrels_paths[0], "no judged query has a relevant document; expected at least one")
     judged = [identifier for identifier in texts if identifier in judgements and identifier not in barren]
-    own = len(set(judged) & set(corpus.ids))
+    own = _own_documents(judged, texts, corpus)
     leave = card_says(path, "ignore_identical_ids") if ignore_identical_ids is None else ignore_identical_ids
     qrels = Qrels.from_judgements(judgements, judged, corpus.ids)
     called = name or path.resolve().name
@@ -83,15 +83,28 @@ def _left_out(count: int, of: int, where: str) -> str | None:
     return f"{count} of {of} queries have no judgement in {where} and are left out" if count else None
 
 
-def _own(count: int, leave: bool | None) -> str | None:
+def _own_documents(judged: Sequence[str], texts: dict[str, str], corpus: Corpus) -> tuple[int, int]:
+    """How many queries share their id with a document, and how many of those its text too: ids may just be numbers."""
+    place = {name: i for i, name in enumerate(corpus.ids)}
+    shared = [name for name in judged if name in place]
+
+    def alike(name: str) -> bool:
+        held = (corpus.texts[place[name]], corpus.contents[place[name]])
+        return " ".join(texts[name].split()) in {" ".join(text.split()) for text in held}
+
+    return len(shared), sum(map(alike, shared))
+
+
+def _own(counts: tuple[int, int], leave: bool | None) -> str | None:
     """What is said of queries whose own id is a document's."""
-    if not count:
+    shared, count = counts
+    if leave and shared:
+        return f"{shared} queries share their id with a document, which is left out of their results"
+    if not count or leave:
         return None
-    if leave:
-        return f"{count} queries are documents too, by their ids; each is left out of its own results"
     return (
-        f"{count} queries are documents too, by their ids, and find themselves; --ignore-identical-ids leaves each out of its own "
-        "results, as BEIR and mteb do for ArguAna and Quora"
+        f"{count} queries are documents too, by id and text, and find themselves; --ignore-identical-ids leaves each out of its "
+        "own results, as BEIR and mteb do for ArguAna and Quora"
     )
 
 
@@ -126,7 +139,7 @@ def _text(path: Path, line: int, row: dict[str, Any], key: str, default: str | N
 
 def _identifier(path: Path, line: int, row: dict[str, Any]) -> str:
     """The id of a row, under `_id` as BEIR has it, or `id` as mteb does."""
-    key = "_id" if "_id" in row else "id"
+    key = "_id" if row.get("_id") is not None else "id"
     value = row.get(key)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -232,6 +245,9 @@ def write_folder(dataset: Dataset, path: Path | str, *, gz: bool = False, qrels:
             with atomic_write(staging / f"{name}{suffix}", gz=gz) as out:
                 out.writelines(content)
         move_into_place(staging, path, gz=gz, qrels=qrels)
+        if dataset.ignore_identical_ids and not (path / "README.md").exists():
+            with atomic_write(path / "README.md") as card:
+                card.write(b"---\nignore_identical_ids: true\n---\n")
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return path

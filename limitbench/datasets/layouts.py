@@ -1,8 +1,8 @@
 """Where the files of a dataset folder stand, in the layouts of BEIR, of MTEB and of the Hugging Face hub, and their rows.
 
 - Corpus: corpus.jsonl as BEIR and LIMIT have it, or corpus/*.parquet or corpus.parquet as the hub and mteb do. Queries likewise.
-- Judgements of a split: qrels/SPLIT.tsv, .jsonl, .qrels or .trec, or qrels.jsonl; or SPLIT.parquet or SPLIT-*.parquet in qrels/,
-  default/ or data/.
+- Judgements of a split: qrels/SPLIT.tsv, .jsonl, .qrels or .trec, and for test also qrels.jsonl; or SPLIT.parquet or
+  SPLIT-*.parquet in qrels/, default/ or data/.
 
 Text files may be gzipped. Parquet may be cut into shards, `NAME-00000-of-00003.parquet`.
 """
@@ -35,18 +35,20 @@ def queries_files(folder: Path, split: str = "test") -> list[Path]:
 
 def qrels_files(folder: Path, split: str = "test") -> list[Path]:
     """The judgements of a folder's split, in whatever layout; `DataError` names the splits that are there."""
-    for candidate in (folder / name for name in qrels_names(split)):
+    *own, whole = (folder / name for name in qrels_names(split))
+    for candidate in own:
         if found := with_gz(candidate):
             return [found]
     shards = {place: _shards(folder / place) for place in _PARQUET_QRELS}
     for found_here in shards.values():
         if split in found_here:
             return found_here[split]
-    written = (
-        {p.name.split(".")[0] for p in (folder / "qrels").glob("*.*") if p.suffix != ".parquet"}
-        if (folder / "qrels").is_dir()
-        else set()
-    )
+    test = with_gz(whole)  # LIMIT's one file, which names no split, is the test's
+    if test is not None and split == "test":
+        return [test]
+    written = {"test"} if test is not None else set()
+    if (folder / "qrels").is_dir():
+        written |= {p.name.split(".")[0] for p in (folder / "qrels").glob("*.*") if p.suffix != ".parquet"}
     splits = sorted(written.union(*shards.values()))
     hint = f"splits found: {', '.join(splits)}; choose one with --split" if splits else "add the judgements"
     raise DataError(
@@ -85,15 +87,20 @@ def _texts(folder: Path, what: str, split: str) -> list[Path]:
 def _shards(folder: Path) -> dict[str, list[Path]]:
     """The parquet files of a folder by split, each split whole. Raises `DataError` where a shard is missing."""
     found: dict[str, list[Path]] = {}
-    counts: dict[str, int] = {}
+    wanted: dict[str, list[str]] = {}
+    numbers: dict[str, list[str]] = {}
     for path in sorted(folder.glob("*.parquet")) if folder.is_dir() else ():
         shard = _SHARD.fullmatch(path.stem)
         name = path.stem if shard is None else shard["split"]
         found.setdefault(name, []).append(path)
-        counts[name] = 1 if shard is None else int(shard["count"])
-    for name, paths in found.items():
-        if len(paths) != counts[name]:
-            raise DataError(folder, f"holds {len(paths)} files of '{name}', expected {counts[name]}; fetch the others")
+        numbers.setdefault(name, []).append("" if shard is None else shard["number"])
+        wanted[name] = [""] if shard is None else [f"{i:05d}" for i in range(int(shard["count"]))]
+    for name, there in numbers.items():
+        if sorted(there) != wanted[name]:
+            raise DataError(
+                folder, f"holds the shards {', '.join(sorted(there))} of '{name}', expected each of {len(wanted[name])} once; "
+                "fetch what is missing, and remove what is there twice",
+            )  # fmt: skip
     return found
 
 

@@ -33,4 +33,7 @@ def part(data: Dataset, documents: int, seed: int) -> Dataset:
         tuple(column[i] for i in kept.tolist()) for column in (corpus.ids, corpus.texts, corpus.titles)
     )
     smaller = Qrels(indptr, place[qrels.indices[judged]], qrels.grades[judged], len(kept))
-    return Dataset(f"{data.name}@{documents}.{seed}", Corpus(ids, texts, titles), data.queries, smaller)
+    return Dataset(
+        f"{data.name}@{documents}.{seed}", Corpus(ids, texts, titles), data.queries, smaller,
+        ignore_identical_ids=data.ignore_identical_ids,
+    )  # fmt: skip

@@ -77,6 +77,10 @@ def retriever(spec: str, **usual: str | None) -> NamedRetriever:
         if not equals:
             raise SpecError(f"retriever '{spec}': found '{setting}', expected KEY=VALUE after the comma")
         key = key.strip().replace("-", "_")
+        if key == "reuse":  # decided by what asks: a run, a fresh run, a check
+            raise SpecError(
+                f"retriever '{spec}': there is no option 'reuse'; run --fresh asks a service for everything anew"
+            )
         if key in typed:
             raise SpecError(f"retriever '{spec}': option '{key}' is given twice; keep one")
         typed.add(key)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 import bm25s
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
@@ -38,8 +38,8 @@ class BM25(Adapter):
 
     @field_validator("language", "stemmer", "stopwords")
     @classmethod
-    def _known(cls, value: str) -> str:
-        return known_language(value)
+    def _known(cls, value: str, info: ValidationInfo) -> str:
+        return value if value == "auto" and info.field_name != "language" else known_language(value)
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as bm25s's sparse score matrix."""

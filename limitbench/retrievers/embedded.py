@@ -184,8 +184,8 @@ class EmbeddedIndex:
 
     @property
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
-        """The vectors'."""
-        return self.vectors.arrays
+        """The vectors', and what the encoder keeps to be known by."""
+        return {**self.vectors.arrays, **getattr(self.encoder, "arrays", {})}
 
     @property
     def nbytes(self) -> int:

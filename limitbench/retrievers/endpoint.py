@@ -30,8 +30,8 @@ from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.retrievers.base import Adapter, CutTexts, Index, Progress, Reuse, no_progress
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
-from limitbench.retrievers.embedded import EmbeddedIndex, embed, usable
-from limitbench.retrievers.saved import Arrays
+from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
+from limitbench.retrievers.saved import Arrays, packed, unpacked
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
 
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
@@ -43,7 +43,7 @@ class Endpoint(Adapter):
 
     `dimensions` asks the service for so many; `dim` keeps the first of what it gives. `batch_tokens` bounds a request, where the
     service does, by an estimate of one token for three bytes. `encoding` is the form of vectors asked for; none leaves the choice
-    out. `reuse` says which cached embeddings may stand for asking the service again: all, those of documents, or none.
+    out.
     """
 
     adapter: ClassVar[str] = "endpoint"
@@ -66,7 +66,7 @@ class Endpoint(Adapter):
     retries: int = Field(4, ge=0, le=20)
     wait: float = Field(1.0, ge=0, le=60)  # seconds before the first retry, doubled with each
     per_minute: float | None = Field(None, gt=0, allow_inf_nan=False)  # requests at most
-    reuse: Reuse = Field("all", exclude=True)
+    reuse: Reuse = Field("all", exclude=True)  # set by what asks, never by a spec
 
     @field_validator("url")
     @classmethod
@@ -92,7 +92,11 @@ class Endpoint(Adapter):
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The index that was saved; documents are not asked for again."""
         vectors = VectorIndex.restored(corpus.ids, arrays, dtype=self.dtype, kind=self.kind, similarity=self.similarity)
-        return EmbeddedIndex(vectors, _Client(self), self.dim)
+        client = _Client(self)
+        kept = unpacked(arrays["service"]) if "service" in arrays else None
+        if kept is not None and client.service.name != kept:
+            raise RetrievalError(f"{client.name}: answers other vectors than when this index was saved; index again")
+        return EmbeddedIndex(vectors, client, self.dim)
 
 
 class _TryAgain(Exception):
@@ -151,9 +155,21 @@ class _Client:
         named = {"endpoint": options.url, "model": options.model, "dimensions": options.dimensions}
 
         def encode(texts: Sequence[str]) -> Floats:
-            return usable(self._batch(texts, prompt=""), texts)
+            try:
+                return usable(self._batch(texts, prompt=""), texts)
+            except UnusableVector as error:
+                raise RetrievalError(
+                    f"{self.name}: gives {error.problem} for plain words, so it is broken or no embedding service; nothing was "
+                    "measured"
+                ) from None
 
         return generation(named, encode)
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """The generation of the service that an index was made with, so that a saved one is not asked by another's queries."""
+        known: Generation | None = self.__dict__.get("service")
+        return {} if known is None else {"service": packed(known.name)}
 
     @cached_property
     def http(self) -> httpx.Client:
@@ -182,13 +198,12 @@ class _Client:
             reuse=options.reuse == "all" or (options.reuse == "documents" and side == "document"),
         )
         if options.dim is not None and options.dim > found.shape[1]:
-            raise RetrievalError(
-                f"{self._name}: found dim={options.dim}, expected at most the model's {found.shape[1]}"
-            )
+            raise RetrievalError(f"{self.name}: found dim={options.dim}, expected at most the model's {found.shape[1]}")
         return found
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """The service and the model, for messages."""
         return f"endpoint {self.options.url}, model '{self.options.model}'"
 
     def _batch(self, texts: Sequence[str], prompt: str) -> Floats:
@@ -198,7 +213,7 @@ class _Client:
         found = np.array(rows, np.float32)
         if self.width not in (None, found.shape[1]):
             raise RetrievalError(
-                f"{self._name}: found {found.shape[1]} dimensions after {self.width}; expected the same for every text"
+                f"{self.name}: found {found.shape[1]} dimensions after {self.width}; expected the same for every text"
             )
         self.width = int(found.shape[1])
         return found
@@ -226,7 +241,7 @@ class _Client:
         except _TooMuch as refused:
             if len(texts) == 1:
                 raise RetrievalError(
-                    f"{self._name}: answered {refused}; check the URL, the model, {self.options.key_env} and the text"
+                    f"{self.name}: answered {refused}; check the URL, the model, {self.options.key_env} and the text"
                 ) from None
         middle = len(texts) // 2
         return [*self._halving(texts[:middle]), *self._halving(texts[middle:])]
@@ -242,7 +257,7 @@ class _Client:
             return tries(self._once, texts)
         except _TryAgain as problem:
             raise RetrievalError(
-                f"{self._name}: {problem}, {options.retries + 1} times; what was encoded is kept: run the same command again later"
+                f"{self.name}: {problem}, {options.retries + 1} times; what was encoded is kept: run the same command again later"
             ) from None
 
     def _pause(self, state: RetryCallState) -> float:
@@ -283,11 +298,11 @@ class _Client:
             raise _TooMuch(f"{status} ({said})")
         if status != 200:
             raise RetrievalError(
-                f"{self._name}: answered {status} ({said}); check the URL, the model and {options.key_env}"
+                f"{self.name}: answered {status} ({said}); check the URL, the model and {options.key_env}"
             )
         try:
             content = answer.json()
-        except ValueError:
+        except (ValueError, RecursionError):
             raise _TryAgain("answered what is not JSON") from None
         if isinstance(content, dict) and content.get("error") and not content.get("data"):
             raise _TryAgain(f"answered an error ({said})")
@@ -299,27 +314,31 @@ class _Client:
             places = [row.get("index") for row in rows]
             vectors = [_vector(row["embedding"]) for row in rows]
             found = np.array(vectors, np.float32)
-        except (AttributeError, KeyError, TypeError, ValueError, binascii.Error):
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError, binascii.Error):
             raise RetrievalError(
-                f"{self._name}: the answer has another form than OpenAI's embeddings; check the URL"
+                f"{self.name}: the answer has another form than OpenAI's embeddings; check the URL"
             ) from None
         if found.ndim != 2 or len(found) != count or not found.shape[1]:
             raise RetrievalError(
-                f"{self._name}: found vectors of shape {found.shape} for {count} texts; expected one row each"
+                f"{self.name}: found vectors of shape {found.shape} for {count} texts; expected one row each"
             )
         if all(place is None for place in places):  # some services leave it out; their order is that of the texts
             return found
         if sorted(places, key=repr) != sorted(range(count), key=repr):
             raise RetrievalError(
-                f"{self._name}: the vectors' indexes are not 0 to {count - 1}, so their texts are unknown; ask for one at a time: "
+                f"{self.name}: the vectors' indexes are not 0 to {count - 1}, so their texts are unknown; ask for one at a time: "
                 "batch_size=1"
             )
         return found[np.argsort(places)]
 
 
 def _vector(given: Any) -> Any:
-    """A vector as numbers: given so, or as base64 of little-endian 32-bit floats."""
-    return np.frombuffer(base64.b64decode(given, validate=True), "<f4") if isinstance(given, str) else given
+    """A vector as numbers: given so, or as base64 of little-endian 32-bit floats. Raises `TypeError` for what is neither."""
+    if isinstance(given, str):
+        return np.frombuffer(base64.b64decode(given, validate=True), "<f4")
+    if not isinstance(given, list) or not all(type(value) in (int, float) for value in given):
+        raise TypeError
+    return given
 
 
 def _seconds(after: str) -> float | None:

@@ -13,9 +13,10 @@ import importlib.util
 import logging
 import re
 import sys
+import sysconfig
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from weakref import WeakValueDictionary
 from pydantic import Field
 
 from limitbench.errors import LimitbenchError, MissingExtra, OfflineError, SpecError
+from limitbench.files import read_record
 from limitbench.retrievers.base import Adapter, CutTexts
 from limitbench.retrievers.pace import USUAL
 
@@ -170,22 +172,41 @@ def _file_hash(path: Path, _size: int, _changed: int) -> bytes:
 
 def environment(engine: Any) -> dict[str, Any]:
     """What decides vectors beside a model's files: libraries, the kind of device, and code that came with no library."""
-    versions = {name: importlib.metadata.version(name) for name in _LIBRARIES}
-    return {"libraries": versions, "device": engine.device.type, "code": _own_code(engine)}
+    return {"libraries": library_versions(), "device": engine.device.type, "code": _own_code(engine)}
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that compute vectors."""
+    return {name: importlib.metadata.version(name) for name in _LIBRARIES}
 
 
 def _own_code(engine: Any) -> str:
-    """The sha256 of the source files of the model's classes that belong to no installed package; "" where there are none."""
-    files = set()
+    """The sha256 of code that no installed package has: the model's classes, and what is loaded from their packages or folders; ""
+    where there is none.
+    """
+    homes = set()  # folders whose code may decide a vector: of a class's package, or of its file
     for module in engine.modules():
         home = sys.modules.get(type(module).__module__)
         file = getattr(home, "__file__", None)
-        if file and not {"site-packages", "dist-packages"} & set(Path(file).parts):
-            files.add(Path(file))
+        if file and not _installed(file):
+            package = Path(file).resolve().parent
+            for _ in type(module).__module__.split(".")[1:-1]:
+                package = package.parent
+            homes.add(package)
+    if not homes:
+        return ""
+    loaded_files = {getattr(module, "__file__", None) for module in list(sys.modules.values())}
+    files = {Path(file).resolve() for file in loaded_files if file and not _installed(file)}
     state = hashlib.sha256()
-    for path in sorted(files, key=lambda path: path.name):
-        state.update(path.read_bytes())
-    return state.hexdigest() if files else ""
+    for path in sorted(path for path in files if any(home in path.parents for home in homes) and path.is_file()):
+        state.update(path.name.encode() + b" " + path.read_bytes())
+    return state.hexdigest()
+
+
+def _installed(file: str) -> bool:
+    """Whether a module's file belongs to an installed package or to Python."""
+    parts = set(Path(file).parts)
+    return bool({"site-packages", "dist-packages"} & parts) or file.startswith(sysconfig.get_paths()["stdlib"])
 
 
 @contextmanager
@@ -220,14 +241,22 @@ def _refuse_missing(what: str, model: str, missing: list[str]) -> None:
 
 
 def _refuse_made_up(what: str, model: str, engine: Any, folder: Path) -> None:
-    """Refuse modules with weights that the library adds to a bare checkpoint: nobody trained them.
+    """Refuse modules with weights that the library adds to a checkpoint of another kind: nobody trained them.
 
-    A folder that lists its modules has their weights; Stanford's ColBERT keeps its projection with the encoder's.
+    The checkpoint has the weights of the modules that it lists, and of the first where it lists none. Stanford's ColBERT keeps its
+    projection with the encoder's weights.
     """
-    if (folder / "modules.json").is_file() or (folder / "artifact.metadata").is_file():
+    if (folder / "artifact.metadata").is_file():
         return
-    added = list(engine.named_children())[1:]
-    names = [f"{type(module).__name__}.{name}" for _, module in added for name, _ in module.named_parameters()]
+    table = read_record(folder / "modules.json") if (folder / "modules.json").is_file() else []
+    listed = Counter(str(entry.get("type", "")).rpartition(".")[2] for entry in table[1:])
+    names = []
+    for module in list(engine.children())[1:]:
+        kind = type(module).__name__
+        own = [f"{kind}.{name}" for name, _ in module.named_parameters()]
+        if own and not listed[kind]:
+            names += own
+        listed[kind] -= 1
     _refuse_missing(what, model, names)
 
 

@@ -26,7 +26,10 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import OfflineError, RetrievalError, SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.cache import EmbeddingCache
+from limitbench.retrievers.canary import generation
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
+from limitbench.retrievers.models import library_versions
 from limitbench.retrievers.vectors import Dtype, Floats, Kind
 
 _WHOLE = 1_000  # documents up to which a search model is asked for all, so that ties at the cut are seen
@@ -217,6 +220,8 @@ class _Encoder:
 
         owner = meta.revision if self.named and meta.revision else self.passing
         identity = {"mteb": mteb.__version__, "model": meta.name, "revision": owner, "task": options.task, "side": side}
+        if self.named and EmbeddingCache.default().most_bytes:  # some models of the registry are services
+            identity |= {"libraries": library_versions(), "service": generation(identity, encode).name}
         return embed(texts, encode, identity, batch=8 * options.batch_size, side=side, progress=progress, seen=seen)
 
 

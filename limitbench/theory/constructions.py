@@ -19,6 +19,8 @@ from limitbench.dtypes import DTYPES
 from limitbench.theory.exact import binomial, exp_minus_above
 from limitbench.theory.margin import ceiling_squared
 
+_MOST_SIGNS = 1 << 16  # dimensions in which random signs are looked for
+
 
 def simplex(n: int, k: int) -> tuple[int, Fraction]:
     """(n - 1, (eps*/2)^2): the regular simplex with centroid queries reaches the ceiling."""
@@ -53,7 +55,7 @@ def random_signs_cover(n: int, k: int, d: int, gamma: Fraction = Fraction(0)) ->
     if not 0 < k < n:
         return True
     needed = max(1, math.ceil(gamma * d))
-    if needed > d:
+    if needed > d or d > _MOST_SIGNS:  # not looked for in more: the sums have d terms of d bits
         return False
     events = binomial(n, k) * (n - k)
     if (
