@@ -60,8 +60,8 @@ def score_error(name: str, dim: int) -> float:
     range add, `smallest` a coordinate; and dim s / (1 - dim s) of the rounded norms for the sum, s = 2^-24 (2^-53 for fp64;
     Higham 2002, section 3.1). int8 with 127 at the largest coordinate of the documents together or of each vector by itself,
     which is at most 1: each coordinate moves by at most h = 1 / 254, so |x' - x| <= h sqrt(dim), whatever the vector. Nothing is
-    clipped then; ranges that are fitted to documents, as a retriever's `dtype=int8` has them, clip queries, and this does not hold. binary: signs divided by sqrt(dim); scores lie in [-1,
-    1] before and after, so 2.
+    clipped then; ranges that are fitted to documents, as a retriever's `dtype=int8` has them, clip queries, and this does not
+    hold. binary: signs divided by sqrt(dim); scores lie in [-1, 1] before and after, so 2.
     """
     kind = dtype(name)
     if name == "real":
