@@ -35,7 +35,7 @@ run: $(VENV)/run.stamp
 	$(BIN)/limitbench report --results $(RESULTS)
 
 test: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist worksteal
 
 test-long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long --timeout 7200

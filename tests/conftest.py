@@ -167,7 +167,7 @@ def stub():
 
     stopped = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Stub)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     Stub.url = f"http://127.0.0.1:{server.server_port}/v1"
     Stub.answers, Stub.asked, Stub.keys = [], [], []
