@@ -307,9 +307,8 @@ def write_trec_run(run: Run, path: Path | str, *, tag: str = "limitbench", keep_
     So scores are written strictly falling: a tie becomes the next smaller 32-bit float. `keep_ties` writes them as
     they are.
     """
-    name = (escape_id(tag) or "limitbench").replace(
-        f"+{ESCAPED}", f"-{ESCAPED}"
-    )  # only we say so, and where it is true
+    # a tag that was given says nothing of escaping: only this function does, and where it is true
+    name = (escape_id(tag) or "limitbench").replace(f"+{ESCAPED}", f"-{ESCAPED}")
     names = {False: name, True: f"{name}+{ESCAPED}"}
     with atomic_write(Path(path)) as out:
         for number, query in enumerate(run.query_ids):

@@ -86,15 +86,7 @@ def evaluate(
         load_seconds = float(getattr(index, "load_seconds", 0.0))  # before a search, which may load more
         run = index.search(data.queries, asked, progress)
         searched = time.perf_counter()
-        if not isinstance(run, Run) or (run.query_ids, run.document_ids) != (data.queries.ids, data.corpus.ids):
-            what = (
-                "a run of other queries or documents, or in another order"
-                if isinstance(run, Run)
-                else type(run).__name__
-            )
-            raise RetrievalError(
-                f"retriever '{named.name}': search gave {what}, expected a Run of these queries and this corpus"
-            )
+        _require_run(run, data, named)
         waits = latencies(index, data.queries, asked)
         peak = memory.bytes()  # of retrieval, not of what is made of it afterwards
         index_seconds = max(0.0, indexed - start - load_seconds)
@@ -132,6 +124,17 @@ def evaluate(
     if keep is not None:
         keep(run)
     return result
+
+
+def _require_run(run: Any, data: Dataset, named: NamedRetriever) -> None:
+    """Raise unless a retriever's answer is a run of these queries and this corpus, in their order."""
+    if isinstance(run, Run) and (run.query_ids, run.document_ids) == (data.queries.ids, data.corpus.ids):
+        return
+    other = "a run of other queries or documents, or in another order"
+    what = other if isinstance(run, Run) else type(run).__name__
+    raise RetrievalError(
+        f"retriever '{named.name}': search gave {what}, expected a Run of these queries and this corpus"
+    )
 
 
 def imported(

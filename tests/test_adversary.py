@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import json
+import math
 import zipfile
 from fractions import Fraction
 from pathlib import Path
@@ -337,15 +338,17 @@ def test_claims_of_another_shape_prove_nothing(case: str) -> None:
 
 @pytest.mark.timeout(60)
 def test_design_with_one_relevant_document_and_a_large_margin_is_quick() -> None:
-    """k = 1 with half-gaps up to 1/2 took 50 to 145 seconds."""
-    for margin in ("0.45", "0.49", "0.5"):
-        design("1e6", "1", None, "real", margin)
+    """k = 1 with half-gaps up to 1/2 took 50 to 145 seconds; a larger margin needs no fewer dimensions."""
+    found = [design("1e6", "1", None, "real", margin) for margin in ("0.45", "0.49", "0.5")]
+    lower = [verdict.greatest_insufficient_dim or 0 for verdict in found]
+    assert lower == sorted(lower)
+    assert lower[0] >= 10
+    assert all(low < (verdict.least_sufficient_dim or math.inf) for low, verdict in zip(lower, found, strict=True))
+    assert found[0].least_sufficient_dim is not None
 
 
 def test_random_signs_are_promised_by_integers_alone() -> None:
     """The floating-point look that spares the integers work never changes their answer."""
-    import math
-
     from limitbench.theory.exact import binomial
 
     rng = np.random.default_rng(0)

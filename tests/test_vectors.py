@@ -691,7 +691,7 @@ def test_learned_sparse_scores_are_the_models(splade: Path) -> None:
     made = retriever(f"splade:{splade}").retriever
     run = made.index(data.corpus).search(data.queries, 10)
     documents, queries = (
-        SparseTextEncoder(made).weights(texts, side, lambda *_: None).toarray()
+        SparseTextEncoder.of(made).weights(texts, side, lambda *_: None).toarray()
         for texts, side in ((data.corpus.contents, "document"), (data.queries.texts, "query"))
     )
     wanted = queries @ documents.T

@@ -110,9 +110,8 @@ class _Run:
         self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
-        self.runs: dict[
-            tuple[str, str, str], Measured | Undecided | Skipped
-        ] = {}  # what was measured, shared by the gates
+        # what was measured, shared by the gates
+        self.runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = {}
         self.baseline = self._baseline() if compare else None
 
     def _baseline(self) -> Baseline | None:

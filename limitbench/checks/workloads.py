@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from limitbench.checks.config import Project, Workload
-from limitbench.datasets.folders import card_says
+from limitbench.datasets.folders import card_says, own_documents
 from limitbench.datasets.lint import Finding as Flaw
 from limitbench.datasets.lint import lint_files
 from limitbench.errors import DataError, SpecError
@@ -70,9 +70,7 @@ class Loaded:
     @cached_property
     def own_ids(self) -> int:
         """How many judged queries have the id and the text of a document."""
-        shared = set(self.query_ids) & set(self.document_ids)
-        pairs = ((" ".join(self.questions.get(n, "").split()), " ".join(self.texts.get(n, "").split())) for n in shared)
-        return sum(bool(question) and question in text for question, text in pairs)
+        return own_documents(self.query_ids, self.questions, self.texts)[1]
 
     @property
     def leaves_own(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +56,8 @@ def read_folder(
     if len(barren) == len(judgements):
         raise DataError(qrels_paths[0], "no judged query has a relevant document; expected at least one")
     judged = [identifier for identifier in texts if identifier in judgements and identifier not in barren]
-    own = _own_documents(judged, texts, corpus)
+    forms = (dict(zip(corpus.ids, column, strict=True)) for column in (corpus.contents, corpus.texts))
+    own = own_documents(judged, texts, *forms)
     leave = card_says(path, "ignore_identical_ids") if ignore_identical_ids is None else ignore_identical_ids
     qrels = Qrels.from_judgements(judgements, judged, corpus.ids)
     called = name or path.resolve().name
@@ -83,14 +84,18 @@ def _left_out(count: int, of: int, where: str) -> str | None:
     return f"{count} of {of} queries have no judgement in {where} and are left out" if count else None
 
 
-def _own_documents(judged: Sequence[str], texts: dict[str, str], corpus: Corpus) -> tuple[int, int]:
-    """How many queries share their id with a document, and how many of those its text too: ids may just be numbers."""
-    place = {name: i for i, name in enumerate(corpus.ids)}
-    shared = [name for name in judged if name in place]
+def own_documents(
+    judged: Sequence[str], questions: Mapping[str, str], *documents: Mapping[str, str]
+) -> tuple[int, int]:
+    """How many judged queries share their id with a document, and how many of those its text too: ids may just be numbers.
+
+    `documents` are the forms that a query may have of it, by id: with its title, without. Blanks do not count.
+    """
+    shared = [name for name in judged if name in documents[0]]
 
     def alike(name: str) -> bool:
-        held = (corpus.texts[place[name]], corpus.contents[place[name]])
-        return " ".join(texts[name].split()) in {" ".join(text.split()) for text in held}
+        question = questions.get(name, "").split()
+        return bool(question) and any(form[name].split() == question for form in documents)
 
     return len(shared), sum(map(alike, shared))
 

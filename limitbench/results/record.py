@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-SCHEMA_VERSION: Literal[3] = (
-    3  # 1 had no breakdown, no readouts and no published records, 2 no notes; both are still read
-)
+# 1 had no breakdown, no readouts and no published records, 2 had no notes; both are still read
+SCHEMA_VERSION: Literal[3] = 3
 _DIGEST_VERSION = 1  # of what a configuration digest covers, which later versions did not change
 _MEASURE = re.compile(r"[A-Za-z]+@[0-9]+")
 _NUMBERS = re.compile(r"\[\n[\s\d.,eE+null-]*\]")  # JSON's strings hold no line break, so this never begins inside one
@@ -157,9 +156,8 @@ class Result(_Record):
     subsets: Subsets | None = None
     spectrum: Spectrum | None = None
     cost: Cost | None = None
-    notes: list[
-        str
-    ] = []  # what to know before the numbers: texts cut, queries unanswered, ids unknown, each with its count
+    # what to know before the numbers: texts cut, queries unanswered, ids unknown, each with its count
+    notes: list[str] = []
     provenance: dict[str, Any]
 
     @model_validator(mode="after")

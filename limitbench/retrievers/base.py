@@ -59,9 +59,8 @@ class Adapter(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, serialize_by_alias=True)
     argument: ClassVar[str | None] = None  # the field that `adapter:ARGUMENT` sets
-    path_fields: ClassVar[tuple[str, ...] | None] = (
-        None  # that may name a file or folder; None: any text that looks like one
-    )
+    # the fields that may name a file or folder; None: any text that looks like one
+    path_fields: ClassVar[tuple[str, ...] | None] = None
     adapter: ClassVar[str]
 
     @property

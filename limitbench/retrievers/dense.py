@@ -7,9 +7,8 @@ Embeddings are cached by content (`cache`), and searched as `vectors` says.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
 
@@ -23,10 +22,10 @@ from limitbench.retrievers.base import CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, embed
 from limitbench.retrievers.models import (
     PACKAGED,
+    Held,
     Loaded,
     ModelAdapter,
     Source,
-    cut_texts,
     environment,
     loaded,
     package_folder,
@@ -35,10 +34,8 @@ from limitbench.retrievers.pace import Pace
 from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
 
-_PROMPTS = {
-    "query": ("query",),
-    "document": ("document", "passage", "corpus"),
-}  # the model's own, in the library's order
+# names of the model's own prompts, in the library's order
+_PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}
 
 
 class Dense(ModelAdapter):
@@ -83,19 +80,21 @@ class Encoder:
     """A model that embeds texts. It holds the model, so an index that holds it is never left without."""
 
     options: Dense
-    model: Loaded
-    made: float  # when this encoder was asked for, by time.perf_counter
-    cut: dict[str, CutTexts | None] = field(default_factory=dict)  # by side, of the first texts of each
+    held: Held
 
     @classmethod
     def of(cls, options: Dense) -> Encoder:
         """The encoder of these options. Raises `SpecError` for more dimensions than the model has."""
-        start = time.perf_counter()
-        found = cls(options, _load(options), start)
+        found = cls(options, Held(partial(_load, options)))
         most = int(found.model.engine.get_embedding_dimension())
         if options.dim is not None and options.dim > most:
             raise SpecError(f"dense:{options.model}: found dim={options.dim}, expected at most the model's {most}")
         return found
+
+    @property
+    def model(self) -> Loaded:
+        """The model."""
+        return self.held.model
 
     @cached_property
     def similarity(self) -> str:
@@ -124,20 +123,20 @@ class Encoder:
     @property
     def load_seconds(self) -> float:
         """Seconds that loading the model took; 0 where an earlier index of this process had loaded it."""
-        return self.model.seconds if self.model.at >= self.made else 0.0
+        return self.held.load_seconds
 
     @property
     def facts(self) -> dict[str, Any]:
         """The prompts, verbatim, after how many tokens texts are cut, the device, the batch size and how it was found."""
         engine = self.model.engine
         own = {"prompts": self.prompts, "max_tokens": engine.max_seq_length, "device": engine.device.type}
-        cut = {f"{PLURAL[side]}_cut": found.count for side, found in self.cut.items() if found}
+        cut = {f"{PLURAL[side]}_cut": found.count for side, found in self.held.cut.items() if found}
         return {**own, **self.pace.facts, **cut}
 
     @property
     def cut_texts(self) -> list[CutTexts]:
         """The documents and queries that are longer than the model reads."""
-        return [found for found in self.cut.values() if found]
+        return self.held.cut_texts
 
     @property
     def remarks(self) -> list[str]:
@@ -146,8 +145,7 @@ class Encoder:
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""
-        if side not in self.cut:  # later ones are single queries, to tell how long they take
-            self.cut[side] = cut_texts(self.model, texts, side, self.prompts[side])
+        self.held.watch(texts, side, self.prompts[side])
         identity = {
             "files": self.options.source.files, **environment(self.model.engine), "side": side, "prompt": self.prompts[side],
             "precision": self.options.precision, "max_tokens": self.model.engine.max_seq_length,

@@ -6,10 +6,9 @@ Documents' token vectors are kept in one matrix; scoring goes in chunks of docum
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,7 +18,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
-from limitbench.retrievers.models import PACKAGED, Loaded, ModelAdapter, Source, cut_texts, loaded
+from limitbench.retrievers.models import PACKAGED, Held, Loaded, ModelAdapter, Source, loaded
 from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Floats, best
 
@@ -38,7 +37,7 @@ class MaxSim(ModelAdapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as token vectors."""
-        encoder = _Encoder(self)
+        encoder = _Encoder.of(self)
         with naming(corpus.ids, corpus.contents):
             vectors = encoder.encode(corpus.contents, "document", progress)
         lengths = np.array([len(x) for x in vectors], np.int64)
@@ -47,32 +46,25 @@ class MaxSim(ModelAdapter):
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The token vectors that were saved."""
-        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], _Encoder(self))
+        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], _Encoder.of(self))
 
 
 @dataclass(eq=False)
 class _Encoder:
-    """The model of an index, held by it, and which texts it cut."""
+    """Turns texts into token vectors."""
 
     options: MaxSim
-    made: float = field(default_factory=time.perf_counter)
-    cut: dict[str, CutTexts | None] = field(default_factory=dict)
+    held: Held
 
-    @cached_property
-    def model(self) -> Loaded:
-        """The model, from the pool."""
-        return load(self.options)
-
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that loading took, where it was for this index."""
-        return self.model.seconds if self.model.at >= self.made else 0.0
+    @classmethod
+    def of(cls, options: MaxSim) -> _Encoder:
+        """The encoder of these options."""
+        return cls(options, Held(partial(load, options)))
 
     def encode(self, texts: Sequence[str], side: str, progress: Progress = no_progress) -> list[Floats]:
         """Token vectors (tokens, d) of each text, unit rows. Raises `UnusableVector` for NaN and infinity."""
-        engine, options = self.model.engine, self.options
-        if side not in self.cut:
-            self.cut[side] = cut_texts(self.model, texts, side)
+        engine, options = self.held.model.engine, self.options
+        self.held.watch(texts, side)
         call = engine.encode_query if side == "query" else engine.encode_document
         distinct = sorted(dict.fromkeys(texts), key=lambda text: (-len(text), text))
         made: dict[str, Floats] = {}
@@ -115,11 +107,11 @@ class MaxSimIndex:
     @property
     def load_seconds(self) -> float:
         """Seconds that loading the model took."""
-        return self.encoder.load_seconds
+        return self.encoder.held.load_seconds
 
     def cut_texts(self) -> list[CutTexts]:
         """The documents and queries that are longer than the model reads."""
-        return [found for found in self.encoder.cut.values() if found]
+        return self.encoder.held.cut_texts
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The exact run of these queries."""

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 from weakref import WeakValueDictionary
@@ -343,6 +343,35 @@ def loaded(
     return POOL.get((kind, str(source.folder), source.files, options.device, *extra), load)
 
 
+@dataclass(eq=False)
+class Held:
+    """The model of one index, which holds it, loaded from the pool when it is first needed; and which texts it cut."""
+
+    load: Callable[[], Loaded]
+    made: float = field(default_factory=time.perf_counter)
+    cut: dict[str, CutTexts | None] = field(default_factory=dict)  # by side, of the first texts of each
+
+    @cached_property
+    def model(self) -> Loaded:
+        """The model, from the pool."""
+        return self.load()
+
+    @property
+    def load_seconds(self) -> float:
+        """Seconds that loading took, where it was for this index."""
+        return self.model.seconds if self.model.at >= self.made else 0.0
+
+    @property
+    def cut_texts(self) -> list[CutTexts]:
+        """The documents and queries that are longer than the model reads."""
+        return [found for found in self.cut.values() if found]
+
+    def watch(self, texts: Sequence[str], side: str, prompt: str = "") -> None:
+        """Count which texts are cut, of the first ones of a side: later ones are single queries, to tell how long they take."""
+        if side not in self.cut:
+            self.cut[side] = cut_texts(self.model, texts, side, prompt)
+
+
 def cut_texts(model: Loaded, texts: Sequence[str], side: str, prompt: str = "") -> CutTexts | None:
     """How many of these texts are longer than the model reads, in its own tokens; None where it reads them whole.
 
@@ -358,38 +387,31 @@ def cut_texts(model: Loaded, texts: Sequence[str], side: str, prompt: str = "") 
 
 def _counted(engine: Any, texts: Sequence[str], side: str, prompt: str) -> CutTexts | None:
     reader = _reader(engine, side)
-    tokenizer = getattr(reader, "tokenizer", None)
     limit = getattr(reader, f"{side}_length", None) or getattr(reader, "max_seq_length", None)
+    return _over(reader, limit, [(prompt + text,) for text in texts], side)
+
+
+def _over(reader: Any, limit: Any, texts: Sequence[tuple[str, ...]], side: str) -> CutTexts | None:
+    """Of single texts or pairs, those that have more tokens than the limit, special ones counted."""
+    tokenizer = getattr(reader, "tokenizer", None)
     if tokenizer is None or not callable(tokenizer) or not isinstance(limit, int) or limit > 10**9:
         return None
-    special = int(tokenizer.num_special_tokens_to_add())
-    long = [prompt + text for text in texts if len((prompt + text).encode("utf-8", "replace")) + special > limit]
+    pair = side == "pair"
+    special = int(tokenizer.num_special_tokens_to_add(pair=pair))
+    long = [parts for parts in texts if sum(len(t.encode("utf-8", "replace")) for t in parts) + special > limit]
     lengths: list[int] = []
     for start in range(0, len(long), 1024):
-        lengths += _lengths(tokenizer, long[start : start + 1024])
+        batch = [list(parts) if pair else parts[0] for parts in long[start : start + 1024]]
+        found = tokenizer(batch, truncation=False, padding=False, return_attention_mask=False, verbose=False)
+        lengths += map(len, found["input_ids"])
     over = [length for length in lengths if length > limit]
     return CutTexts(side, len(over), len(texts), max(over), limit) if over else None
-
-
-def _lengths(tokenizer: Any, batch: list[Any]) -> list[int]:
-    """Tokens of each text, or pair of texts, with the special ones and without truncation."""
-    found = tokenizer(batch, truncation=False, padding=False, return_attention_mask=False, verbose=False)
-    return [len(ids) for ids in found["input_ids"]]
 
 
 def cut_pairs(model: Loaded, pairs: Sequence[tuple[str, str]]) -> CutTexts | None:
     """How many pairs of query and document are longer, together, than a cross-encoder reads."""
     reader = _reader(model.engine, "query")
-    tokenizer, limit = getattr(reader, "tokenizer", None), getattr(reader, "max_seq_length", None)
-    if tokenizer is None or not callable(tokenizer) or not isinstance(limit, int) or limit > 10**9:
-        return None
-    special = int(tokenizer.num_special_tokens_to_add(pair=True))
-    long = [list(pair) for pair in pairs if sum(len(t.encode("utf-8", "replace")) for t in pair) + special > limit]
-    lengths: list[int] = []
-    for start in range(0, len(long), 1024):
-        lengths += _lengths(tokenizer, long[start : start + 1024])
-    over = [length for length in lengths if length > limit]
-    return CutTexts("pair", len(over), len(pairs), max(over), limit) if over else None
+    return _over(reader, getattr(reader, "max_seq_length", None), pairs, "pair")
 
 
 def _reader(engine: Any, side: str) -> Any:

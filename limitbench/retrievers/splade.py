@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from scipy import sparse
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import CutTexts, Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
-from limitbench.retrievers.models import Loaded, ModelAdapter, Source, cut_texts, loaded
+from limitbench.retrievers.models import Held, Loaded, ModelAdapter, Source, loaded
 from limitbench.retrievers.saved import Arrays
 
 
@@ -26,7 +25,7 @@ class Splade(ModelAdapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of term weights, terms by documents."""
-        encoder = SparseTextEncoder(self)
+        encoder = SparseTextEncoder.of(self)
         with naming(corpus.ids, corpus.contents):
             documents = encoder.weights(corpus.contents, "document", progress)
         return _searchable(corpus, sparse.csr_array(documents.T), encoder)  # (terms, n)
@@ -34,9 +33,8 @@ class Splade(ModelAdapter):
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The term weights that were saved."""
         parts = (arrays["data"], arrays["indices"], arrays["indptr"])
-        return _searchable(
-            corpus, sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(corpus))), SparseTextEncoder(self)
-        )
+        by_term = sparse.csr_array(parts, shape=(len(parts[2]) - 1, len(corpus)))
+        return _searchable(corpus, by_term, SparseTextEncoder.of(self))
 
 
 def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEncoder) -> Index:
@@ -60,28 +58,26 @@ def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEn
         chunk=ScoredIndex.bounded(corpus.ids, scores, 0).chunk,
         remarks=lambda: [f"{empty} of {n} documents have no term and are never found"] if empty else [],
         arrays=arrays,
-        encoder=encoder,
+        held=encoder.held,
     )
 
 
 @dataclass(eq=False)
 class SparseTextEncoder:
-    """The model of an index, held by it, and which texts it cut."""
+    """Turns texts into term weights."""
 
     options: Splade
-    made: float = field(default_factory=time.perf_counter)
-    cut: dict[str, CutTexts | None] = field(default_factory=dict)
+    held: Held
 
-    @cached_property
-    def model(self) -> Loaded:
-        """The model, from the pool."""
-        return _load(self.options)
+    @classmethod
+    def of(cls, options: Splade) -> SparseTextEncoder:
+        """The encoder of these options."""
+        return cls(options, Held(partial(_load, options)))
 
     def weights(self, texts: Sequence[str], side: str, progress: Progress) -> sparse.csr_array:
         """Term weights (texts, vocabulary) of each text. Raises `UnusableVector` for NaN and infinity."""
-        engine, options = self.model.engine, self.options
-        if side not in self.cut:
-            self.cut[side] = cut_texts(self.model, texts, side)
+        engine, options = self.held.model.engine, self.options
+        self.held.watch(texts, side)
         call = engine.encode_query if side == "query" else engine.encode_document
         parts = []
         step = 8 * options.batch
@@ -102,18 +98,16 @@ class SparseTextEncoder:
 class _SpladeIndex(ScoredIndex):
     """An index that tells which texts its model cut, and how long that took to load."""
 
-    encoder: SparseTextEncoder | None = None
+    held: Held = field(kw_only=True)
 
     @property
     def load_seconds(self) -> float:
         """Seconds that loading the model took, where it was for this index."""
-        assert self.encoder is not None
-        return self.encoder.model.seconds if self.encoder.model.at >= self.encoder.made else 0.0
+        return self.held.load_seconds
 
     def cut_texts(self) -> list[CutTexts]:
         """The documents and queries that are longer than the model reads."""
-        assert self.encoder is not None
-        return [found for found in self.encoder.cut.values() if found]
+        return self.held.cut_texts
 
 
 def _load(options: Splade) -> Loaded:
