@@ -119,13 +119,17 @@ def spaced(text: str) -> str:
 def unspaced_share(texts: Iterable[str]) -> float:
     """The share of all letters that belong to scripts without spaces between words, in [0, 1]; of the first 10 million
     characters."""
-    letters = unspaced = read = 0
+    unspaced = read = 0
+    looked_at = []
     for text in texts:
-        letters += sum(map(len, _LETTERS.findall(text)))
         unspaced += 0 if text.isascii() else sum(map(len, _of_unspaced().findall(text)))
+        looked_at.append(text)
         read += len(text)
         if read > 10_000_000:
             break
+    if not unspaced:  # most corpora: letters need no counting
+        return 0.0
+    letters = sum(len(run) for text in looked_at for run in _LETTERS.findall(text))
     return min(1.0, unspaced / max(1, letters))
 
 
