@@ -1582,3 +1582,16 @@ def test_qrels_in_text_are_read_as_they_stand(tmp_path: Path) -> None:
     assert read_qrels(tmp_path / "q") == {"a%20b": {"c%2Fd": 1}}
     (tmp_path / "r").write_text("a%20b Q0 c%2Fd 1 2 x\n")
     assert read_run_file(tmp_path / "r").scores == {"a%20b": {"c%2Fd": 2.0}}
+
+
+def test_no_query_pays_for_what_identifies_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, libraries and code are looked at once an index, not once a query, where they cost more than small models."""
+    from limitbench.collection import Corpus, Queries
+    from limitbench.retrievers import dense, retriever
+
+    asked, found = [], dense.environment
+    monkeypatch.setattr(dense, "environment", lambda engine: (asked.append(engine), found(engine))[1])
+    index = retriever("wordllama").retriever.index(Corpus(("a", "b"), ("one text", "another")))
+    for text in ("one", "another", "text"):
+        index.search(Queries((text,), (text,)), 1)
+    assert len(asked) == 1

@@ -111,6 +111,14 @@ class Encoder:
         return {side: text if text is not None else own.get(names[side]) or "" for side, text in given.items()}
 
     @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What decides vectors beside side, prompt and text; found once, so that no query's latency pays for it."""
+        return {
+            "files": self.options.source.files, **environment(self.model.engine), "precision": self.options.precision,
+            "max_tokens": self.model.engine.max_seq_length,
+        }  # fmt: skip
+
+    @cached_property
     def pace(self) -> Pace:
         """How many texts go in a batch."""
         return Pace(None if self.options.batch_size == "auto" else self.options.batch_size)
@@ -146,10 +154,7 @@ class Encoder:
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""
         self.held.watch(texts, side, self.prompts[side])
-        identity = {
-            "files": self.options.source.files, **environment(self.model.engine), "side": side, "prompt": self.prompts[side],
-            "precision": self.options.precision, "max_tokens": self.model.engine.max_seq_length,
-        }  # fmt: skip
+        identity = {**self.identity, "side": side, "prompt": self.prompts[side]}
         batch = 8 * self.options.batch
         return embed(
             texts, partial(self._encode, side=side), identity, batch=batch, side=side, progress=progress, seen=seen
