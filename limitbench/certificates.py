@@ -31,6 +31,7 @@ from typing import Any, Literal, TypeAlias
 
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.files import atomic_write
+from limitbench.orbit_proof import check as check_orbit
 from limitbench.relevance import Qrels
 
 Notion: TypeAlias = Literal["sign_rank", "order_preserving", "global_threshold", "cosine"]
@@ -873,6 +874,25 @@ def _blocks(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proo
     return [("order_preserving", "upper", worst + (1 if len(parts) == 2 else 2))]
 
 
+def _orbit(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof]:
+    """Documents on the orbit of a cyclic group, with queries that give every set the half-gap of the data (`orbit_proof`).
+
+    All documents have one length, so that cosines order as inner products do.
+    """
+    _require(isinstance(matrix, AllSubsets) and not matrix.at_most, "an orbit is about all k-subsets")
+    assert isinstance(matrix, AllSubsets)
+    half_gap = data["half_gap"]
+    above, _, below = half_gap.partition("/") if isinstance(half_gap, str) and len(half_gap) <= 64 else ("", "", "")
+    _require(above.isdigit() and below.isdigit() and int(below) > 0, "the half-gap must be a short text such as 1/1000")
+    f, a, queries = (data[name] for name in ("frequencies", "amplitudes", "queries"))
+    _require(
+        all(isinstance(one, list) for one in (f, a, queries)) and all(isinstance(one, list) for one in queries),
+        "frequencies, amplitudes or queries are no lists",
+    )
+    d = check_orbit(matrix.n, matrix.k, f, a, queries, Fraction(int(above), int(below)), steps.spend)
+    return [("order_preserving", "upper", d), ("cosine", "upper", d)]
+
+
 # ---------------------------------------------------------------------------------------------------------- closed forms
 
 
@@ -927,5 +947,6 @@ _CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any], _Steps], Iterable[Proo
     "embedding": _embedding,
     "blocks": _blocks,
     "closed-form": _closed_form,
+    "orbit": _orbit,
 }
 KINDS = tuple(_CHECKERS)

@@ -53,8 +53,10 @@ def dtype(name: str) -> Dtype:
     return DTYPES[name]
 
 
-def score_error(name: str, dim: int) -> float:
+def score_error(name: str, dim: int, *, exact_sums: bool = False) -> float:
     """How far rounding both vectors to a dtype can move the inner product of two unit vectors of `dim` dimensions, at most.
+
+    With `exact_sums` the score is the exact real number that the stored vectors have, as witnesses count it.
 
     Floats: with |x' - x| <= e for both sides, 2 e + e^2 (Cauchy and Schwarz), where e = u plus what numbers below the normal
     range add, `smallest` a coordinate; and dim s / (1 - dim s) of the rounded norms for the sum, s = 2^-24 (2^-53 for fp64;
@@ -73,7 +75,7 @@ def score_error(name: str, dim: int) -> float:
         moved = root / 254
         return 2 * moved + moved**2
     moved = kind.unit_roundoff + kind.smallest * root
-    summed = dim * (2.0**-53 if name == "fp64" else _SUM)
+    summed = 0.0 if exact_sums else dim * (2.0**-53 if name == "fp64" else _SUM)
     if summed >= 1:
         return math.inf
     return 2 * moved + moved**2 + summed / (1 - summed) * (1 + moved) ** 2

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limitbench.capacity.records import Records
-from limitbench.capacity.search import OPTIMIZERS, Search, Task
+from limitbench.capacity.search import TORCH, Search, Task
 from limitbench.errors import OutOfMemory
 
 
@@ -46,7 +46,7 @@ def pooled(
 
 
 def _one(task: Task, results: Path) -> dict[str, Any]:
-    if task.solver in OPTIMIZERS:
+    if task.solver in TORCH:
         import torch
 
         torch.set_num_threads(1)

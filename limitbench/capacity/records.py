@@ -1,5 +1,6 @@
-"""Where capacity results lie: `<results>/capacity/<name>-<digest>.json`, one write-once record a finished point, its witness beside
-it as .npz. A record is written after its witness, whole or not at all, so that whatever stops a sweep leaves only finished points.
+"""Where capacity results lie: `<results>/capacity/<name>-<digest>.json`, one write-once record a finished point, its witness
+beside it as .npz, or as .certificate.json for symmetric codes. A record is written after its witness, whole or not at all, so
+that whatever stops a sweep leaves only finished points.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from limitbench.capacity import witness
+from limitbench.capacity import orbits, witness
 from limitbench.capacity.search import CapacityResult, Task
 from limitbench.errors import DataError
 from limitbench.files import atomic_write, read_record
@@ -41,6 +42,8 @@ class Records:
         if name is None:
             return record
         try:
+            if name.endswith(orbits.SUFFIX):
+                return record if orbits.read(self.folder / name).digest == record["witness_digest"] else None
             held, digest = witness.read(self.folder / name)
         except DataError:
             return None
@@ -52,7 +55,7 @@ class Records:
         name, digest = None, None
         if result.witness is not None:
             digest = result.witness.digest
-            name = f"{stem}-{digest[:8]}.npz"
+            name = f"{stem}-{digest[:8]}{'.npz' if isinstance(result.witness, witness.Witness) else orbits.SUFFIX}"
             result.witness.write(self.folder / name)
         kind = "point" if task.n is None else "cell"
         record = {
@@ -65,15 +68,16 @@ class Records:
         }
         with atomic_write(self.folder / f"{stem}.json") as out:
             out.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
-        for old in self.folder.glob(f"{stem}-*.npz"):
-            if old.name != name:
+        for old in self.folder.glob(f"{stem}-*"):
+            if old.name != name and old.name.endswith((".npz", orbits.SUFFIX)):
                 old.unlink(missing_ok=True)
         return record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Every record, by file name."""
         for path in sorted(self.folder.glob("*.json")):
-            yield read(path)
+            if not path.name.endswith(orbits.SUFFIX):
+                yield read(path)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -17,9 +17,12 @@ from typing import Any
 
 import numpy as np
 
+from limitbench import certificates
+from limitbench.capacity import orbits
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
 from limitbench.capacity.dtypes import decode, encode, require_stored
+from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import Problem, subsets
 from limitbench.capacity.witness import Witness
 from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
@@ -29,7 +32,9 @@ from limitbench.theory import design
 from limitbench.theory.margin import ceiling_squared
 
 OPTIMIZERS = ("anneal", "paper")
-SOLVERS = (*OPTIMIZERS, *BUILDERS)
+TORCH = (*OPTIMIZERS, "orbit", "auto")  # solvers that need torch
+SOLVERS = (*OPTIMIZERS, "orbit", *BUILDERS)
+AUTO = "auto"  # the best of several solvers
 Progress = Callable[[str], None]
 
 
@@ -45,6 +50,7 @@ class Status(Enum):
     SOLVED = "This relevance matrix was solved and verified."
     UNSOLVED = "This relevance matrix was tried with every seed and not solved, which proves nothing."
     TOO_LARGE = "This relevance matrix does not fit into memory; it was not tried."
+    IMPOSSIBLE = "Theory proves that no vectors do this: limitbench design says why."
     CUT = "The time ran out before every seed was tried; that proves nothing."
 
 
@@ -68,8 +74,8 @@ class Task:
     def __post_init__(self) -> None:
         if self.d < 1:
             raise InputError(f"found d = {self.d}, expected at least 1 dimension")
-        if self.solver not in SOLVERS:
-            raise UnknownName("solver", self.solver, (*SOLVERS, "all"))
+        if self.solver not in (*SOLVERS, AUTO):
+            raise UnknownName("solver", self.solver, (*SOLVERS, AUTO, "all"))
         require_stored(self.dtype)
         if not 0 < self.budget_s < math.inf:
             raise InputError(f"found a budget of {self.budget_s:g} s, expected more than 0 and an end, such as 60s")
@@ -79,16 +85,18 @@ class Task:
             )
         if not 0 <= self.margin <= 1:
             raise InputError(f"found margin = {self.margin:g}, expected a half-gap on unit vectors, from 0 to 1")
-        if self.maximise and ((self.n is None and self.qrels is None) or self.solver != "anneal"):
+        if self.maximise and ((self.n is None and self.qrels is None) or self.solver not in ("anneal", "orbit", AUTO)):
             raise InputError(
-                "the margin is maximised at a given cell or for given qrels, by anneal; add --at d:n or --qrels"
+                "the margin is maximised at a given cell or for given qrels, by anneal, orbit or auto; add --at d:n or --qrels"
             )
         if self.qrels is None and (self.k is None or self.k < 1):
             raise InputError(f"found k = {self.k}, expected at least 1 relevant document per query")
         if self.n is not None and self.k is not None and self.k > self.n:
             raise InputError(f"found k = {self.k} of n = {self.n}, expected k <= n")
-        if self.qrels is not None and self.solver not in OPTIMIZERS:
+        if self.qrels is not None and self.solver not in (*OPTIMIZERS, AUTO):
             raise InputError(f"the construction {self.solver} is for all k-subsets; for qrels use anneal or paper")
+        if self.solver == "orbit" and self.k != 2:
+            raise InputError(f"found k = {self.k} with --solver orbit, which is for pairs, k = 2; use anneal")
 
     def key(self) -> dict[str, Any]:
         """What decides the result: for file names and for finding finished points."""
@@ -142,7 +150,7 @@ class CapacityResult:
     status: Status
     seconds: float
     tried: tuple[Tried, ...]
-    witness: Witness | None = field(repr=False)
+    witness: Witness | OrbitCode | None = field(repr=False)
 
     def point(self, witness: str | None) -> dict[str, Any]:
         """JSON-ready values of a point; `witness` is the file that holds it."""
@@ -152,7 +160,7 @@ class CapacityResult:
             "d": t.d, "k": k, "solver": t.solver, "dtype": t.dtype, "solved_n": self.solved_n, "failed_n": self.failed_n,
             "margin": self.margin, "status": self.status.value, "witness": witness, "seed": t.seed, "seeds": t.seeds,
             "budget_s": t.budget_s, "margin_asked": t.margin, "seconds": round(self.seconds, 3),
-            "evidence": "constructed" if t.solver in BUILDERS else "measured",
+            "evidence": "measured" if self.found_by in OPTIMIZERS else "constructed", **self._told(),
         }  # fmt: skip
 
     def cell(self, witness: str | None) -> dict[str, Any]:
@@ -160,8 +168,16 @@ class CapacityResult:
         t, solved = self.task, self.solved_n is not None
         return {
             "d": t.d, "n": t.n, "k": t.k, "solver": t.solver, "solved": solved, "verified": solved, "margin": self.margin,
-            "seconds": round(self.seconds, 3), "witness": witness, "dtype": t.dtype, "status": self.status.value,
+            "seconds": round(self.seconds, 3), "witness": witness, "dtype": t.dtype, "status": self.status.value, **self._told(),
         }  # fmt: skip
+
+    @property
+    def found_by(self) -> str:
+        """The solver whose witness this is."""
+        return self.task.solver if self.witness is None else str(self.witness.found["solver"])
+
+    def _told(self) -> dict[str, str]:
+        return {"found_by": self.found_by} if self.task.solver == AUTO and self.witness is not None else {}
 
 
 class Search:
@@ -174,12 +190,13 @@ class Search:
             )
         self.task, self.peers = task, peers
         self.say = progress or (lambda _message: None)
-        if task.solver in OPTIMIZERS:
+        if task.solver in TORCH:
             _warm_up()
         self.start = time.monotonic()
         self.deadline = self.until = self.start + task.budget_s
         self.tried: list[Tried] = []
-        self.best: tuple[int, Witness] | None = None
+        self.best: tuple[int, Witness | OrbitCode] | None = None
+        self.templates: tuple[Any, ...] = ()  # of orbits, from the sizes before
 
     @property
     def left(self) -> float:
@@ -189,10 +206,16 @@ class Search:
     def run(self) -> CapacityResult:
         """The bracket, by the search that belongs to the solver."""
         task = self.task
+        if task.solver == "auto":
+            from limitbench.capacity.portfolio import best_of
+
+            return best_of(task, self.say)
+        if task.n is not None and task.k is not None and _impossible(task.n, task.k, task.d, task.margin):
+            return self._result(Status.IMPOSSIBLE)
         if task.n is not None or task.qrels is not None:
             n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
             solved = self.solve(n)
-            if solved and task.maximise:
+            if solved and task.maximise and task.solver == "anneal":
                 self._raise_margin(n)
             cut = self.tried[-1].stopped == "deadline"
             if self.tried[-1].stopped == "memory":
@@ -204,7 +227,8 @@ class Search:
         least = task.k + 1
         if most < least:
             return self._result(Status.PROVED)
-        status = {"paper": self._gallop, "anneal": self._stretch}.get(task.solver, self._range)(least, most)
+        strategies = {"paper": self._gallop, "anneal": self._stretch, "orbit": self._stretch}
+        status = strategies.get(task.solver, self._range)(least, most)
         return self._result(status)
 
     def _result(self, status: Status) -> CapacityResult:
@@ -221,10 +245,11 @@ class Search:
     def _stretch(self, least: int, most: int) -> Status:
         """Longer and longer strides as time allows; after a failure, a third of the way back.
 
-        A search costs about n^(k + 1.5), so the strides of larger k are shorter.
+        A search of the annealer costs about n^(k + 1.5), so the strides of larger k are shorter; one for an orbit about n^2.
         """
         assert self.task.k is not None
-        power = 1 / (self.task.k + 1.5)
+        orbit = self.task.solver == "orbit"
+        power, longest = (1 / 2, 36.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
         n, low, high = self._first(least, most), least - 1, most + 1
         while True:
             at = time.monotonic()
@@ -247,9 +272,13 @@ class Search:
                 room = 0.55 * self.left / took
                 if room < 1:
                     return Status.BUDGET
-                n = min(most, max(low + 1, int(low * min(5.2, room) ** power)))
+                n = min(most, max(low + 1, int(low * min(longest, room) ** power)))
             else:
                 n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
+            if orbit:
+                n = min(most, high - 1, orbits.good_length(n, self.task.d))
+                if n <= low:
+                    return self._ended(high)
 
     def _ended(self, high: int) -> Status:
         """The status where every corpus below `high` is solved, and `high` is not: was it tried to the end?"""
@@ -322,6 +351,8 @@ class Search:
     def solve(self, n: int) -> bool:
         """Whether some seed solves n documents, verified; the witness is kept if it is the largest."""
         task, at = self.task, time.monotonic()
+        if task.solver == "orbit":
+            return self._solve_orbit(n)
         given = task.n is not None or task.qrels is not None
         # while nothing is solved, one size may not take all the time
         self.until = self.deadline if self.best or given else at + self.left / 3
@@ -354,6 +385,81 @@ class Search:
             self.best = (n, found)
         return found is not None
 
+    def _solve_orbit(self, n: int) -> bool:
+        """As `solve`, by a symmetric code, which is proved for all pairs at once and never listed."""
+        from limitbench.capacity.orbit_search import Goal, find
+
+        task, at = self.task, time.monotonic()
+        self.until = self.deadline if task.n is not None else at + 0.6 * self.left
+        self.say(f"d={task.d} k=2 orbit: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
+        code, looked, stopped = None, 0, "schedule"
+        seeds: list[int] = []
+        for seed in range(task.seed, task.seed + task.seeds):
+            until = at + (self.until - at) * (len(seeds) + 1) / task.seeds if task.maximise else self.until
+            goal = Goal(
+                n,
+                task.d,
+                task.dtype,
+                task.margin,
+                seed,
+                best=task.maximise,
+                device=task.device,
+                templates=self.templates,
+            )
+            found = find(goal, until, self.say)
+            self.templates = found.templates or self.templates
+            seeds.append(seed)
+            looked, stopped = looked + found.candidates, found.stopped
+            if found.code is not None and (code is None or found.code.margin > code.margin):
+                code = self._accepted(found.code, seed, found.candidates)
+            if stopped == "none" or (not task.maximise and (code or stopped == "deadline")):
+                break
+        margin = code.margin if code else None
+        stopped = "solved" if code else stopped
+        self.tried.append(
+            Tried(n, code is not None, tuple(seeds), round(time.monotonic() - at, 4), stopped, looked, margin)
+        )
+        if code is not None and (self.best is None or n >= self.best[0]):
+            self.best = (n, code)
+        return code is not None
+
+    def _accepted(self, code: OrbitCode, seed: int, candidates: int) -> OrbitCode | None:
+        """The code with what it was found by, if the checker accepts it: with integers, where they are not too many."""
+        task = self.task
+        found = {
+            "solver": "orbit", "seed": seed, "candidates": candidates, "start": _START["orbit"], "budget_s": task.budget_s,
+            "device": task.device,
+        }  # fmt: skip
+        held = replace(code, margin=max(_down(code.margin), task.margin), found={**found, "provenance": provenance()})
+        try:
+            if orbits.affordable(held):
+                certificates.check(held.certificate)
+        except CertificateError:
+            return None
+        return held
+
+    def polish(self, n: int, code: OrbitCode) -> CapacityResult:
+        """Raise the margin from the documents of a symmetric code, all its pairs listed."""
+        problem = self.task.problem(n)
+        v = code.orbit.documents()
+        by_pair = {
+            j: code.orbit.queries(code.queries[j - 1], j, np.arange(code.orbit.n))
+            for j in range(1, code.orbit.n // 2 + 1)
+        }
+        u = np.stack([_query_of(by_pair, int(a), int(b), code.orbit.n) for a, b in problem.relevant])
+        wide = np.zeros((len(v) + len(u), self.task.d))
+        wide[:, : v.shape[1]] = np.concatenate([v, u])
+        at = time.monotonic()
+        held = self._verified(problem, wide[: len(v)], wide[len(v) :], self.task.seed)
+        seconds, margin = round(time.monotonic() - at, 4), held.margin if held else None
+        self.tried.append(
+            Tried(n, held is not None, (self.task.seed,), seconds, "solved" if held else "refused", 0, margin)
+        )
+        if held is not None:
+            self.best = (n, replace(held, found={**held.found, "start": "a symmetric code (solver orbit)"}))
+            self._raise_margin(n)
+        return self._result(Status.SOLVED if held else Status.UNSOLVED)
+
     def _raise_margin(self, n: int) -> None:
         """Ask for a little more margin than the best witness has, from its documents, in smaller and smaller steps."""
         task, problem, more, seed = self.task, self.task.problem(n), 1.3, self.task.seed
@@ -363,6 +469,7 @@ class Search:
         while self.left > 0 and more > 1.0005 and problem.m:
             assert self.best is not None
             held = self.best[1]
+            assert isinstance(held, Witness)
             target = min(max(held.margin, 1e-6) * more, ceiling)  # a margin too small to show is 0
             self.say(f"d={task.d} n={n}: margin {held.margin:.4g}, asking for {target:.4g}")
             asked, at = replace(task, margin=target), time.monotonic()
@@ -413,11 +520,21 @@ class Search:
         return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
 
 
+def _impossible(n: int, k: int, d: int, margin: float) -> bool:
+    return design(n, k, d, "real", margin or None).verdict == "impossible"
+
+
 _RANDOM = ("random-sign", "gaussian")  # constructions that another seed may build better
 _START = {
-    "anneal": "seeded random documents", "paper": "seeded random documents and queries",
+    "anneal": "seeded random documents", "paper": "seeded random documents and queries", "orbit": "seeded random frequencies",
     **dict.fromkeys(BUILDERS, "construction"),
 }  # fmt: skip
+
+
+def _query_of(by_separation: dict[int, Any], a: int, b: int, n: int) -> Any:
+    """The query of the pair {a, b}, a < b, from those of the separations."""
+    j = b - a
+    return by_separation[j][a] if 2 * j <= n else by_separation[n - j][b]
 
 
 def _all_rows(problem: Problem, u: Any, task: Task) -> Any:
@@ -440,6 +557,7 @@ def _down(x: float, digits: int = 6) -> float:
 
 def _warm_up() -> None:
     """Import torch before the clock starts."""
+    import limitbench.capacity.orbit_search
     import limitbench.capacity.paper  # noqa: F401
 
 

@@ -34,7 +34,10 @@ def capacity(
     ] = None,
     k: Annotated[int, typer.Option("--k", help="Relevant documents per query.")] = 2,
     solver: Annotated[
-        str, typer.Option(help="anneal, paper, cyclic, random-sign, gaussian, simplex, polynomial or all.")
+        str,
+        typer.Option(
+            help="anneal, orbit, auto (the best of them), paper, cyclic, random-sign, gaussian, simplex, polynomial or all."
+        ),
     ] = "anneal",
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
     seeds: Annotated[int, typer.Option(help="Seeds tried before a corpus counts as not solved.")] = 4,
@@ -64,6 +67,7 @@ def capacity(
     """
     from limitbench.capacity import SOLVERS, Task
     from limitbench.capacity.records import Records
+    from limitbench.capacity.search import OPTIMIZERS, TORCH
     from limitbench.cli.theory import read_relevance
 
     if qrels is not None and at is not None:
@@ -80,12 +84,12 @@ def capacity(
             tasks += [Task(d, k, name, n=n, **common) for d, n in _cells(at, k)]  # type: ignore[arg-type]
         elif qrels is not None:
             given = read_relevance(qrels, split, min_grade)
-            if solver == "all" and name not in ("anneal", "paper"):
+            if solver == "all" and name not in OPTIMIZERS:
                 continue
             tasks += [Task(d, None, name, qrels=given, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
         else:
             tasks += [Task(d, k, name, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
-    if any(task.solver in ("anneal", "paper") for task in tasks):
+    if any(task.solver in TORCH for task in tasks):
         _require_torch()
     tasks = _part(tasks, shard)
     records = Records(results)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -184,10 +185,12 @@ def verify(
 ) -> None:
     """Check certificates with integers alone, or a witness of `capacity` without torch.
 
+    A symmetric code of `capacity --solver orbit` is a certificate; what it says of stored arrays is checked as well.
+
     Exit 0 accepted, 1 refused, 2 unreadable or qrels missing.
     """
     from limitbench import certificates
-    from limitbench.capacity import witness
+    from limitbench.capacity import orbits, witness
 
     if witness.is_witness(file):
         _verify_witness(file, read_relevance(qrels, split, min_grade) if qrels is not None else None, json)
@@ -197,7 +200,10 @@ def verify(
     lines = []
     for one in found:
         try:
-            certificates.check(one, matrix)
+            if one.kind == "orbit" and matrix is None:
+                orbits.check(orbits.of_certificate(one))
+            else:
+                certificates.check(one, matrix)
             refusal = ""
         except CertificateError as error:
             refusal = str(error)
@@ -208,6 +214,7 @@ def verify(
             {
                 "claim": {"notion": c.notion, "side": c.side, "value": c.value},
                 "kind": c.kind,
+                **_shown_orbit(c),
                 "accepted": not why,
                 "why": why,
             }
@@ -217,11 +224,34 @@ def verify(
     else:
         for c, why in lines:
             sign = ">=" if c.side == "lower" else "<="
-            typer.echo(
-                f"{'refused ' if why else 'accepted'} {c.notion} {sign} {c.value} ({c.kind}){': ' + why if why else ''}"
-            )
+            claim = f"{c.notion} {sign} {c.value} ({c.kind})"
+            orbit = _shown_orbit(c)
+            if orbit:
+                gap, stored = float(Fraction(orbit["half_gap"])), orbit["stored"]
+                claim = (
+                    f"all pairs of {orbit['n']} documents in {c.value} dimensions with half-gap {gap:.4g} (orbit); "
+                    f"stored in {stored['dtype']}, {stored['half_gap']:.4g}"
+                )
+            typer.echo(f"{'refused ' if why else 'accepted'} {claim}{': ' + why if why else ''}")
     if refused:
         raise typer.Exit(1)
+
+
+def _shown_orbit(certificate: Any) -> dict[str, Any]:
+    """What a symmetric code claims, beside a dimension; nothing for other certificates, or where it names it badly."""
+    from limitbench.capacity import orbits
+
+    if certificate.kind != "orbit" or certificate.matrix.get("k") != 2:
+        return {}
+    try:
+        code = orbits.of_certificate(certificate)
+    except CertificateError:
+        return {}
+    return {
+        "n": code.orbit.n,
+        "half_gap": f"{code.half_gap.numerator}/{code.half_gap.denominator}",
+        "stored": {"dtype": code.dtype, "half_gap": code.margin},
+    }
 
 
 def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:

@@ -1,0 +1,329 @@
+"""Symmetric codes: documents on the orbit of a cyclic group, their queries by separation, and proofs of what they carry.
+
+The symmetry does the work (`limitbench.orbit_proof` has the mathematics): for all pairs of n documents only n / 2 queries are
+stored, each of as many integers as there are frequencies. A file of such a code is a certificate of kind `orbit`, which
+`limitbench verify` accepts with integers alone. This module needs numpy only; `orbit_search` finds codes.
+
+Where a dtype is named, the claim is about arrays as stored: documents and queries rounded from float64. The proved half-gap less
+what rounding can take away serves all pairs at once; separations below that are checked row by row, as stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench import certificates, orbit_proof
+from limitbench.capacity.dtypes import decode, encode, require_stored
+from limitbench.capacity.problem import subsets
+from limitbench.certificates import Certificate
+from limitbench.dtypes import score_error
+from limitbench.errors import CertificateError, DataError, InputError
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+SUFFIX = ".certificate.json"
+_CHUNK = 4_000_000  # scores at a time
+_MOST_WORK = 2e13  # products of a check in floating point
+_MOST_ROW_WORK = 2e12  # products of a check of rows as stored
+_ROUNDOFF = 2.0**-53
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """n documents: the orbit of one point under rotations by 2 pi f / n, in planes of the lengths `amplitudes`."""
+
+    n: int
+    frequencies: tuple[int, ...]
+    amplitudes: tuple[int, ...]
+
+    @property
+    def d(self) -> int:
+        """The dimension: two a frequency, but one for 0 and n / 2."""
+        return orbit_proof.dimension(self.n, self.frequencies)
+
+    @property
+    def norm(self) -> int:
+        """The squared length of a document before it is scaled to 1."""
+        return sum(a * a for a in self.amplitudes)
+
+    @cached_property
+    def cosines(self) -> Floats:
+        """(4n,) cos(pi j / 2n), each the nearest double of the exact table or its neighbour; the same on every machine."""
+        return np.array(orbit_proof.cosines(4 * self.n), np.float64) * 2.0**-orbit_proof.BITS
+
+    def points(self, y: Ints) -> Floats:
+        """(len(y), D) cos(pi f y / n): what mirror-symmetric queries see of the document t = (y + j) / 2."""
+        f = np.array(self.frequencies, np.int64)
+        return np.asarray(self.cosines[2 * (f * (y[:, None] % (2 * self.n))) % (4 * self.n)])
+
+    def plane(self, quarter: Ints) -> tuple[Floats, Floats]:
+        """(cosines, sines), each (len, D), of the angles 2 pi f t / n with t = quarter / 4 of a step."""
+        f = np.array(self.frequencies, np.int64)
+        angle = f * (quarter[:, None] % (4 * self.n)) % (4 * self.n)
+        return self.cosines[angle], self.cosines[(angle - self.n) % (4 * self.n)]
+
+    def _joined(self, cosine: Floats, sine: Floats) -> Floats:
+        """(rows, d): pairs of coordinates, without the sines that are always 0."""
+        both = np.stack([cosine, sine], axis=2).reshape(len(cosine), -1)
+        kept = [True if part == 0 else 2 * f % self.n != 0 for f in self.frequencies for part in (0, 1)]
+        return np.asarray(both[:, kept])
+
+    def documents(self) -> Floats:
+        """(n, d) unit documents."""
+        cosine, sine = self.plane(4 * np.arange(self.n, dtype=np.int64))
+        a = np.array(self.amplitudes) / math.sqrt(self.norm)
+        return self._joined(a * cosine, a * sine)
+
+    def queries(self, coefficients: Ints, separation: int, starts: Ints) -> Floats:
+        """(len(starts), d) unit queries of the pairs {s, s + separation}."""
+        b = coefficients / math.sqrt(float(sum(int(x) ** 2 for x in coefficients)))
+        cosine, sine = self.plane(4 * starts + 2 * separation)
+        return self._joined(b * cosine, b * sine)
+
+
+@dataclass(frozen=True, eq=False)
+class OrbitCode:
+    """An orbit that carries all k-subsets of its documents, and how.
+
+    `queries` (separations or necklaces, D or 2D) are the integers of `orbit_proof`; `half_gap` is what they are claimed to give
+    on unit vectors, in exact numbers; `margin` what is claimed of arrays stored in `dtype`. `found` says how it was found.
+    """
+
+    orbit: Orbit
+    k: int
+    queries: Ints
+    half_gap: Fraction
+    dtype: str
+    margin: float
+    found: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def d(self) -> int:
+        """The dimension."""
+        return self.orbit.d
+
+    @cached_property
+    def certificate(self) -> Certificate:
+        """The claim and its proof, as JSON-ready values."""
+        data = {
+            "half_gap": f"{self.half_gap.numerator}/{self.half_gap.denominator}",
+            "frequencies": list(self.orbit.frequencies),
+            "amplitudes": list(self.orbit.amplitudes),
+            "stored": {"dtype": self.dtype, "half_gap": self.margin},
+            "found": dict(self.found),
+            "queries": self.queries.tolist(),
+        }
+        return Certificate(
+            "order_preserving", "upper", self.d, "orbit", {"n": self.orbit.n, "k": self.k, "at_most": False}, data
+        )
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256, in hex, of the certificate."""
+        return digest(self.certificate)
+
+    def write(self, path: Path) -> None:
+        """Write the certificate, whole or not at all."""
+        certificates.write([self.certificate], path)
+
+
+def digest(certificate: Certificate) -> str:
+    """sha256, in hex, of a certificate's JSON."""
+    return hashlib.sha256(json.dumps(certificate.to_json(), sort_keys=True).encode()).hexdigest()
+
+
+def read(path: Path) -> OrbitCode:
+    """The code in a certificate file. Raises `DataError` where it holds none, or one of another shape; nothing is proved by
+    reading."""
+    found = certificates.read(path)
+    if len(found) != 1 or found[0].kind != "orbit":
+        raise DataError(path, "is not a symmetric code; expected one certificate of kind orbit")
+    try:
+        return of_certificate(found[0])
+    except CertificateError as error:
+        raise DataError(path, str(error)) from None
+
+
+def of_certificate(certificate: Certificate) -> OrbitCode:
+    """The code of a certificate of kind `orbit`. Raises `CertificateError` where its data have another shape."""
+    data, matrix = certificate.data, certificate.matrix
+    try:
+        stored = data.get("stored", {"dtype": "fp64", "half_gap": 0.0})
+        orbit = Orbit(matrix["n"], tuple(data["frequencies"]), tuple(data["amplitudes"]))
+        queries = np.array(data["queries"], np.int64)
+        above, _, below = data["half_gap"].partition("/")
+        half_gap, margin, dtype = Fraction(int(above), int(below)), stored["half_gap"], stored["dtype"]
+        orbit_proof.require_shapes(orbit.n, matrix["k"], orbit.frequencies, orbit.amplitudes, half_gap)
+        width = len(orbit.frequencies) * (1 if matrix["k"] == 2 else 2)
+        if queries.ndim != 2 or queries.shape[1] != width or type(margin) not in (int, float) or not 0 <= margin <= 1:
+            raise ValueError("queries or stored half-gap")
+        require_stored(dtype)
+        return OrbitCode(orbit, matrix["k"], queries, half_gap, dtype, float(margin), data.get("found", {}))
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ArithmeticError, InputError) as error:
+        raise CertificateError(f"the data of an orbit certificate are broken ({error!r})") from None
+
+
+# ------------------------------------------------------------------------------------------------------------- half-gaps
+
+
+Product = Callable[[Floats, Floats, Ints], tuple[Floats, Floats]]
+
+
+def _product(q: Floats, c: Floats, place: Ints) -> tuple[Floats, Floats]:
+    """(scores of the pairs' own documents, the largest other scores) of queries q (J, D) and documents c (D, Y), in float64."""
+    s, line = q @ c, np.arange(len(q))
+    own = s[line, place]
+    s[line, place] = -np.inf
+    return own, s.max(1)
+
+
+def half_gaps(orbit: Orbit, queries: Ints, product: Product | None = None) -> Floats:
+    """(separations,) proved lower bounds of the half-gap of each separation's query, for all pairs; negative where none is shown.
+
+    Scores are computed in float64. The integers A B are exact below 2^53; a cosine is off by at most 2^-47; a sum of D products
+    by at most g sum |A B|, g = D e / (1 - D e), e = 2^-53 (Higham 2002, sec. 3.1), in any order of summation. Twice all that is
+    taken off each gap. `product` computes scores elsewhere than on the CPU, in float64 likewise.
+    """
+    n, a = orbit.n, np.array(orbit.amplitudes, np.int64)
+    out = np.full(n // 2, -np.inf)
+    if queries.shape != (n // 2, len(a)):
+        raise CertificateError(f"found queries of shape {queries.shape}, expected {(n // 2, len(a))}")
+    if np.abs(queries).max(initial=0) * a.max() >= 2**53 or (queries == 0).all(1).any():
+        raise CertificateError("a query is 0, or holds integers beyond 2^53 once multiplied by the amplitudes")
+    if n * n / 4 * len(a) > _MOST_WORK:
+        raise CertificateError(
+            f"the check would take {n * n / 4 * len(a):.2g} products, expected at most {_MOST_WORK:g}"
+        )
+    relative = len(a) * _ROUNDOFF / (1 - len(a) * _ROUNDOFF) + 2.0 ** (1 - orbit_proof.BITS)
+    for parity in (0, 1):
+        ys = np.arange(parity, n + 1, 2)
+        c = np.ascontiguousarray(orbit.points(ys).T)
+        js = np.arange(2 - parity, n // 2 + 1, 2)
+        step = max(1, (_CHUNK if product is None else 64 * _CHUNK) // len(ys))
+        for at in range(0, len(js), step):
+            j = js[at : at + step]
+            q = (queries[j - 1] * a).astype(np.float64)
+            own, other = (product or _product)(q, c, (j - parity) // 2)
+            b = queries[j - 1].astype(np.float64)
+            gap = own - other - 4 * relative * np.abs(q).sum(1) * (1 + 1e-9)
+            out[j - 1] = gap / (2 * math.sqrt(orbit.norm) * np.sqrt((b * b).sum(1)))
+    return np.asarray(out - np.abs(out) * 1e-12)
+
+
+def rounding(dtype: str, d: int) -> float:
+    """How far storing unit vectors in a dtype can move a score, at most, in exact scores of what is stored; a half-gap loses as
+    much.
+
+    Rounding in float64 before storing adds less than 1e-14 for d < 2^16.
+    """
+    return score_error(dtype, d, exact_sums=True) + 1e-14
+
+
+def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
+    """A proved lower bound of the half-gap of the arrays as stored in the code's dtype, over all pairs. Raises
+    `CertificateError` where a row is not strict as stored, or would take too long to check.
+
+    `gaps` are those of `half_gaps`, where they are at hand.
+    """
+    if code.k != 2:
+        raise CertificateError("arrays as stored are checked for k = 2")
+    found = half_gaps(code.orbit, code.queries) if gaps is None else gaps
+    lost = rounding(code.dtype, code.d)
+    clear = found > lost
+    least = float((found[clear] - lost).min(initial=np.inf)) / (1 + lost)  # lengths grow by as much
+    doubtful = np.flatnonzero(~clear) + 1
+    if not len(doubtful):
+        return least * (1 - 1e-12)
+    n = code.orbit.n
+    if len(doubtful) * n * n * code.d > _MOST_ROW_WORK:
+        raise CertificateError(
+            f"{len(doubtful)} separations have a half-gap below {lost:.2g}, what {code.dtype} can take away, and {n} documents are "
+            "too many to check their rows one by one"
+        )
+    v = decode(encode(code.orbit.documents(), code.dtype, together=True), code.dtype)
+    for j in doubtful.tolist():
+        least = min(least, _rows_as_stored(code, v, j))
+    return least * (1 - 1e-12)
+
+
+def _rows_as_stored(code: OrbitCode, v: Floats, j: int) -> float:
+    """The least half-gap of the pairs {s, s + j} as stored, by the bound of `witness`, without rationals: raises where it decides
+    nothing."""
+    n, d = v.shape
+    relative = d * _ROUNDOFF / (1 - d * _ROUNDOFF) * (1 + 1e-9)
+    largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + 1e-12)
+    least = math.inf
+    step = max(1, _CHUNK // n)
+    rows = n // 2 if 2 * j == n else n
+    for at in range(0, rows, step):
+        starts = np.arange(at, min(rows, at + step))
+        u = decode(encode(code.orbit.queries(code.queries[j - 1], j, starts), code.dtype, together=False), code.dtype)
+        s = u @ v.T
+        line, other = np.arange(len(u)), (starts + j) % n
+        low = np.minimum(s[line, starts], s[line, other])
+        s[line, starts] = s[line, other] = -np.inf
+        lengths = np.sqrt((u * u).sum(1)) * (1 + 1e-12)
+        gap = (low - s.max(1) - 2 * relative * lengths * largest) / (2 * lengths * largest)
+        if not (gap > 0).all():
+            s0 = int(starts[int(np.argmin(gap))])
+            raise CertificateError(
+                f"the pair {{{s0}, {(s0 + j) % n}}} is not shown to be strict as stored in {code.dtype}"
+            )
+        least = min(least, float(gap.min()))
+    return least
+
+
+def check(code: OrbitCode) -> None:
+    """Raise `CertificateError` unless the code has the half-gap that it claims, in exact numbers and as stored.
+
+    The first by integers (`certificates.check`) where that is within its bound on work, else by floating point with directed
+    bounds.
+    """
+    gaps = half_gaps(code.orbit, code.queries) if code.k == 2 else None
+    if affordable(code):
+        certificates.check(code.certificate)
+    elif gaps is None or Fraction(float(gaps.min())) < code.half_gap:
+        raise CertificateError("the half-gap claimed is not shown, and the code is too large for integers")
+    if code.margin > 0 and stored_margin(code, gaps) < code.margin:
+        raise CertificateError(
+            f"the arrays as stored in {code.dtype} are not shown to have the half-gap {code.margin:g}"
+        )
+
+
+def affordable(code: OrbitCode) -> bool:
+    """Whether integers alone check this code within `certificates.MOST_STEPS`."""
+    places = code.orbit.n // 2 + 1 if code.k == 2 else code.orbit.n
+    return code.queries.size * places * 2 / 64 < certificates.MOST_STEPS
+
+
+def good_length(n: int, d: int) -> int:
+    """A number of documents from n on whose orbits have much to choose from: a prime for even d, an even number for odd d, whose
+    last coordinate is (-1)^t."""
+    if d % 2:
+        return n + n % 2
+    n += 1 - n % 2
+    while any(n % p == 0 for p in range(3, math.isqrt(n) + 1, 2)):
+        n += 2
+    return n
+
+
+def rows(code: OrbitCode) -> int:
+    """How many queries the code serves."""
+    return subsets(code.orbit.n, code.k)
+
+
+def quantised(directions: Floats, half_gap: float) -> Ints:
+    """Directions as integers, so fine that rounding them costs less than a thousandth of the half-gap."""
+    bits = min(40, max(10, math.ceil(-math.log2(max(half_gap, 1e-10))) + 12))
+    return np.rint(directions * 2.0**bits).astype(np.int64)

@@ -1,0 +1,53 @@
+"""Solver `auto`: the best of several solvers on one task, and which it was.
+
+Symmetric codes carry by far the largest corpora of pairs; independent vectors reach larger margins for few documents, serve
+more than two relevant documents a query, and any qrels. A symmetric code can also be the start of the annealer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from limitbench.capacity.orbits import OrbitCode
+from limitbench.capacity.problem import subsets
+from limitbench.capacity.search import CapacityResult, Search, Status, Task
+
+_LISTED = 2_000_000  # scores of all pairs, up to which the annealer goes on from a code
+_FEW = 5  # dimensions up to which the moment curve is the longest known
+
+
+def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
+    """The best result of the solvers that suit the task, within its time: the largest corpus, then the largest margin."""
+    start = time.monotonic()
+
+    def left() -> float:
+        return max(0.05, task.budget_s - (time.monotonic() - start))
+
+    def run(solver: str, share: float) -> CapacityResult:
+        found.append(Search(replace(task, solver=solver, budget_s=max(0.05, share * left())), say).run())
+        return found[-1]
+
+    found: list[CapacityResult] = []
+    if task.k != 2 or task.qrels is not None:
+        run("anneal", 1.0)
+    elif task.n is None:
+        if task.d <= _FEW:
+            run("cyclic", 0.2)
+        run("orbit", 0.75)
+        run("anneal", 1.0)
+    else:
+        code = run("orbit", 0.5).witness
+        listed = subsets(task.n, 2) * task.n <= _LISTED
+        if task.maximise and isinstance(code, OrbitCode) and listed:
+            search = Search(replace(task, solver="anneal", budget_s=max(0.05, left() / 2)), say)
+            found.append(search.polish(task.n, code))
+        if listed and found[0].status != Status.IMPOSSIBLE and (task.maximise or code is None):
+            run("anneal", 1.0)
+    best = max(found, key=lambda one: (one.solved_n or 0, one.margin or 0.0))
+    tried = tuple(one for result in found for one in result.tried)
+    failed = min(
+        (one.n for one in tried if not one.solved and one.seeds and one.n > (best.solved_n or 0)), default=None
+    )
+    return replace(best, task=task, tried=tried, failed_n=failed, seconds=time.monotonic() - start)

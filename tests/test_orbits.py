@@ -1,0 +1,503 @@
+"""Symmetric codes: the search finds what an independent method finds, and the proofs accept nothing that is false."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+import random
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from limitbench import certificates, orbit_proof
+from limitbench.capacity import Search, Task, orbits, witness
+from limitbench.capacity.dtypes import encode
+from limitbench.capacity.max_margin import max_margin
+from limitbench.capacity.orbit_search import Candidates, Goal, Orbits, find, template
+from limitbench.capacity.orbits import Orbit, OrbitCode
+from limitbench.capacity.problem import Problem
+from limitbench.capacity.requery import best_query
+from limitbench.capacity.search import Status
+from limitbench.errors import CertificateError, DataError, InputError
+
+NEVER = float("inf")
+
+
+def found(n: int, d: int, **options) -> OrbitCode:
+    outcome = find(Goal(n, d, **options), NEVER)
+    assert outcome.code is not None
+    return outcome.code
+
+
+@pytest.fixture(scope="module")
+def code() -> OrbitCode:
+    return found(41, 6)
+
+
+# the kernel ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("turn", [1, 2, 3, 4, 7, 8, 101, 1000])
+def test_cosines_are_within_one_unit(turn: int) -> None:
+    """The integer cosines keep their error bound against math.cos."""
+    table = orbit_proof.cosines(turn)
+    assert len(table) == turn
+    error = max(abs(c - 2.0**48 * math.cos(2 * math.pi * j / turn)) for j, c in enumerate(table))
+    assert error <= 1 + 2.0**48 * 2.0**-52  # of the claim, and of math.cos
+
+
+def test_cosines_agree_with_many_more_bits() -> None:
+    """The integer cosines keep their error bound against 200 bits, and cos(pi / 6) is the root of 3/4."""
+    fine = orbit_proof.cosines(4004, 200)
+    for coarse, exact in zip(orbit_proof.cosines(4004), fine, strict=True):
+        assert abs((coarse << 152) - exact) <= (1 << 152) + 1
+    assert (orbit_proof.cosines(12, 200)[1] ** 2 * 4 - 3 * (1 << 400)) >> 203 in (-1, 0)  # cos(pi / 6)^2 = 3 / 4
+
+
+@pytest.mark.parametrize(("n", "k"), [(n, k) for n in range(1, 11) for k in range(1, n + 1)])
+def test_necklaces_are_one_of_each_class(n: int, k: int) -> None:
+    """Every class of sets under rotation has one necklace, and their number is Burnside's."""
+    def least(members: tuple[int, ...]) -> tuple[int, ...]:
+        return min(tuple(sorted((x + r) % n for x in members)) for r in range(n))
+
+    listed = list(orbit_proof.necklaces(n, k))
+    assert len(listed) == orbit_proof.count_necklaces(n, k)
+    assert {least(one) for one in listed} == {least(one) for one in itertools.combinations(range(n), k)}
+    assert len({least(one) for one in listed}) == len(listed)
+
+
+def gap_of(n: int, f: list[int], a: list[int], u: np.ndarray, members: tuple[int, ...]) -> float:
+    """The half-gap on unit vectors, in floating point, of a query (2D,) of cosines and sines."""
+    t = 2 * np.pi * np.outer(np.arange(n), f) / n
+    v = np.concatenate([np.cos(t) * a, np.sin(t) * a], 1)
+    s = v @ u
+    rest = [x for x in range(n) if x not in members]
+    return float((s[list(members)].min() - s[rest].max()) / (2 * np.linalg.norm(a) * np.linalg.norm(u)))
+
+
+def pair_query(n: int, f: list[int], b: list[int], j: int) -> np.ndarray:
+    angle = np.pi * np.array(f) * j / n
+    return np.concatenate([np.cos(angle) * b, np.sin(angle) * b])
+
+
+def test_what_is_proved_is_what_floats_see(code: OrbitCode) -> None:
+    """The kernel accepts just below the half-gap that floats see, and refuses just above."""
+    n, f, a = code.orbit.n, list(code.orbit.frequencies), list(code.orbit.amplitudes)
+    seen = [gap_of(n, f, a, pair_query(n, f, b, j), (0, j)) for j, b in enumerate(code.queries.tolist(), 1)]
+    least = min(seen)
+    assert orbits.half_gaps(code.orbit, code.queries) == pytest.approx(seen, rel=1e-6)
+    below, above = Fraction(least * (1 - 1e-9)), Fraction(least * (1 + 1e-9))
+    assert orbit_proof.check(n, 2, f, a, code.queries.tolist(), below) == 6
+    with pytest.raises(CertificateError, match="not shown to be below the pair"):
+        orbit_proof.check(n, 2, f, a, code.queries.tolist(), above)
+
+
+@pytest.mark.parametrize(("n", "k"), [(9, 3), (10, 3), (9, 4), (7, 1)])
+def test_larger_sets_are_proved_by_necklaces(n: int, k: int) -> None:
+    """The trigonometric moment curve carries all k-subsets in 2k dimensions."""
+    f, a = list(range(1, k + 1)), [1] * k
+    t = 2 * np.pi * np.outer(np.arange(n), f) / n
+    v = np.concatenate([np.cos(t), np.sin(t)], 1)
+    queries, gaps = [], []
+    for members in orbit_proof.necklaces(n, k):
+        u = best_query(v, members).u
+        assert u is not None
+        queries.append(np.rint(u * 2**24).astype(int).tolist())
+        gaps.append(gap_of(n, f, a, np.array(queries[-1]), members))
+    assert orbit_proof.check(n, k, f, a, queries, Fraction(min(gaps) * (1 - 1e-6))) == 2 * k
+    with pytest.raises(CertificateError, match="not shown"):
+        orbit_proof.check(n, k, f, a, queries, Fraction(min(gaps) * (1 + 1e-6)))
+    queries[-1] = [-x for x in queries[-1]]
+    with pytest.raises(CertificateError, match="not shown"):
+        orbit_proof.check(n, k, f, a, queries, Fraction(0))
+
+
+def test_a_field_holds_the_largest_sums() -> None:
+    """Queries as large as allowed: the digits of the long integers must not run into each other."""
+    code = found(23, 8)
+    scaled = code.queries * ((1 << 40) // int(np.abs(code.queries).max()))
+    big = replace(code, queries=scaled, orbit=replace(code.orbit, amplitudes=(1 << 39,) * 4))
+    gap = Fraction(float(orbits.half_gaps(code.orbit, code.queries).min()) * (1 - 1e-6))
+    args = (23, 2, list(big.orbit.frequencies), list(big.orbit.amplitudes))
+    assert orbit_proof.check(*args, scaled.tolist(), gap) == 8
+    with pytest.raises(CertificateError):
+        orbit_proof.check(*args, (-scaled).tolist(), gap)
+
+
+# mutations -----------------------------------------------------------------------------------------------------------------
+
+
+def mutations(code: OrbitCode, count: int, seed: int) -> int:
+    """How many of so many mutated certificates are accepted; each that is must be true by an oracle in floating point."""
+    rng = random.Random(seed)
+    accepted = 0
+    n0 = code.orbit.n
+    for _ in range(count):
+        raw = json.loads(json.dumps(code.certificate.to_json()))
+        data = raw["data"]
+        for _ in range(rng.choice((1, 1, 2))):
+            what = rng.choice(("frequency", "query", "amplitude", "n", "half_gap", "order", "sign", "value", "missing"))
+            row = rng.randrange(len(data["queries"]))
+            if what == "frequency":
+                data["frequencies"][rng.randrange(len(data["frequencies"]))] += rng.choice((-1, 1))
+            elif what == "query":
+                place = rng.randrange(len(data["queries"][row]))
+                data["queries"][row][place] += rng.choice((-1, 1, 1 << 6, -(1 << 9)))
+            elif what == "amplitude":
+                data["amplitudes"][rng.randrange(len(data["amplitudes"]))] += rng.choice((1, 2))
+            elif what == "n":
+                raw["matrix"]["n"] = n0 + rng.choice((-2, -1, 1, 2))
+            elif what == "half_gap":
+                gap = Fraction(data["half_gap"]) * Fraction(rng.choice((999, 1001, 1100, 2000)), 1000)
+                data["half_gap"] = f"{gap.numerator}/{gap.denominator}"
+            elif what == "order":
+                other = rng.randrange(len(data["queries"]))
+                data["queries"][row], data["queries"][other] = data["queries"][other], data["queries"][row]
+            elif what == "sign":
+                data["queries"][row] = [-x for x in data["queries"][row]]
+            elif what == "value":
+                raw["claim"]["value"] += rng.choice((-1, 1))
+            else:
+                data["queries"].pop(row)
+        one = certificates.Certificate.from_json(raw)
+        if certificates.verify(one):
+            accepted += 1
+            assert true_by_floats(one), raw["data"]
+    return accepted
+
+
+def true_by_floats(one: certificates.Certificate) -> bool:
+    n, f, a = one.matrix["n"], one.data["frequencies"], one.data["amplitudes"]
+    gap = min(gap_of(n, f, a, pair_query(n, f, b, j), (0, j)) for j, b in enumerate(one.data["queries"][: n // 2], 1))
+    dimension = sum(1 if 2 * x % n == 0 else 2 for x in f)
+    return gap >= float(Fraction(one.data["half_gap"])) * (1 - 1e-9) - 1e-13 and one.value >= dimension
+
+
+@pytest.mark.parametrize("n", [13, 16])
+def test_mutated_certificates_are_refused_or_true(n: int) -> None:
+    """Five hundred changed certificates: none is accepted that floats call false."""
+    code = found(n, 6)
+    accepted = mutations(code, 250, n)
+    assert 0 < accepted < 200  # some changes leave the claim true: a smaller half-gap, a larger dimension
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("n", [13, 16, 29, 40, 41])
+def test_ten_thousand_mutated_certificates(n: int) -> None:
+    """Ten thousand changed certificates: none is accepted that floats call false."""
+    mutations(found(n, 6), 2000, n)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"half_gap": "1e-99999999/1"}, {"half_gap": "1/0"}, {"half_gap": 0.1}, {"half_gap": "-1/2"}, {"half_gap": "²/3"},
+        {"queries": 3}, {"queries": [[1]]}, {"queries": []}, {"frequencies": [1, 2]}, {"frequencies": [1, 2, 3.5]},
+        {"amplitudes": [0, 1, 1]}, {"amplitudes": [1, 1, True]}, {"frequencies": "123"}, {"queries": None},
+    ],
+)  # fmt: skip
+def test_broken_data_prove_nothing(code: OrbitCode, change: dict) -> None:
+    """Data of another shape are refused with a CertificateError, whoever reads them."""
+    data = {**code.certificate.data, **change}
+    assert not certificates.verify(replace(code.certificate, data=data))
+    with pytest.raises(CertificateError):
+        orbits.check(orbits.of_certificate(replace(code.certificate, data=data)))
+
+
+def test_work_is_bounded_before_it_is_done(code: OrbitCode, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would take too long is refused before any cosine is computed."""
+    monkeypatch.setattr(certificates, "MOST_STEPS", 100)
+    monkeypatch.setattr(orbit_proof, "cosines", None)  # not reached
+    with pytest.raises(CertificateError, match="more than"):
+        orbit_proof.check(
+            41, 2, [1, 2, 3], [1, 1, 1], code.queries.tolist(), Fraction(0), certificates._Steps(100).spend
+        )
+    huge = {**code.certificate.data, "queries": [[1, 1, 1]] * 10}
+    assert not certificates.verify(
+        replace(code.certificate, matrix={"n": 1 << 40, "k": 2, "at_most": False}, data=huge)
+    )
+
+
+# the search ----------------------------------------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 12))
+def test_max_margin_agrees_with_nnls(seed: int, d: int, rivals: int) -> None:
+    """The interior-point method and least distance programming find the same margin."""
+    rng = np.random.default_rng(seed)
+    v = rng.standard_normal((rivals + 1, d))
+    v[0] += 1.5
+    answer = best_query(v, [0])
+    b, bound = max_margin(torch.from_numpy(v[:1, None] - v[None, 1:]).reshape(1, rivals, d), 40)
+    gap = float((b[0].numpy() @ (v[0] - v[1:]).T).min())
+    if answer.status == "separated":
+        assert gap == pytest.approx(answer.gap, rel=1e-5)
+        assert bound[0] >= answer.gap * (1 - 1e-9)
+    else:
+        assert gap <= 1e-6
+
+
+@pytest.mark.parametrize(("n", "f"), [(101, (1, 18, 19)), (100, (1, 18, 19)), (62, (3, 5, 11, 31)), (35, (1, 2, 6, 9))])
+def test_queries_of_an_orbit_are_the_best(n: int, f: tuple[int, ...]) -> None:
+    """The search's queries have the margin of the best queries in all d dimensions; screening bounds it from above."""
+    planes = len(f)
+    orbit = Orbit(n, f, (1,) * planes)
+    v = orbit.documents()
+    true = min(best_query(v, [0, j]).gap for j in range(1, n // 2 + 1))
+    solved = Orbits(n, planes).solve(np.array(f), np.full(planes, planes**-0.5), need=1e-9, best=True, deadline=NEVER)
+    if true < 1e-9:
+        assert solved is None
+        return
+    assert solved is not None
+    assert solved.least == pytest.approx(true, rel=1e-3)
+    assert solved.least <= solved.bound * (1 + 1e-9)
+    proved = orbits.half_gaps(orbit, orbits.quantised(solved.directions, solved.least / 2))
+    assert proved.min() == pytest.approx(true / 2, rel=2e-3)
+    screened = Orbits(n, planes).screen(torch.tensor([f]), torch.full((1, planes), planes**-0.5, dtype=torch.float64))
+    assert screened[0] >= true * (1 - 1e-6)  # a bound from above
+
+
+def test_documented_codes_of_the_notes() -> None:
+    """Half-gaps that were found once by another program, for the same frequencies."""
+    for n, f, gap in [(997, (1, 304, 305), 2.1e-5), (997, (1, 263, 127, 126), 9.9e-5), (193, None, 0.115)]:
+        if f is None:
+            f = (1, 7, 9, 12, 16, 43, 49, 55, 63, 81, 84, 85)
+        a = np.full(len(f), len(f) ** -0.5)
+        solved = Orbits(n, len(f)).solve(np.array(f), a, need=1e-9, best=True, deadline=NEVER)
+        assert solved is not None
+        assert solved.least / 2 == pytest.approx(gap, rel=0.03)
+
+
+def test_rotated_queries_serve_every_pair(code: OrbitCode) -> None:
+    """The arrays as stored, listed pair by pair, pass the check of witnesses with the margin claimed."""
+    n = code.orbit.n
+    problem = Problem.all_subsets(n, 2)
+    for dtype in ("fp64", "fp32", "bf16", "fp16", "int8"):
+        try:
+            margin = orbits.stored_margin(replace(code, dtype=dtype))
+        except CertificateError:
+            continue
+        u = np.zeros((problem.m, code.d))
+        for row, (s, t) in enumerate(problem.relevant.tolist()):
+            j, start = (t - s, s) if 2 * (t - s) <= n else (n - t + s, t)
+            u[row] = code.orbit.queries(code.queries[j - 1], j, np.array([start]))[0]
+        held = witness.Witness(
+            {"n": n, "k": 2}, dtype, encode(code.orbit.documents(), dtype, together=True), encode(u, dtype, together=False),
+            margin, {},
+        )  # fmt: skip
+        checked = witness.check(held).margin
+        assert checked is not None
+        assert checked >= margin
+        assert margin > 0.3 * checked - 0.02  # the bound is not idle
+    with pytest.raises(CertificateError, match="not shown to be strict|too many"):
+        orbits.stored_margin(replace(code, dtype="binary"))
+
+
+@pytest.mark.parametrize("dtype", ["bf16", "fp16", "int8"])
+def test_narrow_dtypes_are_verified_as_stored(dtype: str) -> None:
+    """Codes for 8 and 16 bits are strict as stored, and a larger claim is refused."""
+    code = found(60, 16, dtype=dtype)
+    assert code.dtype == dtype
+    orbits.check(code)
+    with pytest.raises(CertificateError, match="as stored"):
+        orbits.check(replace(code, margin=min(1.0, 2 * code.margin + 0.05)))
+
+
+def test_a_seed_gives_one_code() -> None:
+    """A seed decides the code, and another seed gives another."""
+    first, second = found(101, 8, seed=7), found(101, 8, seed=7)
+    assert first.orbit == second.orbit
+    assert (first.queries == second.queries).all()
+    assert found(101, 8, seed=8).orbit != first.orbit
+
+
+def test_candidates_are_distinct_frequencies() -> None:
+    """Every way of drawing gives distinct frequencies between 0 and n / 2."""
+    rng = np.random.default_rng(0)
+    for n, planes, alternating in [(101, 5, False), (100, 4, True), (13, 6, False), (3, 1, False)]:
+        drawn = Candidates(n, planes, rng, 32, alternating)
+        seen = 0
+        for _ in range(60):
+            batch = drawn.draw()
+            seen += len(batch.f)
+            free = batch.f[:, : planes - alternating]
+            assert (free > 0).all()
+            assert (2 * free < n).all()
+            assert all(len(set(row)) == len(row) for row in free.tolist())
+            assert not alternating or (batch.f[:, -1] == n // 2).all()
+            if len(batch.f):
+                drawn.won(batch, 0)
+        assert seen > 0
+
+
+def test_templates_have_no_row_twice() -> None:
+    """Templates hold no row twice, not even with its signs turned."""
+    rng = np.random.default_rng(1)
+    for planes, rank in [(4, 2), (8, 4), (8, 8), (3, 1), (12, 5)]:
+        rows = [tuple(row) for row in template(rng, planes, rank).tolist()]
+        assert len(rows) == planes
+        assert len({max(row, tuple(-x for x in row)) for row in rows}) == planes
+
+
+def test_unequal_amplitudes_raise_the_margin() -> None:
+    """The search for the largest margin ends with unequal amplitudes, and the code is proved."""
+    outcome = find(Goal(60, 12, best=True, most=1500), NEVER)
+    assert outcome.code is not None
+    assert len(set(outcome.code.orbit.amplitudes)) > 1
+    orbits.check(outcome.code)
+
+
+@pytest.mark.parametrize(
+    ("d", "n", "status"),
+    [(1, 5, "IMPOSSIBLE"), (2, 3, "SOLVED"), (2, 5, "IMPOSSIBLE"), (3, 4, "SOLVED"), (3, 6, "IMPOSSIBLE"), (8, 5, "SOLVED"),
+     (4, 6, "SOLVED"), (5, 12, "SOLVED"), (16, 9, "SOLVED")],
+)  # fmt: skip
+def test_small_corners_have_clear_answers(d: int, n: int, status: str) -> None:
+    """Few documents, few dimensions, odd and even: solved and proved, or impossible by theory."""
+    result = Search(Task(d, 2, "orbit", n=n, budget_s=20)).run()
+    assert result.status == Status[status]
+    assert (result.witness is not None) == (status == "SOLVED")
+    if isinstance(result.witness, OrbitCode):
+        assert result.witness.d <= d
+        orbits.check(result.witness)
+
+
+def test_a_margin_above_the_ceiling_is_impossible() -> None:
+    """What theory excludes is said without a search."""
+    result = Search(Task(16, 2, "orbit", n=40, margin=0.9)).run()
+    assert result.status == Status.IMPOSSIBLE
+    assert not result.tried
+
+
+def test_bad_tasks_are_refused() -> None:
+    """Other k and an empty budget are refused."""
+    with pytest.raises(InputError, match="for pairs, k = 2"):
+        Task(8, 3, "orbit")
+    with pytest.raises(InputError, match="expected more than 0"):
+        Task(8, 2, "orbit", budget_s=0)
+
+
+def test_critical_n_grows_with_orbits() -> None:
+    """A few seconds carry more documents in 8 dimensions than independent vectors in a minute."""
+    result = Search(Task(8, 2, "orbit", budget_s=4, seeds=1)).run()
+    assert result.solved_n is not None
+    assert result.solved_n > 500  # 28 in the paper, 384 by independent vectors in a minute
+    assert result.point(None)["evidence"] == "constructed"
+    assert isinstance(result.witness, OrbitCode)
+    orbits.check(result.witness)
+
+
+def test_auto_says_which_solver_it_was(tmp_path: Path) -> None:
+    """The portfolio takes the best solver for the task and names it."""
+    plain = Search(Task(8, 2, "auto", n=30, budget_s=6)).run()
+    assert plain.cell(None)["found_by"] == "orbit"
+    more = Search(Task(8, 2, "auto", n=30, budget_s=6, maximise=True)).run()
+    assert more.margin is not None
+    assert plain.margin is not None
+    assert more.margin > plain.margin
+    three = Search(Task(8, 3, "auto", n=12, budget_s=6)).run()
+    assert three.cell(None)["found_by"] == "anneal"
+    assert Search(Task(3, 2, "auto", n=9, budget_s=2)).run().status == Status.IMPOSSIBLE
+
+
+def test_the_host_is_read_once_a_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    """max_margin has no word with the host: it runs under a mode that forbids reading a tensor's value."""
+    reads: list[str] = []
+    monkeypatch.setattr(torch.Tensor, "item", lambda self: reads.append("item"))
+    monkeypatch.setattr(torch.Tensor, "tolist", lambda self: reads.append("tolist"))
+    monkeypatch.setattr(torch.Tensor, "__bool__", lambda self: reads.append("bool") or True)
+    max_margin(torch.randn(3, 5, 4, dtype=torch.float64) + 2, 10)
+    assert not reads
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(("n", "d"), [(101, 8), (100, 7), (997, 12), (3001, 16)])
+def test_cuda_finds_what_the_cpu_finds(n: int, d: int) -> None:
+    """On CUDA the same frequencies have the same margin, and the search ends with a proved code."""
+    f = find(Goal(n, d), NEVER).code
+    assert f is not None
+    planes = len(f.orbit.frequencies)
+    a = np.full(planes, planes**-0.5)
+    one, other = (
+        Orbits(n, planes, device).solve(np.array(f.orbit.frequencies), a, need=1e-9, best=True, deadline=NEVER)
+        for device in ("cpu", "cuda")
+    )
+    assert one is not None
+    assert other is not None
+    assert one.least == pytest.approx(other.least, rel=1e-4)
+    code = find(Goal(n, d, device="cuda"), NEVER).code
+    assert code is not None
+    orbits.check(code)
+
+
+# files, records and the command line ---------------------------------------------------------------------------------------
+
+
+def test_codes_round_trip(code: OrbitCode, tmp_path: Path) -> None:
+    """A code that is written and read is the same code."""
+    code.write(tmp_path / f"c{orbits.SUFFIX}")
+    back = orbits.read(tmp_path / f"c{orbits.SUFFIX}")
+    assert back.digest == code.digest
+    assert back.orbit == code.orbit
+    assert (back.queries == code.queries).all()
+    orbits.check(back)
+
+
+def test_other_certificates_are_no_codes(tmp_path: Path) -> None:
+    """A certificate of another kind is not read as a code."""
+    one = certificates.Certificate("sign_rank", "upper", 5, "closed-form", {"n": 9, "k": 2}, {})
+    certificates.write([one], tmp_path / "c.json")
+    with pytest.raises(DataError, match="kind orbit"):
+        orbits.read(tmp_path / "c.json")
+
+
+def test_verify_takes_codes(cli, code: OrbitCode, tmp_path: Path) -> None:
+    """The command line accepts a code and refuses what it does not have, in exact numbers and as stored."""
+    good, forged = tmp_path / "good.json", tmp_path / "forged.json"
+    code.write(good)
+    status, shown, _ = cli("verify", good)
+    assert status == 0
+    assert "all pairs of 41 documents in 6 dimensions" in shown
+    replace(code, half_gap=code.half_gap * 2).write(forged)
+    assert cli("verify", forged)[0] == 1
+    replace(code, margin=0.5).write(forged)
+    status, shown, _ = cli("verify", forged)
+    assert status == 1
+    assert "as stored" in shown
+
+
+def test_records_are_found_again(cli, tmp_path: Path) -> None:
+    """A finished point is read, not searched again, unless its certificate is gone."""
+    arguments = (
+        "capacity",
+        "--dim",
+        "6",
+        "--solver",
+        "orbit",
+        "--budget",
+        "2s",
+        "--seeds",
+        "1",
+        "--results",
+        tmp_path,
+        "--json",
+    )
+    first, second = cli(*arguments), cli(*arguments)
+    assert first[0] == 0
+    assert json.loads(first[1]) == json.loads(second[1])
+    point = json.loads(first[1])["points"][0]
+    assert point["evidence"] == "constructed"
+    assert point["witness"].endswith(orbits.SUFFIX)
+    assert cli("verify", point["witness"])[0] == 0
+    Path(point["witness"]).write_text("{}", encoding="utf-8")
+    again = cli(*arguments)
+    assert again[0] == 0
+    assert json.loads(again[1])["points"][0]["solved_n"] > 100
