@@ -1,6 +1,6 @@
 """The margin frontier: the smallest dimension with a verified witness of half-gap gamma, beside the proved lower bound.
 
-    python examples/margin_frontier.py results/margin-frontier.json [--budget 20]
+    python examples/margin_frontier.py results/margin-frontier.json [--budget 20] [--n 46,100]
 
 For each gamma and n, dimensions are tried downward from one that works, each with the budget given. The lower bound is proved for
 every method and dtype (`limitbench.design`); the witness is measured: a smaller one may exist.
@@ -18,13 +18,12 @@ from limitbench.provenance import provenance
 
 
 def smallest(n: int, gamma: float, budget: float) -> dict[str, object]:
-    """The smallest d solved by annealing, going down from the first that is; the simplex where none is. And the proved bound."""
+    """The smallest d solved by `auto`, going down from the first that is; the simplex where none is. And the proved bound."""
     proved = (design(n, 2, None, "real", gamma).greatest_insufficient_dim or 0) + 1
     best = None
     d = proved
     while best is None and d < n - 1:  # upward in growing strides to a first success
-        found = Search(Task(d, 2, n=n, margin=gamma, budget_s=budget)).run()
-        best = (d, found.margin, "anneal") if found.solved_n else None
+        best = attempt(n, d, gamma, budget)
         d = d if best else max(d + 1, int(d * 1.25))
     if best is None:
         found = Search(Task(n - 1, 2, "simplex", n=n, margin=gamma, budget_s=budget)).run()
@@ -32,11 +31,8 @@ def smallest(n: int, gamma: float, budget: float) -> dict[str, object]:
     misses = 0
     d = best[0] - 1
     while d >= proved and misses < 2:  # downward, until two in a row are not solved
-        found = Search(Task(d, 2, n=n, margin=gamma, budget_s=budget)).run()
-        if found.solved_n:
-            best, misses = (d, found.margin, "anneal"), 0
-        else:
-            misses += 1
+        better = attempt(n, d, gamma, budget)
+        best, misses = (better, 0) if better else (best, misses + 1)
         d -= 1
     return {
         "n": n,
@@ -48,19 +44,29 @@ def smallest(n: int, gamma: float, budget: float) -> dict[str, object]:
     }
 
 
+def attempt(n: int, d: int, gamma: float, budget: float) -> tuple[int, float | None, str] | None:
+    """(d, margin, solver) where some solver reaches the half-gap, verified; else None."""
+    found = Search(Task(d, 2, "auto", n=n, margin=gamma, budget_s=budget)).run()
+    if found.solved_n is None:
+        return None
+    start = found.witness.found.get("start", "") if found.witness else ""
+    return d, found.margin, found.found_by + (", from an orbit" if "symmetric" in start else "")
+
+
 def main() -> None:
     """Run and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--budget", type=float, default=20.0)
+    parser.add_argument("--n", default="10,20,46,100,200,500,1000,2000")
     options = parser.parse_args()
     rows = []
-    print("| gamma | n | proved at least | verified witness in |\n| ---: | ---: | ---: | ---: |")
+    print("| gamma | n | proved at least | verified witness in | found by |\n| ---: | ---: | ---: | ---: | --- |")
     for gamma in (0.1, 0.01):
-        for n in (10, 20, 46, 100, 200):
+        for n in map(int, options.n.split(",")):
             row = smallest(n, gamma, options.budget)
             rows.append(row)
-            print(f"| {gamma} | {n} | {row['proved_at_least']} | {row['witness_d']} |", flush=True)
+            print(f"| {gamma} | {n} | {row['proved_at_least']} | {row['witness_d']} | {row['solver']} |", flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(
         json.dumps({"budget_s": options.budget, "rows": rows, "provenance": provenance()}, indent=1) + "\n"

@@ -816,7 +816,9 @@ def test_theory_caps_the_search() -> None:
 @pytest.mark.timeout(20)
 def test_what_fits_no_memory_is_said_at_once(cli, tmp_path: Path) -> None:
     """Billions of queries are neither listed nor counted; the cell was not tried."""
-    code, out, _ = cli("capacity", "--at", "1000:1000000,1000:1000000000", "--k", "500", "--results", tmp_path, "--json")
+    code, out, _ = cli(
+        "capacity", "--at", "1000:1000000,1000:1000000000", "--k", "500", "--results", tmp_path, "--json"
+    )
     cells = json.loads(out)["cells"]
     assert (code, [c["solved"] for c in cells], {c["status"] for c in cells}) == (
         0,

@@ -64,6 +64,7 @@ def test_cosines_agree_with_many_more_bits() -> None:
 @pytest.mark.parametrize(("n", "k"), [(n, k) for n in range(1, 11) for k in range(1, n + 1)])
 def test_necklaces_are_one_of_each_class(n: int, k: int) -> None:
     """Every class of sets under rotation has one necklace, and their number is Burnside's."""
+
     def least(members: tuple[int, ...]) -> tuple[int, ...]:
         return min(tuple(sorted((x + r) % n for x in members)) for r in range(n))
 

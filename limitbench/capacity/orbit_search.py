@@ -43,6 +43,8 @@ _PROBE = 64  # separations that are solved before all others
 _FLOAT32 = 4e-6  # more than rounding to float32 moves the difference of two scores of unit vectors, for D <= 32
 _TOLERANCE = 1e-4  # relative, between the bounds of a separation's margin
 _GATHERED = 8  # batches whose best candidates are compared before one is solved
+_NEAR = 1.0  # of the best margin with equal amplitudes, from which other amplitudes are tried
+_TUNED = 20_000  # documents up to which they are
 _STORED_ROWS = 1500  # documents up to which rows as stored are tried during the search
 
 
@@ -61,7 +63,9 @@ class Orbits:
 
     def __init__(self, n: int, planes: int, device: str = "cpu", chunk: int | None = None) -> None:
         self.n, self.planes, self.device = n, planes, torch.device(device)
-        self.chunk = chunk or (1_000_000 if self.device.type == "cpu" else 256_000_000)
+        on_cpu = self.device.type == "cpu"
+        self.chunk = chunk or (1_000_000 if on_cpu else 256_000_000)
+        self.together = 4_000_000 if on_cpu else 64_000_000  # coordinates in one batch of max_margin
         turn = torch.arange(2 * n, device=self.device, dtype=torch.float64)
         self.cos = torch.cos(turn * (math.pi / n))
         own = range(2, n, 2) if n % 2 else range(1, n // 2 + 1)  # up to sign, y and n - y are one separation
@@ -193,7 +197,7 @@ class Orbits:
 
     def _directions(self, values: Tensor, at: Tensor, rivals: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """`max_margin` of the pairs at these places against their rivals, so many at a time."""
-        width = max(1, 4 * self.chunk // (rivals.shape[1] * self.planes))
+        width = max(1, self.together // (rivals.shape[1] * self.planes))
         found = [
             max_margin(values[at[i : i + width]][:, None] - values[rivals[i : i + width]], steps)
             for i in range(0, len(at), width)
@@ -488,7 +492,7 @@ class _Hunt:
         self.lost = rounding(goal.dtype, goal.d)
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
         self.looked = 0
-        self.least = 0.0  # the best margin so far, twice the half-gap
+        self.plain = self.least = 0.0  # the best margin so far, twice the half-gap: of equal amplitudes, of any
         self.code: OrbitCode | None = None
         if self.possible:
             size = 64 if goal.device == "cpu" else 512
@@ -504,10 +508,10 @@ class _Hunt:
             return Outcome(None, 0, "none")
         while self.looked < self.goal.most and not self._late():
             for value, row, batch in self._promising():
-                bar = max(self.least * (1 + 1e-3), 0.0 if self.largest else self.need)
+                bar = self.need if not self.largest else max(_NEAR * self.plain, 1e-12)
                 if value <= bar or self._late():
                     break
-                if self._try(batch, row, max(bar, 1e-12)):
+                if self._try(batch, row, bar):
                     return self._outcome("solved")
         return self._outcome("solved" if self.code else "deadline" if self._late() else "schedule")
 
@@ -522,7 +526,7 @@ class _Hunt:
         found = []
         for _ in range(_GATHERED):
             for bound, row, batch in self._screened(1):
-                if bound > max(self.least, self.need):
+                if bound > max(_NEAR * self.plain, self.need):
                     equal = np.full(self.planes, 1 / math.sqrt(self.planes))
                     found.append((min(bound, self.orbits.sample(batch.f[row], equal, self.deadline)), row, batch))
         return sorted(found, key=lambda one: -one[0])[:2]
@@ -546,10 +550,12 @@ class _Hunt:
         solved = self.orbits.solve(f, equal, need=bar, best=self.largest, deadline=self.deadline)
         if solved is None:
             return False
-        self.drawn.won(batch, row)
+        if solved.least > self.plain:
+            self.plain = solved.least
+            self.drawn.won(batch, row)
         self._keep(f, equal, solved)
-        if self.code is None or self.goal.best:
-            self._tune(f, equal)
+        if self.largest and (self.code is None or self.goal.best) and self.goal.n <= _TUNED:
+            self._tune(f, equal, solved)
         return self.code is not None and not self.goal.best
 
     @property
@@ -589,32 +595,29 @@ class _Hunt:
         self.code = OrbitCode(orbit, 2, queries, exact, goal.dtype, math.floor(margin * 2**60) / 2**60)
         self.say(f"d={goal.d} n={goal.n}: half-gap {margin:.4g} after {self.looked} candidates")
 
-    def _tune(self, f: Ints, a: Floats, steps: int = 12) -> None:
+    def _tune(self, f: Ints, a: Floats, solved: Solved) -> None:
         """Unequal amplitudes: the margin of a separation grows with log a_r by margin b_r^2, so the planes that the worst ones
         use gain."""
-        if not self.largest or self.goal.n > 20_000:
-            return
-        rate, best = 0.5, a
-        held = self.least
-        for _ in range(steps):
-            if time.monotonic() > self.deadline or rate < 0.02:
-                return
-            solved = self.orbits.solve(f, best, need=1e-12, best=True, deadline=self.deadline)
-            if solved is None:
-                return
-            margins = self._margins(f, best, solved)
+        rate, failed = 0.5, 0
+        for step in range(16):
+            margins = self._margins(f, a, solved)
             weight = np.exp(-(margins / margins.min() - 1) * 8)
             pull = (weight[:, None] * solved.directions**2).sum(0) / weight.sum()
-            trial = best * np.exp(rate * (pull - pull.mean()))
+            trial = a * np.exp(rate * (pull - pull.mean()))
             trial /= np.linalg.norm(trial)
-            found = self.orbits.solve(f, trial, need=held * (1 + 1e-4), best=True, deadline=self.deadline)
+            found = self.orbits.solve(f, trial, need=solved.least * (1 + 1e-4), best=True, deadline=self.deadline)
             if found is None:
-                rate /= 2
+                rate, failed = rate / 2, failed + 1
+                if failed > 3 or self._late():
+                    return
                 continue
-            best, held = trial, found.least
-            self._keep(f, trial, found)
-            if self.code is not None and not self.goal.best:
+            a, solved = trial, found
+            if step > 4 and solved.least < _NEAR * self.least:
                 return
+            if solved.least > self.least:
+                self._keep(f, a, solved)
+                if self.code is not None and not self.goal.best:
+                    return
 
     def _margins(self, f: Ints, a: Floats, solved: Solved) -> Floats:
         """(n / 2,) the margins of all separations."""

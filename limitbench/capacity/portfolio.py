@@ -6,6 +6,7 @@ more than two relevant documents a query, and any qrels. A symmetric code can al
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,7 +15,7 @@ from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import subsets
 from limitbench.capacity.search import CapacityResult, Search, Status, Task
 
-_LISTED = 2_000_000  # scores of all pairs, up to which the annealer goes on from a code
+_LISTED = 5_000_000  # scores of all pairs, up to which the annealer goes on from a code
 _FEW = 5  # dimensions up to which the moment curve is the longest known
 
 
@@ -38,12 +39,17 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
         run("orbit", 0.75)
         run("anneal", 1.0)
     else:
-        code = run("orbit", 0.5).witness
+        code = run("orbit", 0.5 if task.maximise else 0.4).witness
         listed = subsets(task.n, 2) * task.n <= _LISTED
-        if task.maximise and isinstance(code, OrbitCode) and listed:
-            search = Search(replace(task, solver="anneal", budget_s=max(0.05, left() / 2)), say)
-            found.append(search.polish(task.n, code))
-        if listed and found[0].status != Status.IMPOSSIBLE and (task.maximise or code is None):
+        asked = found[0].status != Status.IMPOSSIBLE and (task.maximise or code is None)
+        if asked and listed and code is None and task.margin:  # the largest margin of a code may be a start
+            free = replace(task, solver="orbit", margin=0.0, maximise=True, budget_s=max(0.05, 0.35 * left()))
+            code = Search(free, say).run().witness
+        if asked and listed and isinstance(code, OrbitCode):
+            search = Search(replace(task, solver="anneal", margin=0.0, budget_s=max(0.05, 0.6 * left())), say)
+            polished = search.polish(task.n, code, math.inf if task.maximise else task.margin)
+            found += [polished] if (polished.margin or 0.0) >= task.margin else []
+        if asked and listed and (task.maximise or all(one.solved_n is None for one in found)):
             run("anneal", 1.0)
     best = max(found, key=lambda one: (one.solved_n or 0, one.margin or 0.0))
     tried = tuple(one for result in found for one in result.tried)

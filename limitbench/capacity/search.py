@@ -270,8 +270,9 @@ class Search:
                 return Status.BUDGET if self.best else Status.NONE
             if high > most:
                 room = 0.55 * self.left / took
-                if room < 1:
+                if room < (0.5 if orbit else 1):
                     return Status.BUDGET
+                room = max(room, 1.2)
                 n = min(most, max(low + 1, int(low * min(longest, room) ** power)))
             else:
                 n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
@@ -438,8 +439,8 @@ class Search:
             return None
         return held
 
-    def polish(self, n: int, code: OrbitCode) -> CapacityResult:
-        """Raise the margin from the documents of a symmetric code, all its pairs listed."""
+    def polish(self, n: int, code: OrbitCode, enough: float = math.inf) -> CapacityResult:
+        """Raise the margin from the documents of a symmetric code, all its pairs listed, until it is enough or the time is over."""
         problem = self.task.problem(n)
         v = code.orbit.documents()
         by_pair = {
@@ -457,10 +458,10 @@ class Search:
         )
         if held is not None:
             self.best = (n, replace(held, found={**held.found, "start": "a symmetric code (solver orbit)"}))
-            self._raise_margin(n)
+            self._raise_margin(n, enough)
         return self._result(Status.SOLVED if held else Status.UNSOLVED)
 
-    def _raise_margin(self, n: int) -> None:
+    def _raise_margin(self, n: int, enough: float = math.inf) -> None:
         """Ask for a little more margin than the best witness has, from its documents, in smaller and smaller steps."""
         task, problem, more, seed = self.task, self.task.problem(n), 1.3, self.task.seed
         ceiling = math.inf
@@ -470,7 +471,9 @@ class Search:
             assert self.best is not None
             held = self.best[1]
             assert isinstance(held, Witness)
-            target = min(max(held.margin, 1e-6) * more, ceiling)  # a margin too small to show is 0
+            if held.margin >= enough:
+                return
+            target = min(max(held.margin, 1e-6) * more, ceiling, enough)  # a margin too small to show is 0
             self.say(f"d={task.d} n={n}: margin {held.margin:.4g}, asking for {target:.4g}")
             asked, at = replace(task, margin=target), time.monotonic()
             warm = decode(held.documents, task.dtype)

@@ -1,0 +1,128 @@
+"""The table of symmetric codes that `limitbench design` and the rules LB102 and LB104 know: the largest corpora found for each
+dimension and half-gap.
+
+    python examples/orbit_codes.py results/reference/orbit-codes.json --budget 10 [--dims 4,6,8]
+    python examples/orbit_codes.py results/reference/orbit-codes.json --check [--most 2000]
+
+The first searches and adds what is better than the table; the second finds the queries of each code in the table again and
+proves, with integers, that all its pairs have the half-gap that the table gives. A row is constructed: it says nothing of larger
+corpora.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limitbench import certificates
+from limitbench.capacity import Search, Task
+from limitbench.capacity.orbit_search import Orbits
+from limitbench.capacity.orbits import Orbit, OrbitCode, half_gaps, quantised, stored_margin
+from limitbench.errors import CertificateError
+from limitbench.files import atomic_write
+from limitbench.provenance import provenance
+
+SCHEMA = "limitbench.orbit-codes.v1"
+DIMENSIONS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 48, 64)
+GAPS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 8e-3, 0.011, 0.019, 0.03, 0.05, 0.1)  # half-gaps; 0 is the least that fp32 keeps
+NARROW = ("int8",)  # dtypes whose rows are checked as stored
+
+
+def searched(d: int, gap: float, dtype: str, budget: float, seed: int) -> OrbitCode | None:
+    """The code of the largest corpus that a search finds."""
+    code = Search(Task(d, 2, "orbit", dtype, seed=seed, seeds=1, budget_s=budget, margin=gap)).run().witness
+    return code if isinstance(code, OrbitCode) else None
+
+
+def row_of(code: OrbitCode) -> dict[str, Any]:
+    """The table's row: what is proved, and of which documents."""
+    stored = {}
+    for dtype in NARROW:
+        try:
+            margin = stored_margin(OrbitCode(code.orbit, 2, code.queries, code.half_gap, dtype, 0.0))
+        except CertificateError:
+            continue
+        stored[dtype] = math.floor(margin * 1e6) / 1e6 if margin > 1e-6 else 0.0
+    return {
+        "d": code.d, "n": code.orbit.n, "half_gap": f"{code.half_gap.numerator}/{code.half_gap.denominator}",
+        "frequencies": list(code.orbit.frequencies), "amplitudes": list(code.orbit.amplitudes), "stored": stored,
+    }  # fmt: skip
+
+
+def better(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows that no other row covers: fewer dimensions, more documents, a larger half-gap, as many dtypes."""
+
+    def covers(one: dict[str, Any], other: dict[str, Any]) -> bool:
+        return (
+            one["d"] <= other["d"] and one["n"] >= other["n"] and Fraction(one["half_gap"]) >= Fraction(other["half_gap"])
+            and set(one["stored"]) >= set(other["stored"])
+        )  # fmt: skip
+
+    kept: list[dict[str, Any]] = []
+    for row in sorted(rows, key=lambda r: (r["d"], -r["n"], -Fraction(r["half_gap"]))):
+        if not any(covers(one, row) for one in kept):
+            kept.append(row)
+    return kept
+
+
+def check(row: dict[str, Any]) -> None:
+    """Find the queries again and prove the row with integers. Raises `CertificateError`."""
+    orbit = Orbit(row["n"], tuple(row["frequencies"]), tuple(row["amplitudes"]))
+    a = np.array(orbit.amplitudes) / math.sqrt(orbit.norm)
+    gap = Fraction(row["half_gap"])
+    solver = Orbits(orbit.n, len(a))
+    f = np.array(orbit.frequencies)
+    wanted = 2 * float(gap) * (1 - 1e-6)
+    solved = solver.solve(f, a, need=wanted, best=False, deadline=math.inf)
+    solved = solved if solved is not None else solver.solve(f, a, need=wanted, best=True, deadline=math.inf)
+    if solved is None:
+        raise CertificateError(f"no queries were found for n = {orbit.n}, d = {orbit.d}")
+    queries = quantised(solved.directions, float(gap))
+    code = OrbitCode(orbit, 2, queries, gap * Fraction(999, 1000), "fp64", 0.0)
+    certificates.check(code.certificate)
+    for dtype in row["stored"]:
+        best = solver.solve(f, a, need=wanted, best=True, deadline=math.inf)
+        assert best is not None
+        stored_margin(OrbitCode(orbit, 2, quantised(best.directions, float(gap)), gap, dtype, 0.0))
+    if half_gaps(orbit, queries).min() < float(gap) * (1 - 1e-3):
+        raise CertificateError(f"n = {orbit.n}, d = {orbit.d}: the half-gap {float(gap):.4g} was not reached")
+
+
+def main() -> None:
+    """Search, or check."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--budget", type=float, default=10.0)
+    parser.add_argument("--dims", default=",".join(map(str, DIMENSIONS)))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--most", type=int, default=10**9, help="documents of a row that is checked")
+    options = parser.parse_args()
+    rows = json.loads(options.table.read_text())["codes"] if options.table.exists() else []
+    if options.check:
+        chosen = [row for row in rows if row["n"] <= options.most]
+        for row in chosen:
+            check(row)
+        print(f"{len(chosen)} of {len(rows)} rows proved with integers")
+        return
+    for d in map(int, options.dims.split(",")):
+        for gap, dtype in [*((g, "fp32") for g in GAPS), *((0.0, dtype) for dtype in NARROW)]:
+            code = searched(d, gap, dtype, options.budget, options.seed)
+            if code is not None:
+                rows = better([*rows, row_of(code)])
+                print(
+                    f"d = {code.d}: {code.orbit.n} documents, half-gap {float(code.half_gap):.4g} ({dtype})", flush=True
+                )
+        with atomic_write(options.table) as out:
+            told = {"schema": SCHEMA, "k": 2, "budget_s": options.budget, "provenance": provenance(), "codes": rows}
+            out.write((json.dumps(told, indent=None, separators=(",", ":")).replace('{"d"', '\n{"d"') + "\n").encode())
+
+
+if __name__ == "__main__":
+    main()
