@@ -43,8 +43,7 @@ _PROBE = 64  # separations that are solved before all others
 _FLOAT32 = 4e-6  # more than rounding to float32 moves the difference of two scores of unit vectors, for D <= 32
 _TOLERANCE = 1e-4  # relative, between the bounds of a separation's margin
 _GATHERED = 8  # batches whose best candidates are compared before one is solved
-_NEAR = 1.0  # of the best margin with equal amplitudes, from which other amplitudes are tried
-_TUNED = 20_000  # documents up to which they are
+_TUNED = 20_000  # documents up to which unequal amplitudes are tried
 _STORED_ROWS = 1500  # documents up to which rows as stored are tried during the search
 
 
@@ -491,6 +490,8 @@ class _Hunt:
         self.possible = free > 0
         self.lost = rounding(goal.dtype, goal.d)
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
+        # what is below cannot be tuned to the need; where rows are checked as stored, less than the need may be enough
+        self.floor = max(1e-12, 0.8 * self.need if self.lost < 0.1 * goal.margin and not goal.best else 0.0)
         self.looked = 0
         self.plain = self.least = 0.0  # the best margin so far, twice the half-gap: of equal amplitudes, of any
         self.code: OrbitCode | None = None
@@ -508,7 +509,7 @@ class _Hunt:
             return Outcome(None, 0, "none")
         while self.looked < self.goal.most and not self._late():
             for value, row, batch in self._promising():
-                bar = self.need if not self.largest else max(_NEAR * self.plain, 1e-12)
+                bar = max(self.plain, self.floor) if self.largest else self.need
                 if value <= bar or self._late():
                     break
                 if self._try(batch, row, bar):
@@ -526,7 +527,7 @@ class _Hunt:
         found = []
         for _ in range(_GATHERED):
             for bound, row, batch in self._screened(1):
-                if bound > max(_NEAR * self.plain, self.need):
+                if bound > max(self.plain, self.need):
                     equal = np.full(self.planes, 1 / math.sqrt(self.planes))
                     found.append((min(bound, self.orbits.sample(batch.f[row], equal, self.deadline)), row, batch))
         return sorted(found, key=lambda one: -one[0])[:2]
@@ -612,7 +613,7 @@ class _Hunt:
                     return
                 continue
             a, solved = trial, found
-            if step > 4 and solved.least < _NEAR * self.least:
+            if step > 4 and solved.least < self.least:
                 return
             if solved.least > self.least:
                 self._keep(f, a, solved)

@@ -21,6 +21,7 @@ from limitbench.theory import bracket, design, exact_all_k
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Bracket
+from limitbench.theory.codes import best_code
 from limitbench.theory.design import Reason, published_cubic
 from limitbench.theory.exact import log2_ceiling
 
@@ -66,6 +67,11 @@ class Plan:
     def covering(self) -> int:
         """The k whose constructions serve every query: a set of s documents is told apart as its complement is, by -u."""
         return max(min(size, self.n - size) for size in self.sizes)
+
+    @property
+    def pairs_alone(self) -> bool:
+        """Whether every set is a pair, or all but a pair: what symmetric codes are proved for."""
+        return {min(size, self.n - size) for size in self.sizes} == {2}
 
     @property
     def gamma(self) -> Fraction | None:
@@ -121,12 +127,14 @@ class Plan:
         found = [r.method for r in design(self.n, k, d, dtype, self.gamma).reasons if r.verdict == "possible"]
         # the closed form is about sets of one size; what else there is serves smaller sets too
         found = [method for method in found if method != "order-preserving rank"]
+        if not self.pairs_alone:
+            found = [method for method in found if method != "symmetric code"]
         if self.retriever.metric == "dot":
             return bool(found)
         # cosines and distances: documents of equal length, which all constructions have but the integers on the moment curve
         if any(method != "integer moment curve" for method in found):
             return True
-        spare = best_half_gap(self.n, k, d)[0] - float(self.gamma or 0)
+        spare = best_half_gap(self.n, k, d, self.pairs_alone)[0] - float(self.gamma or 0)
         return dtype != "real" and spare > score_error(dtype, self.d)
 
     def _enough(self) -> int:
@@ -242,9 +250,15 @@ def dimension_open(plan: Plan) -> Outcome:
     )
 
 
-def best_half_gap(n: int, k: int, d: int) -> tuple[float, str]:
-    """The largest half-gap of a known construction for all k-subsets of n in d dimensions, and its name; 0.0 without one."""
+def best_half_gap(n: int, k: int, d: int, pairs_alone: bool = False) -> tuple[float, str]:
+    """The largest half-gap of a known construction for all k-subsets of n in d dimensions, and its name; 0.0 without one.
+
+    Symmetric codes count where every set is a pair.
+    """
     found: list[tuple[Fraction, str]] = []
+    held = best_code(n, k, d) if pairs_alone else None
+    if held is not None:
+        found.append((held[1] ** 2, "symmetric code"))
     if d >= n - 1 and 0 < k < n:
         found.append((margins.ceiling_squared(n, k), "regular simplex"))
     code = build.best_polynomial_code(min(d, 1 << 20), k, n=n)
@@ -268,7 +282,9 @@ def dtype_too_coarse(plan: Plan) -> Outcome:
     dtype = plan.retriever.dtype
     if plan.refuted or not plan.known("real") or plan.known(dtype):
         return Passes()
-    gap, name = best_half_gap(plan.n, plan.covering, plan.d) if plan.n <= _CLOSED_FORM else (0.0, "none")
+    gap, name = (
+        best_half_gap(plan.n, plan.covering, plan.d, plan.pairs_alone) if plan.n <= _CLOSED_FORM else (0.0, "none")
+    )
     step = score_error(dtype, plan.d)
     shown = (
         f"the best known half-gap, {gap:.2g} ({name}), is below {dtype}'s resolution of {step:.2g}"

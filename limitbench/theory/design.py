@@ -17,6 +17,7 @@ from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
+from limitbench.theory.codes import best_code, kept_by
 from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
 
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
@@ -243,6 +244,12 @@ class _Case:
         if gamma and dtype == "real" and d >= curve[0] and curve[1] >= g2:
             add("trigonometric moment curve", f"d = {d} >= 2k = {2 * k}; half-gap at least {math.sqrt(curve[1]):.3g}",
                 "theory/moment-curve.md", "proved", "exact real numbers")  # fmt: skip
+        code = best_code(n, k, d, dtype) if dtype != "binary" else None
+        if code is not None and code[1] >= gamma:
+            held, kept = code
+            add("symmetric code", f"all pairs of {held.n} >= {n} documents in {held.d} dimensions; half-gap {_rounded_down(kept)} "
+                f"in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly", "found by search, proved with "
+                "integers when recorded: python examples/orbit_codes.py --check")  # fmt: skip
         zero_one = dtype != "binary" or not gamma
         if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
             add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
@@ -250,11 +257,11 @@ class _Case:
         if dtype == "real" and d >= n - 1 and margins.ceiling_squared(n, k) >= g2:
             add("regular simplex", f"d = {d} >= n - 1 = {n - 1}; half-gap eps*/2 = {margins.ceiling_rounded(n, k)} (rounded up)",
                 "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
-        code = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
-        if code is not None:
-            add("polynomial code", f"q = {code.q}, degree {code.r}, {code.points} points: {code.q}^{code.r + 1} >= {n} documents "
-                f"in {code.dimension} dimensions with half-gap {math.sqrt(code.gap_squared):.4g}; k r = {k * code.r} < "
-                f"{code.points}", "DeVore 2007; theory/polynomial-code.md", "constructed",
+        poly = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
+        if poly is not None:
+            add("polynomial code", f"q = {poly.q}, degree {poly.r}, {poly.points} points: {poly.q}^{poly.r + 1} >= {n} documents "
+                f"in {poly.dimension} dimensions with half-gap {math.sqrt(poly.gap_squared):.4g}; k r = {k * poly.r} < "
+                f"{poly.points}", "DeVore 2007; theory/polynomial-code.md", "constructed",
                 "0/1 coordinates of equal weight: exact in every dtype, and one bit a coordinate keeps their order")  # fmt: skip
         if dtype not in ("binary",) and k <= 12:
             holds = self._random_signs(n, d, gamma)
@@ -351,6 +358,8 @@ class _Case:
         code = build.best_polynomial_code(min(d, _WIDEST), k, gamma=gamma) if zero_one else None
         if code is not None:
             found.append(code.n)
+        if k == 2 and self.dtype != "binary":
+            found += [c.n for c, kept in kept_by(self.dtype) if c.d <= d and kept >= gamma]
         low, high = start, 2 * start
         while high.bit_length() < 200 and self.possible(high, d):
             low, high = high, high * 2
@@ -360,6 +369,12 @@ class _Case:
                 low, high = (middle, high) if self.possible(middle, d) else (low, middle)
             found.append(low)
         return max((n for n in found if n > k), default=k)  # k documents are one query, which any vectors serve
+
+
+def _rounded_down(x: Fraction) -> str:
+    """Four significant digits that are not above x."""
+    shown = f"{float(x):.3e}"
+    return f"{float(shown if Fraction(shown) <= x else f'{float(x) * (1 - 5e-4):.3e}'):.4g}"
 
 
 def _big(value: int) -> str:

@@ -1,0 +1,76 @@
+"""Symmetric codes that searches have found, from the table that ships: all pairs of n documents in d dimensions, with a half-gap.
+
+Each row was proved with integers when it was recorded (theory/orbit.md); `python examples/orbit_codes.py TABLE --check` finds the
+queries and proves it again. A row is constructed: what is not in the table is open, not impossible. A corpus of fewer documents,
+or more dimensions, is covered too.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+
+from limitbench.catalog import folder
+from limitbench.dtypes import score_error
+
+TABLE = "orbit-codes.json"
+
+
+@dataclass(frozen=True)
+class Code:
+    """All pairs of n documents in d dimensions with this half-gap on unit vectors.
+
+    `stored` has the half-gaps that were checked row by row for arrays in a narrow dtype, 0 for strict rows.
+    """
+
+    d: int
+    n: int
+    half_gap: Fraction
+    frequencies: tuple[int, ...]
+    amplitudes: tuple[int, ...]
+    stored: dict[str, float]
+
+    def kept(self, dtype: str) -> Fraction | None:
+        """The half-gap of the arrays as stored in this dtype, None where they are not known to be strict."""
+        if dtype == "real":
+            return self.half_gap
+        lost = Fraction(score_error(dtype, self.d, exact_sums=True)) + Fraction(1, 10**14)
+        bound = (self.half_gap - lost) / (1 + lost)
+        checked = self.stored.get(dtype)
+        found = [bound] if bound > 0 else []
+        return max([*found, *([] if checked is None else [Fraction(checked)])], default=None)
+
+
+@cache
+def codes() -> tuple[Code, ...]:
+    """The table, by dimension."""
+    path = folder("reference") / TABLE
+    if not path.exists():
+        return ()
+    return tuple(
+        Code(
+            row["d"],
+            row["n"],
+            Fraction(row["half_gap"]),
+            tuple(row["frequencies"]),
+            tuple(row["amplitudes"]),
+            row["stored"],
+        )
+        for row in json.loads(path.read_text(encoding="utf-8"))["codes"]
+    )
+
+
+def best_code(n: int, k: int, d: int, dtype: str = "real") -> tuple[Code, Fraction] | None:
+    """The code for all k-subsets of n documents in d dimensions with the largest half-gap as stored, and that half-gap."""
+    if k != 2:
+        return None
+    found = [pair for pair in kept_by(dtype) if pair[0].d <= d and pair[0].n >= n]
+    return max(found, key=lambda pair: pair[1], default=None)
+
+
+@cache
+def kept_by(dtype: str) -> tuple[tuple[Code, Fraction], ...]:
+    """The codes that are known to be strict as stored in this dtype, with the half-gap that is left."""
+    return tuple((code, kept) for code in codes() if (kept := code.kept(dtype)) is not None)
