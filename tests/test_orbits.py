@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
 import math
@@ -16,7 +17,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from limitbench import certificates, orbit_proof
+import limitbench
+from limitbench import catalog, certificates, orbit_proof
 from limitbench.capacity import Search, Task, orbits, witness
 from limitbench.capacity.dtypes import encode
 from limitbench.capacity.max_margin import max_margin
@@ -25,7 +27,9 @@ from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.requery import best_query
 from limitbench.capacity.search import Status
+from limitbench.checks.capacity import best_half_gap
 from limitbench.errors import CertificateError, DataError, InputError
+from limitbench.theory import codes
 
 NEVER = float("inf")
 
@@ -502,3 +506,73 @@ def test_records_are_found_again(cli, tmp_path: Path) -> None:
     again = cli(*arguments)
     assert again[0] == 0
     assert json.loads(again[1])["points"][0]["solved_n"] > 100
+
+
+# what design knows of them -------------------------------------------------------------------------------------------------
+
+
+def rows() -> list[dict]:
+    return json.loads((catalog.folder("reference") / codes.TABLE).read_text(encoding="utf-8"))["codes"]
+
+
+def proved_again(row: dict) -> None:
+    """The script's own check, which finds the queries again and hands them to the integers."""
+    path = Path(__file__).parents[1] / "examples" / "orbit_codes.py"
+    spec = importlib.util.spec_from_file_location("orbit_codes", path)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    script.check(row)
+
+
+def test_rows_of_the_shipped_table_are_proved_again() -> None:
+    """A dozen rows of the table of codes: their queries are found again and proved with integers."""
+    small = [row for row in rows() if row["n"] <= 1200]
+    assert len(small) >= 12
+    for row in small[:: len(small) // 12]:
+        proved_again(row)
+    with pytest.raises(CertificateError):
+        wrong = dict(small[0], half_gap=str(Fraction(small[0]["half_gap"]) * 2))
+        proved_again(wrong)
+
+
+@pytest.mark.long
+def test_all_rows_of_the_shipped_table_are_proved_again() -> None:
+    """Every row of the table of codes is proved with integers."""
+    for row in rows():
+        proved_again(row)
+
+
+def test_design_knows_the_shipped_codes() -> None:
+    """A question is possible up to a code's documents and half-gap, from its dimensions on; beyond, it is as open as before."""
+    for code in codes.codes()[::7]:
+        verdict = limitbench.design(code.n, 2, code.d, margin=code.half_gap)
+        assert verdict.verdict == "possible"
+        assert any(r.method == "symmetric code" and r.evidence == "constructed" for r in verdict.reasons)
+        for n, d, margin in [(code.n - 1, code.d, code.half_gap), (code.n, code.d + 1, code.half_gap / 2)]:
+            assert limitbench.design(n, 2, d, margin=margin).verdict == "possible"
+        held = codes.best_code(code.n + 1, 2, code.d)
+        assert held is None or held[0].n > code.n
+        assert (limitbench.design(None, 2, code.d, margin=code.half_gap).largest_possible_n or 0) >= code.n
+    assert codes.best_code(10, 3, 64) is None
+
+
+def test_what_rounding_can_take_away_is_taken_away() -> None:
+    """In a narrow dtype a code counts with its half-gap less the bound on rounding, or with what its rows were seen to keep."""
+    code = codes.Code(8, 50, Fraction(1, 100), (1, 2, 3, 4), (1, 1, 1, 1), {"int8": 0.001})
+    assert code.kept("real") == Fraction(1, 100)
+    assert Fraction(99, 10_000) < (code.kept("fp32") or 0) < Fraction(1, 100)
+    assert Fraction(8, 1000) < (code.kept("fp16") or 0) < Fraction(91, 10_000)
+    assert 0 < (code.kept("bf16") or 0) < Fraction(3, 1000)
+    assert code.kept("int8") == Fraction(0.001)
+    assert replace(code, stored={}).kept("int8") is None
+    assert replace(code, half_gap=Fraction(1, 1000)).kept("bf16") is None
+
+
+def test_rules_count_codes_for_pairs_alone() -> None:
+    """LB102 to LB104 take symmetric codes into account where every set is a pair, not where single documents are asked for too."""
+    with_codes = best_half_gap(40, 2, 8, True)
+    without = best_half_gap(40, 2, 8, False)
+    assert with_codes[1] == "symmetric code"
+    assert with_codes[0] > without[0]

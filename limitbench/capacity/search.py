@@ -249,7 +249,7 @@ class Search:
         """
         assert self.task.k is not None
         orbit = self.task.solver == "orbit"
-        power, longest = (1 / 2, 36.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
+        power, longest = (1 / 2, 6.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
         n, low, high = self._first(least, most), least - 1, most + 1
         while True:
             at = time.monotonic()
@@ -391,7 +391,7 @@ class Search:
         from limitbench.capacity.orbit_search import Goal, find
 
         task, at = self.task, time.monotonic()
-        self.until = self.deadline if task.n is not None else at + 0.6 * self.left
+        self.until = self.deadline if task.n is not None else at + self._patience(n)
         self.say(f"d={task.d} k=2 orbit: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
         code, looked, stopped = None, 0, "schedule"
         seeds: list[int] = []
@@ -423,6 +423,12 @@ class Search:
         if code is not None and (self.best is None or n >= self.best[0]):
             self.best = (n, code)
         return code is not None
+
+    def _patience(self, n: int) -> float:
+        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 10 to 60 % of what is left."""
+        last = next((t for t in reversed(self.tried) if t.solved), None)
+        expected = 0.0 if last is None else last.seconds * (n / last.n) ** 2
+        return min(0.6, max(0.1, 3 * expected / max(self.left, 1e-9))) * self.left
 
     def _accepted(self, code: OrbitCode, seed: int, candidates: int) -> OrbitCode | None:
         """The code with what it was found by, if the checker accepts it: with integers, where they are not too many."""

@@ -21,7 +21,7 @@ from limitbench.theory import bracket, design, exact_all_k
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Bracket
-from limitbench.theory.codes import best_code
+from limitbench.theory.codes import best_code, kept_by
 from limitbench.theory.design import Reason, published_cubic
 from limitbench.theory.exact import log2_ceiling
 
@@ -372,8 +372,12 @@ _SOLVED = {4: 76, 5: 150, 6: 193, 8: 384, 10: 486, 12: 576}
 
 
 def frontier(d: int) -> tuple[int, str]:
-    """The largest n that free embeddings of d dimensions carried for all pairs, or the paper's cubic beyond, and which it is."""
+    """The largest n that vectors of d dimensions were seen to carry for all pairs in fp32, or the paper's cubic beyond, and which
+    it is."""
     solved = max((n for dim, n in _SOLVED.items() if dim <= d), default=3)
+    code = max((code.n for code, _ in kept_by("fp32") if code.d <= d), default=0)
+    if code > solved and code > (published_cubic(d) if d >= 4 else 0):
+        return code, "a symmetric code, k = 2, fp32"
     cubic = int(published_cubic(d)) if d >= 4 else 0
     if cubic > solved:
         beyond = "extrapolated" if d > 45 else "fitted"

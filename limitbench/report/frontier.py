@@ -20,7 +20,7 @@ from limitbench.theory import design
 
 # Okabe and Ito's colours, told apart by everyone
 _COLOURS = {
-    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "cyclic": "#009E73", "random-sign": "#CC79A7",
+    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#000000", "cyclic": "#009E73", "random-sign": "#CC79A7",
     "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to
@@ -70,7 +70,7 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         point = record.get("point") or _as_point(record)
         if record["key"]["qrels"] or point["k"] != k or (point["margin"] or 0.0) < margin or not point["solved_n"]:
             continue
-        at = reached.setdefault(point["solver"], {})
+        at = reached.setdefault(point.get("found_by", point["solver"]), {})
         at[point["d"]] = max(at.get(point["d"], 0), point["solved_n"])
     laws = {"published": fit(published())} if k == 2 else {}
     laws |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
