@@ -3,6 +3,7 @@ dimension and half-gap.
 
     python examples/orbit_codes.py results/reference/orbit-codes.json --budget 10 [--dims 4,6,8]
     python examples/orbit_codes.py results/reference/orbit-codes.json --check [--most 2000]
+    python examples/orbit_codes.py results/reference/orbit-codes.json --table --laws
 
 The first searches and adds what is better than the table; the second finds the queries of each code in the table again and
 proves, with integers, that all its pairs have the half-gap that the table gives. A row is constructed: it says nothing of larger
@@ -27,6 +28,7 @@ from limitbench.capacity.orbits import Orbit, OrbitCode, half_gaps, quantised, s
 from limitbench.errors import CertificateError
 from limitbench.files import atomic_write
 from limitbench.provenance import provenance
+from limitbench.theory.codes import Code
 
 SCHEMA = "limitbench.orbit-codes.v1"
 DIMENSIONS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 48, 64)
@@ -94,6 +96,50 @@ def check(row: dict[str, Any]) -> None:
         raise CertificateError(f"n = {orbit.n}, d = {orbit.d}: the half-gap {float(gap):.4g} was not reached")
 
 
+def table(rows: list[dict[str, Any]]) -> str:
+    """The largest n by dimension, dtype and half-gap as stored, as a Markdown table."""
+    goals = [
+        ("fp32", 0.0),
+        ("fp16", 0.0),
+        ("bf16", 0.0),
+        ("int8", 0.0),
+        ("fp32", 0.01),
+        ("bf16", 0.01),
+        ("int8", 0.01),
+        ("fp32", 0.1),
+    ]
+    lines = [
+        "| d | " + " | ".join(f"{dtype}, {margin:g}" for dtype, margin in goals) + " |",
+        "| ---: |" + " ---: |" * len(goals),
+    ]
+    known = [
+        Code(r["d"], r["n"], Fraction(r["half_gap"]), tuple(r["frequencies"]), tuple(r["amplitudes"]), r["stored"])
+        for r in rows
+    ]
+    for d in sorted({code.d for code in known}):
+        cells = []
+        for dtype, margin in goals:
+            kept = [c.n for c in known if c.d <= d and (gap := c.kept(dtype)) is not None and gap >= margin]
+            cells.append(f"{max(kept):,}" if kept else "")
+        lines.append(f"| {d} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def laws(rows: list[dict[str, Any]]) -> str:
+    """For each dimension with at least five codes of 50 documents or more: half-gap = c n^p by least squares of the logarithms."""
+    lines = []
+    for d in sorted({row["d"] for row in rows}):
+        points = [(row["n"], float(Fraction(row["half_gap"]))) for row in rows if row["d"] == d and row["n"] >= 50]
+        if len(points) >= 5:
+            n, gap = np.log(np.array(points, float)).T
+            slope, _ = np.polyfit(n, gap, 1)
+            spread = np.corrcoef(n, gap)[0, 1] ** 2
+            lines.append(
+                f"d = {d}: n^{slope:.2f} (n = {min(points)[0]} to {max(points)[0]}, {len(points)} codes, R2 {spread:.3f})"
+            )
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Search, or check."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -102,9 +148,19 @@ def main() -> None:
     parser.add_argument("--dims", default=",".join(map(str, DIMENSIONS)))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--check", action="store_true")
+    parser.add_argument(
+        "--table", dest="table_only", action="store_true", help="print the largest corpora by dtype and margin"
+    )
+    parser.add_argument("--laws", action="store_true", help="print how the half-gap falls with n")
     parser.add_argument("--most", type=int, default=10**9, help="documents of a row that is checked")
     options = parser.parse_args()
     rows = json.loads(options.table.read_text())["codes"] if options.table.exists() else []
+    if options.table_only:
+        print(table(rows))
+    if options.laws:
+        print(laws(rows))
+    if options.table_only or options.laws:
+        return
     if options.check:
         chosen = [row for row in rows if row["n"] <= options.most]
         for row in chosen:

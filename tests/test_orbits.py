@@ -25,6 +25,7 @@ from limitbench.capacity.max_margin import max_margin
 from limitbench.capacity.orbit_search import Candidates, Goal, Orbits, find, template
 from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
+from limitbench.capacity.records import Records
 from limitbench.capacity.requery import best_query
 from limitbench.capacity.search import Status
 from limitbench.checks.capacity import best_half_gap
@@ -506,6 +507,34 @@ def test_records_are_found_again(cli, tmp_path: Path) -> None:
     again = cli(*arguments)
     assert again[0] == 0
     assert json.loads(again[1])["points"][0]["solved_n"] > 100
+
+
+def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
+    """What was found before an interruption is where the next search begins; a finished record leaves no trace of it."""
+    task = Task(6, 2, "orbit", budget_s=1.5, seeds=1)
+    records = Records(tmp_path)
+    kept = records.partial(task)
+    first = Search(task, kept=kept)
+    first.say = lambda message: interrupt(first, message)
+    with pytest.raises(KeyboardInterrupt):
+        first.run()
+    held = kept.read()
+    assert held is not None
+    assert first.best is not None
+    assert held.orbit.n == first.best[0]
+    again = Search(task, kept=kept)
+    result = again.run()
+    assert again.tried[0].n > held.orbit.n
+    assert (result.solved_n or 0) >= held.orbit.n
+    records.write(result)
+    assert kept.read() is None
+    kept.path.write_text(kept.path.name, encoding="utf-8")
+    assert kept.read() is None
+
+
+def interrupt(search: Search, message: str) -> None:
+    if "solved" in message:
+        raise KeyboardInterrupt
 
 
 # what design knows of them -------------------------------------------------------------------------------------------------

@@ -50,4 +50,5 @@ def _one(task: Task, results: Path) -> dict[str, Any]:
         import torch
 
         torch.set_num_threads(1)
-    return Records(results).write(Search(task).run())
+    records = Records(results)
+    return records.write(Search(task, kept=records.partial(task) if task.solver == "orbit" else None).run())

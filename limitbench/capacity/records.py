@@ -13,7 +13,7 @@ from typing import Any
 
 from limitbench.capacity import orbits, witness
 from limitbench.capacity.search import CapacityResult, Task
-from limitbench.errors import DataError
+from limitbench.errors import CertificateError, DataError
 from limitbench.files import atomic_write, read_record
 from limitbench.provenance import provenance
 
@@ -49,6 +49,10 @@ class Records:
             return None
         return record if held.digest == digest == record["witness_digest"] else None
 
+    def partial(self, task: Task) -> Partial:
+        """Where a search for this task keeps the largest symmetric code while it is under way."""
+        return Partial(self.folder / f".{self.stem(task)}.partial{orbits.SUFFIX}")
+
     def write(self, result: CapacityResult) -> dict[str, Any]:
         """Store the witness, then the record, and return the record."""
         task, stem = result.task, self.stem(result.task)
@@ -71,6 +75,7 @@ class Records:
         for old in self.folder.glob(f"{stem}-*"):
             if old.name != name and old.name.endswith((".npz", orbits.SUFFIX)):
                 old.unlink(missing_ok=True)
+        self.partial(task).clear()
         return record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -78,6 +83,31 @@ class Records:
         for path in sorted(self.folder.glob("*.json")):
             if not path.name.endswith(orbits.SUFFIX):
                 yield read(path)
+
+
+class Partial:
+    """The largest code of a search that is not finished, so that an interrupted one goes on from there; gone once it is."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> orbits.OrbitCode | None:
+        """The code, if a search left one that its checker accepts."""
+        try:
+            code = orbits.read(self.path) if self.path.exists() else None
+            if code is not None:
+                orbits.check(code)
+        except (DataError, CertificateError):
+            return None
+        return code
+
+    def write(self, code: orbits.OrbitCode) -> None:
+        """Keep this code instead of the one before."""
+        code.write(self.path)
+
+    def clear(self) -> None:
+        """Forget it."""
+        self.path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -180,15 +180,28 @@ class CapacityResult:
         return {"found_by": self.found_by} if self.task.solver == AUTO and self.witness is not None else {}
 
 
-class Search:
-    """One task under way. `peers` (`capacity.distributed.Processes`) share a given cell or given qrels between them."""
+class Kept(Protocol):
+    """Where a search for a symmetric code keeps the largest one while it is under way (`capacity.records.Partial`)."""
 
-    def __init__(self, task: Task, progress: Progress | None = None, peers: Any = None) -> None:
+    def read(self) -> OrbitCode | None:
+        """The code that an interrupted search left, checked."""
+
+    def write(self, code: OrbitCode) -> None:
+        """Keep this code."""
+
+
+class Search:
+    """One task under way. `peers` (`capacity.distributed.Processes`) share a given cell or given qrels between them; with `kept`,
+    an interrupted search for the largest symmetric code goes on from the last one."""
+
+    def __init__(
+        self, task: Task, progress: Progress | None = None, peers: Any = None, kept: Kept | None = None
+    ) -> None:
         if peers is not None and ((task.n is None and task.qrels is None) or task.solver != "anneal"):
             raise InputError(
                 "several processes share one given instance; add --at d:n or --qrels, with --solver anneal"
             )
-        self.task, self.peers = task, peers
+        self.task, self.peers, self.kept = task, peers, kept
         self.say = progress or (lambda _message: None)
         if task.solver in TORCH:
             _warm_up()
@@ -251,6 +264,10 @@ class Search:
         orbit = self.task.solver == "orbit"
         power, longest = (1 / 2, 6.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
         n, low, high = self._first(least, most), least - 1, most + 1
+        before = self.kept.read() if orbit and self.kept is not None else None
+        if before is not None and before.orbit.n <= most:
+            low, self.best = before.orbit.n, (before.orbit.n, before)
+            n = min(most, orbits.good_length(low + low // 8 + 1, self.task.d))
         while True:
             at = time.monotonic()
             if self.solve(n):
@@ -422,10 +439,13 @@ class Search:
         )
         if code is not None and (self.best is None or n >= self.best[0]):
             self.best = (n, code)
+            if self.kept is not None and task.n is None:
+                self.kept.write(code)
         return code is not None
 
     def _patience(self, n: int) -> float:
-        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 10 to 60 % of what is left."""
+        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 10 to 60 % of what is
+        left."""
         last = next((t for t in reversed(self.tried) if t.solved), None)
         expected = 0.0 if last is None else last.seconds * (n / last.n) ** 2
         return min(0.6, max(0.1, 3 * expected / max(self.left, 1e-9))) * self.left

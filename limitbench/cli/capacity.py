@@ -124,7 +124,15 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
         return
     with status_line() as progress:
         for i, task in enumerate(tasks):
-            yield held[i] or records.write(Search(task, progress).run())
+            yield held[i] or records.write(Search(task, progress, kept=_kept(records, task, fresh)).run())
+
+
+def _kept(records: Records, task: Task, fresh: bool) -> Any:
+    """Where an unfinished search for a symmetric code lies."""
+    partial = records.partial(task)
+    if fresh:
+        partial.clear()
+    return partial if task.solver == "orbit" else None
 
 
 def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[dict[str, Any]]:

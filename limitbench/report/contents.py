@@ -25,6 +25,7 @@ from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
 from limitbench.statistics import Interval, bootstrap_interval, compare_all, group_letters, inseparable_groups
 from limitbench.theory import Bracket, bracket
+from limitbench.theory.codes import best_code
 
 log = logging.getLogger("limitbench")
 _MOST_DOCUMENTS = 200_000  # of a dataset that is read for its texts and its matrix
@@ -84,6 +85,9 @@ class Standing:
     asked: int | None
     returned: int | None
     effective_rank: float | None
+    code_half_gap: float | None = (
+        None  # that the best known symmetric code for all pairs of so many documents keeps in this dtype
+    )
 
     @property
     def verdict(self) -> str:
@@ -95,7 +99,12 @@ class Standing:
         if self.distinct > 2 ** ((DTYPES[self.dtype].bits or 0) * self.dim):
             return f"impossible (proved): {self.distinct} different vectors are needed, more than {self.dtype} has"
         if self.dim >= self.upper:
-            return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic"
+            kept = (
+                ""
+                if self.code_half_gap is None
+                else f"; a symmetric code keeps {self.code_half_gap:.2g} in {self.dtype}"
+            )
+            return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic{kept}"
         return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed), by {self.similarity}"
 
 
@@ -155,17 +164,20 @@ class Report:
         notion: Notion = "cosine" if r.retriever.facts.get("similarity") == "cosine" else "order_preserving"
         found = self.bracket(r.dataset.sha256, notion)
         pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k
-        solved = [self.frontier.reached.get(solver, {}) for solver in OPTIMIZERS] if pairs else []
+        solved = [self.frontier.reached.get(solver, {}) for solver in (*OPTIMIZERS, "orbit")] if pairs else []
         reached = [(n, d) for at in solved for d, n in at.items() if d <= dim]
         table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
         law = self.frontier.laws.get("published")
         asked = None if r.subsets is None else r.subsets.asked
+        dtype = str(r.retriever.facts.get("dtype", "fp32"))
+        size = self.data[r.dataset.sha256].qrels.n_documents if pairs and r.dataset.sha256 in self.data else None
+        code = None if size is None or dtype == "binary" else best_code(size, 2, dim, dtype)
         return Standing(
             dataset=r.dataset.name,
             sha256=r.dataset.sha256,
             retriever=self.label(r),
             dim=dim,
-            dtype=str(r.retriever.facts.get("dtype", "fp32")),
+            dtype=dtype,
             similarity="cosine" if notion == "cosine" else "inner product",
             distinct=self._distinct(r.dataset.sha256),
             lower=None if found is None else found.lower.value,
@@ -176,6 +188,7 @@ class Report:
             asked=asked,
             returned=None if r.subsets is None else r.subsets.by_own_query,
             effective_rank=None if r.spectrum is None else r.spectrum.effective_rank,
+            code_half_gap=None if code is None else float(code[1]),
         )
 
     def _bracket_json(self, sha256: str) -> dict[str, Any] | None:
