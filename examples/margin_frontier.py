@@ -49,8 +49,7 @@ def attempt(n: int, d: int, gamma: float, budget: float) -> tuple[int, float | N
     found = Search(Task(d, 2, "auto", n=n, margin=gamma, budget_s=budget)).run()
     if found.solved_n is None:
         return None
-    start = found.witness.found.get("start", "") if found.witness else ""
-    return d, found.margin, found.found_by + (", from an orbit" if "symmetric" in start else "")
+    return d, found.margin, found.found_by
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from fractions import Fraction
 
 from limitbench.errors import UnknownName
 
@@ -79,6 +80,16 @@ def score_error(name: str, dim: int, *, exact_sums: bool = False) -> float:
     if summed >= 1:
         return math.inf
     return 2 * moved + moved**2 + summed / (1 - summed) * (1 + moved) ** 2
+
+
+def half_gap_kept(half_gap: Fraction, name: str, dim: int) -> Fraction:
+    """What is left, at least, of a half-gap of unit vectors once they are stored in a dtype, in exact scores of what is stored.
+
+    Both scores of a gap move by `score_error` at most, and lengths grow by as much. Rounding to float64 before adds less than
+    1e-14 for fewer than 2^16 dimensions. 0 or less where nothing is promised.
+    """
+    lost = Fraction(score_error(name, dim, exact_sums=True)) + Fraction(1, 10**14)
+    return half_gap if name == "real" else (half_gap - lost) / (1 + lost)
 
 
 def typical_score_error(name: str, dim: int) -> float:

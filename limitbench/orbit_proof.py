@@ -27,7 +27,8 @@ from limitbench.errors import CertificateError
 BITS = 48  # of a cosine
 _GUARD = 64  # bits more while cosines are computed
 _MOST_DOCUMENTS = 1 << 30
-_MOST_SIZE = 1 << 40  # of an amplitude or a coefficient
+_MOST_RELEVANT = 32  # documents of a set
+MOST_SIZE = 1 << 40  # of an amplitude or a coefficient
 _TOGETHER = 64  # products within one long integer that count as one step
 
 
@@ -119,6 +120,16 @@ def count_necklaces(n: int, k: int) -> int:
     return sum(_totient(m) * comb(n // m, k // m) for m in range(1, common + 1) if common % m == 0) // n
 
 
+def _more_subsets(n: int, k: int, limit: int) -> bool:
+    """Whether there are more than so many k-subsets of n, by as few products as that takes."""
+    count = 1
+    for i in range(min(k, n - k)):
+        count = count * (n - i) // (i + 1)
+        if count > limit:
+            return True
+    return False
+
+
 def _totient(m: int) -> int:
     return sum(1 for i in range(1, m + 1) if gcd(i, m) == 1)
 
@@ -138,36 +149,42 @@ def check(
     is told the work beforehand, and may raise. Raises `CertificateError`, saying where, unless all of it is proved.
     """
     require_shapes(n, k, frequencies, amplitudes, half_gap)
-    planes, width = len(frequencies), len(frequencies) * (1 if k == 2 else 2)
-    expected = n // 2 if k == 2 else count_necklaces(n, k)
+    width = len(frequencies) * (1 if k == 2 else 2)
+    expected = n // 2 if k == 2 else None if _more_subsets(n, k, n * len(queries)) else count_necklaces(n, k)
+    if expected is None:
+        raise CertificateError(
+            f"found {len(queries)} queries, expected more: there are more than {n} times as many sets"
+        )
     if len(queries) != expected:
         raise CertificateError(f"found {len(queries)} queries, expected {expected}")
     for number, query in enumerate(queries):
-        if len(query) != width or any(type(b) is not int or abs(b) > _MOST_SIZE for b in query):
-            raise CertificateError(f"query {number} is no list of {width} integers of at most {_MOST_SIZE}")
+        if len(query) != width or any(type(b) is not int or abs(b) > MOST_SIZE for b in query):
+            raise CertificateError(f"query {number} is no list of {width} integers of at most {MOST_SIZE}")
     largest = max((sum(abs(b) for b in query) for query in queries), default=0) * max(abs(a) for a in amplitudes)
     field = (2 * largest * ((1 << BITS) + 1)).bit_length() + 2
     field += -field % 8
     places = n // 2 + 1 if k == 2 else n
-    spend(4 * n + len(queries) * width * (1 + places * field // (64 * _TOGETHER)))
+    spend(4 * n + len(queries) * k * k + len(queries) * width * (1 + places * field // (64 * _TOGETHER)))
     norm = sum(a * a for a in amplitudes)
     if k == 2:
         _pairs(n, frequencies, amplitudes, queries, half_gap, norm, field)
     else:
         _sets(n, k, frequencies, amplitudes, queries, half_gap, norm, field)
-    return dimension(n, frequencies) if planes else 0
+    return dimension(n, frequencies)
 
 
 def require_shapes(n: int, k: int, frequencies: Sequence[int], amplitudes: Sequence[int], half_gap: Fraction) -> None:
     """Raise `CertificateError` unless these are numbers that an orbit can have."""
     if type(n) is not int or type(k) is not int or not 1 <= k < n <= _MOST_DOCUMENTS:
         raise CertificateError(f"found n = {n!r}, k = {k!r}, expected 1 <= k < n <= {_MOST_DOCUMENTS}")
+    if k > _MOST_RELEVANT:
+        raise CertificateError(f"found k = {k}, expected at most {_MOST_RELEVANT}")
     if not frequencies or len(frequencies) != len(amplitudes):
         raise CertificateError("expected one amplitude for each of at least one frequency")
     if any(type(f) is not int or not 0 <= f < n for f in frequencies):
         raise CertificateError(f"expected frequencies from 0 to {n - 1}")
-    if any(type(a) is not int or not 0 < a <= _MOST_SIZE for a in amplitudes):
-        raise CertificateError(f"expected amplitudes from 1 to {_MOST_SIZE}")
+    if any(type(a) is not int or not 0 < a <= MOST_SIZE for a in amplitudes):
+        raise CertificateError(f"expected amplitudes from 1 to {MOST_SIZE}")
     if not 0 <= half_gap <= 1:
         raise CertificateError(f"the claimed half-gap is {half_gap}, expected 0 to 1")
 

@@ -361,7 +361,8 @@ def test_a_warm_start_goes_on() -> None:
     assert Annealer(Problem.all_subsets(14, 2), 6).attempt([1], warm=first.documents, heat=0.3).solved
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA: not yet run on one")
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_solves_without_hidden_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     """On CUDA the same start leads to a verified solution, without a hidden synchronisation."""
     original = anneal_module.to_host

@@ -17,13 +17,12 @@ _STEP = 0.99  # of the way to the boundary
 _CLOSED = 1e-13  # the complementarity, over |b|^2, at which a problem rests
 
 
-def max_margin(w: Tensor, steps: int = 20, metric: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def max_margin(w: Tensor, steps: int = 20) -> tuple[Tensor, Tensor]:
     """(unit directions (B, D), upper bounds of their margins (B,)) for vectors w (B, K, D), float64.
 
-    `metric` (D,) weighs the coordinates of |b|^2; without it all count 1. A coordinate of weight 0 is a free offset: the directions
-    then have length 1 in the others. A problem whose vectors balance out has no positive margin; its direction is the last iterate.
+    A problem whose vectors balance out has no positive margin; its direction is the last iterate.
     """
-    ridge = torch.diag(torch.ones_like(w[0, 0]) if metric is None else metric)
+    ridge = torch.eye(w.shape[2], dtype=w.dtype, device=w.device)
     b = w.mean(1)
     level = _scores(w, b)
     size = level.clamp_min(0).mean(1, keepdim=True).clamp_min(1e-12)
@@ -31,7 +30,7 @@ def max_margin(w: Tensor, steps: int = 20, metric: Tensor | None = None) -> tupl
     slack = (level - 1).clamp_min(0.1)
     weight = torch.ones_like(slack) * ((b * b).sum(1, keepdim=True) / w.shape[1]).clamp_min(1e-8)
     for _ in range(steps):
-        dual = b @ ridge - _sum(w, weight)
+        dual = b - _sum(w, weight)
         primal = _scores(w, b) - 1 - slack
         gap = (slack * weight).mean(1, keepdim=True)
         factor, broken = torch.linalg.cholesky_ex(ridge + w.mT @ ((weight / slack)[..., None] * w))
@@ -53,11 +52,7 @@ def max_margin(w: Tensor, steps: int = 20, metric: Tensor | None = None) -> tupl
         weight = torch.where(on, weight + far * dw, weight)
     weight = weight.clamp_min(0)
     hull = _sum(w, weight / weight.sum(1, keepdim=True).clamp_min(1e-300))
-    if metric is not None:
-        hull, lengths = hull * (metric > 0), ((b * b) @ metric).sqrt()
-    else:
-        lengths = b.norm(dim=1)
-    return b / lengths.clamp_min(1e-300)[:, None], hull.norm(dim=1)
+    return b / b.norm(dim=1, keepdim=True).clamp_min(1e-300), hull.norm(dim=1)
 
 
 def _scores(w: Tensor, b: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ import torch
 from torch import Tensor
 
 from limitbench.capacity.max_margin import max_margin
-from limitbench.capacity.orbits import Orbit, OrbitCode, Product, half_gaps, quantised, rounding, stored_margin
+from limitbench.capacity.orbits import Orbit, OrbitCode, Product, half_gaps, quantised, stored_margin
+from limitbench.dtypes import score_error
 from limitbench.errors import CertificateError
 
 Ints = npt.NDArray[np.int64]
@@ -42,6 +43,7 @@ _SAMPLE = 256  # separations by which templates are compared
 _PROBE = 64  # separations that are solved before all others
 _FLOAT32 = 4e-6  # more than rounding to float32 moves the difference of two scores of unit vectors, for D <= 32
 _TOLERANCE = 1e-4  # relative, between the bounds of a separation's margin
+_SAMPLED = 8000  # documents from which on a candidate is sampled before it is solved
 _GATHERED = 8  # batches whose best candidates are compared before one is solved
 _TUNED = 20_000  # documents up to which unequal amplitudes are tried
 _STORED_ROWS = 1500  # documents up to which rows as stored are tried during the search
@@ -138,7 +140,7 @@ class Orbits:
         return Solved(self._by_separation(directions.cpu().numpy(), f), least, bound)
 
     def sample(self, f: Ints, a: Floats, deadline: float) -> float:
-        """The least margin of some separations spread over all; minus infinity at the deadline or where one has none.
+        """An upper bound, nearly reached, of the least margin of some separations spread over all; minus infinity at the deadline.
 
         What the hardest pairs need depends on how evenly the documents lie on the torus, that is on n and g; what pairs in
         general need, on the template.
@@ -150,8 +152,10 @@ class Orbits:
         for parity in (0,) if self.n % 2 else (0, 1):
             part = own[(own - parity) % 2 == 0]
             if len(part):
-                found = self._rounds(_Class(self, ft, at, parity), part, steps, 1e-12, True, deadline, tolerance=0.1)
-                least = min(least, -math.inf if found is None else found[1])
+                found = self._rounds(
+                    _Class(self, ft, at, parity), part, steps, -math.inf, True, deadline, tolerance=0.1
+                )
+                least = min(least, -math.inf if found is None else found[2])
         return least
 
     def _rounds(
@@ -488,7 +492,7 @@ class _Hunt:
         alternating = goal.n % 2 == 0 and 2 * free < goal.d
         self.planes = free + alternating
         self.possible = free > 0
-        self.lost = rounding(goal.dtype, goal.d)
+        self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 1e-14
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
         # what is below cannot be tuned to the need; where rows are checked as stored, less than the need may be enough
         self.floor = max(1e-12, 0.8 * self.need if self.lost < 0.1 * goal.margin and not goal.best else 0.0)
@@ -522,7 +526,7 @@ class _Hunt:
     def _promising(self) -> list[tuple[float, int, Batch]]:
         """(an estimate of the margin, row, batch) of candidates, the best first. For a large n, where to solve one takes long,
         the best of several batches are compared by a sample of their separations."""
-        if self.goal.n <= _STORED_ROWS:
+        if self.goal.n <= _SAMPLED:
             return self._screened(4)
         found = []
         for _ in range(_GATHERED):

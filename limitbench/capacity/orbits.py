@@ -25,9 +25,8 @@ import numpy.typing as npt
 
 from limitbench import certificates, orbit_proof
 from limitbench.capacity.dtypes import decode, encode, require_stored
-from limitbench.capacity.problem import subsets
 from limitbench.certificates import Certificate
-from limitbench.dtypes import score_error
+from limitbench.dtypes import half_gap_kept, score_error
 from limitbench.errors import CertificateError, DataError, InputError
 
 Floats = npt.NDArray[np.float64]
@@ -120,7 +119,7 @@ class OrbitCode:
             "half_gap": f"{self.half_gap.numerator}/{self.half_gap.denominator}",
             "frequencies": list(self.orbit.frequencies),
             "amplitudes": list(self.orbit.amplitudes),
-            "stored": {"dtype": self.dtype, "half_gap": self.margin},
+            **({} if self.dtype == "real" else {"stored": {"dtype": self.dtype, "half_gap": self.margin}}),
             "found": dict(self.found),
             "queries": self.queries.tolist(),
         }
@@ -159,16 +158,20 @@ def of_certificate(certificate: Certificate) -> OrbitCode:
     """The code of a certificate of kind `orbit`. Raises `CertificateError` where its data have another shape."""
     data, matrix = certificate.data, certificate.matrix
     try:
-        stored = data.get("stored", {"dtype": "fp64", "half_gap": 0.0})
+        stored = data.get("stored", {"dtype": "real", "half_gap": 0.0})
         orbit = Orbit(matrix["n"], tuple(data["frequencies"]), tuple(data["amplitudes"]))
-        queries = np.array(data["queries"], np.int64)
         above, _, below = data["half_gap"].partition("/")
         half_gap, margin, dtype = Fraction(int(above), int(below)), stored["half_gap"], stored["dtype"]
         orbit_proof.require_shapes(orbit.n, matrix["k"], orbit.frequencies, orbit.amplitudes, half_gap)
         width = len(orbit.frequencies) * (1 if matrix["k"] == 2 else 2)
-        if queries.ndim != 2 or queries.shape[1] != width or type(margin) not in (int, float) or not 0 <= margin <= 1:
-            raise ValueError("queries or stored half-gap")
-        require_stored(dtype)
+        for query in data["queries"]:
+            if len(query) != width or any(type(b) is not int or abs(b) > orbit_proof.MOST_SIZE for b in query):
+                raise ValueError("queries")
+        if type(margin) not in (int, float) or not 0 <= margin <= 1 or not isinstance(data.get("found", {}), dict):
+            raise ValueError("stored half-gap, or how it was found")
+        if "stored" in data:
+            require_stored(dtype)
+        queries = np.array(data["queries"], np.int64).reshape(-1, width)
         return OrbitCode(orbit, matrix["k"], queries, half_gap, dtype, float(margin), data.get("found", {}))
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, ArithmeticError, InputError) as error:
         raise CertificateError(f"the data of an orbit certificate are broken ({error!r})") from None
@@ -199,7 +202,10 @@ def half_gaps(orbit: Orbit, queries: Ints, product: Product | None = None) -> Fl
     out = np.full(n // 2, -np.inf)
     if queries.shape != (n // 2, len(a)):
         raise CertificateError(f"found queries of shape {queries.shape}, expected {(n // 2, len(a))}")
-    if np.abs(queries).max(initial=0) * a.max() >= 2**53 or (queries == 0).all(1).any():
+    largest = max(
+        int(queries.max(initial=0)), -int(queries.min(initial=0))
+    )  # in Python's integers: no product wraps round
+    if largest * max(orbit.amplitudes) >= 2**53 or (queries == 0).all(1).any():
         raise CertificateError("a query is 0, or holds integers beyond 2^53 once multiplied by the amplitudes")
     if product is None and n * n / 4 * len(a) > _MOST_WORK:
         raise CertificateError(
@@ -221,15 +227,6 @@ def half_gaps(orbit: Orbit, queries: Ints, product: Product | None = None) -> Fl
     return np.asarray(out - np.abs(out) * 1e-12)
 
 
-def rounding(dtype: str, d: int) -> float:
-    """How far storing unit vectors in a dtype can move a score, at most, in exact scores of what is stored; a half-gap loses as
-    much.
-
-    Rounding in float64 before storing adds less than 1e-14 for d < 2^16.
-    """
-    return score_error(dtype, d, exact_sums=True) + 1e-14
-
-
 def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
     """A proved lower bound of the half-gap of the arrays as stored in the code's dtype, over all pairs. Raises
     `CertificateError` where a row is not strict as stored, or would take too long to check.
@@ -239,9 +236,12 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
     if code.k != 2:
         raise CertificateError("arrays as stored are checked for k = 2")
     found = half_gaps(code.orbit, code.queries) if gaps is None else gaps
-    lost = rounding(code.dtype, code.d)
+    # least half-gap that some of each is known to be left of, as stored
+    lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 1e-14
     clear = found > lost
-    least = float((found[clear] - lost).min(initial=np.inf)) / (1 + lost)  # lengths grow by as much
+    least = float(found[clear].min(initial=np.inf))
+    if least < np.inf:
+        least = float(half_gap_kept(Fraction(least), code.dtype, code.d))
     doubtful = np.flatnonzero(~clear) + 1
     if not len(doubtful):
         return least * (1 - 1e-12)
@@ -284,21 +284,37 @@ def _rows_as_stored(code: OrbitCode, v: Floats, j: int) -> float:
     return least
 
 
-def check(code: OrbitCode) -> None:
-    """Raise `CertificateError` unless the code has the half-gap that it claims, in exact numbers and as stored.
+def check(code: OrbitCode) -> str:
+    """How the code was checked: "integers" or "directed floating point". Raises `CertificateError` unless it has the half-gap
+    that it claims, in exact numbers and, where a dtype is named, as stored."""
+    return check_certificate(code.certificate)
 
-    The first by integers (`certificates.check`) where that is within its bound on work, else by floating point with directed
-    bounds.
+
+def check_certificate(certificate: Certificate) -> str:
+    """As `check`, for a certificate of kind `orbit` with the claim that it makes.
+
+    Integers decide where that is within the kernel's bound on work (`certificates.check`), else floating point with directed
+    bounds, for pairs.
     """
-    gaps = half_gaps(code.orbit, code.queries) if code.k == 2 else None
+    code = of_certificate(certificate)
     if affordable(code):
-        certificates.check(code.certificate)
-    elif gaps is None or Fraction(float(gaps.min())) < code.half_gap:
+        certificates.check(certificate)
+    elif (
+        code.k != 2 or certificate.notion not in ("order_preserving", "cosine") or certificate.side != "upper"
+        or certificate.value < code.d or certificate.matrix.get("at_most", False)
+    ):  # fmt: skip
+        raise CertificateError(
+            f"an orbit of {code.d} dimensions, too large for integers, does not prove {certificate.notion} "
+            f"{certificate.side} {certificate.value}"
+        )
+    gaps = half_gaps(code.orbit, code.queries) if code.k == 2 else None
+    if not affordable(code) and (gaps is None or Fraction(float(gaps.min())) < code.half_gap):
         raise CertificateError("the half-gap claimed is not shown, and the code is too large for integers")
-    if code.margin > 0 and stored_margin(code, gaps) < code.margin:
+    if code.dtype != "real" and stored_margin(code, gaps) < code.margin:
         raise CertificateError(
             f"the arrays as stored in {code.dtype} are not shown to have the half-gap {code.margin:g}"
         )
+    return "integers" if affordable(code) else "directed floating point"
 
 
 def affordable(code: OrbitCode) -> bool:
@@ -308,19 +324,18 @@ def affordable(code: OrbitCode) -> bool:
 
 
 def good_length(n: int, d: int) -> int:
-    """A number of documents from n on whose orbits have much to choose from: a prime for even d, an even number for odd d, whose
-    last coordinate is (-1)^t."""
+    """A number of documents from n on whose orbits have much to choose from.
+
+    For even d a prime, and where that costs little one whose units have a group of d elements, which can be the frequencies; for
+    odd d, whose last coordinate is (-1)^t, an even number.
+    """
     if d % 2:
         return n + n % 2
-    n += 1 - n % 2
-    while any(n % p == 0 for p in range(3, math.isqrt(n) + 1, 2)):
-        n += 2
+    step = d if d >= 8 and 200 <= n <= 10_000 else 2
+    n += (1 - n) % step
+    while any(n % p == 0 for p in range(3, math.isqrt(n) + 1, 2)) or n % 2 == 0:
+        n += step
     return n
-
-
-def rows(code: OrbitCode) -> int:
-    """How many queries the code serves."""
-    return subsets(code.orbit.n, code.k)
 
 
 def quantised(directions: Floats, half_gap: float) -> Ints:

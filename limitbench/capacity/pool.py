@@ -16,7 +16,7 @@ from limitbench.errors import OutOfMemory
 
 
 def pooled(
-    tasks: Sequence[Task], held: Mapping[int, dict[str, Any] | None], records: Records, jobs: int
+    tasks: Sequence[Task], held: Mapping[int, dict[str, Any] | None], records: Records, jobs: int, fresh: bool = False
 ) -> Iterator[dict[str, Any]]:
     """The records of all tasks in order; those not `held` are searched by `jobs` processes with one thread each."""
     method = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
@@ -25,7 +25,9 @@ def pooled(
     try:
         with ProcessPoolExecutor(jobs, mp_context=method) as pool:
             waiting = {
-                i: pool.submit(_one, task, records.folder.parent) for i, task in enumerate(tasks) if held[i] is None
+                i: pool.submit(_one, task, records.folder.parent, fresh)
+                for i, task in enumerate(tasks)
+                if held[i] is None
             }
             try:
                 for i in range(len(tasks)):
@@ -45,10 +47,10 @@ def pooled(
                 os.environ[name] = value
 
 
-def _one(task: Task, results: Path) -> dict[str, Any]:
+def _one(task: Task, results: Path, fresh: bool) -> dict[str, Any]:
     if task.solver in TORCH:
         import torch
 
         torch.set_num_threads(1)
     records = Records(results)
-    return records.write(Search(task, kept=records.partial(task) if task.solver == "orbit" else None).run())
+    return records.write(Search(task, kept=records.partial(task, fresh)).run())

@@ -49,9 +49,15 @@ class Records:
             return None
         return record if held.digest == digest == record["witness_digest"] else None
 
-    def partial(self, task: Task) -> Partial:
-        """Where a search for this task keeps the largest symmetric code while it is under way."""
-        return Partial(self.folder / f".{self.stem(task)}.partial{orbits.SUFFIX}")
+    def partial(self, task: Task, fresh: bool = False) -> Partial | None:
+        """Where a search for this task keeps the largest symmetric code while it is under way; None for other solvers. `fresh`
+        forgets what an interrupted one left."""
+        if task.solver != "orbit" or task.n is not None:
+            return None
+        kept = Partial(self.folder / f".{self.stem(task)}.partial{orbits.SUFFIX}")
+        if fresh:
+            kept.clear()
+        return kept
 
     def write(self, result: CapacityResult) -> dict[str, Any]:
         """Store the witness, then the record, and return the record."""
@@ -75,7 +81,9 @@ class Records:
         for old in self.folder.glob(f"{stem}-*"):
             if old.name != name and old.name.endswith((".npz", orbits.SUFFIX)):
                 old.unlink(missing_ok=True)
-        self.partial(task).clear()
+        kept = self.partial(task)
+        if kept is not None:
+            kept.clear()
         return record
 
     def __iter__(self) -> Iterator[dict[str, Any]]:

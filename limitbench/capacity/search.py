@@ -25,6 +25,7 @@ from limitbench.capacity.dtypes import decode, encode, require_stored
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import Problem, subsets
 from limitbench.capacity.witness import Witness
+from limitbench.certificates import closed_form
 from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
 from limitbench.provenance import provenance
 from limitbench.relevance import Qrels
@@ -32,9 +33,10 @@ from limitbench.theory import design
 from limitbench.theory.margin import ceiling_squared
 
 OPTIMIZERS = ("anneal", "paper")
-TORCH = (*OPTIMIZERS, "orbit", "auto")  # solvers that need torch
 SOLVERS = (*OPTIMIZERS, "orbit", *BUILDERS)
 AUTO = "auto"  # the best of several solvers
+TORCH = (*OPTIMIZERS, "orbit", AUTO)  # solvers that need torch
+POLISHED = "orbit+anneal"  # the annealer, from the documents of a symmetric code
 Progress = Callable[[str], None]
 
 
@@ -51,6 +53,7 @@ class Status(Enum):
     UNSOLVED = "This relevance matrix was tried with every seed and not solved, which proves nothing."
     TOO_LARGE = "This relevance matrix does not fit into memory; it was not tried."
     IMPOSSIBLE = "Theory proves that no vectors do this: limitbench design says why."
+    UNEQUAL = "Theory proves that no documents of equal length do this, as those of an orbit are; others may."
     CUT = "The time ran out before every seed was tried; that proves nothing."
 
 
@@ -210,6 +213,7 @@ class Search:
         self.tried: list[Tried] = []
         self.best: tuple[int, Witness | OrbitCode] | None = None
         self.templates: tuple[Any, ...] = ()  # of orbits, from the sizes before
+        self.origin: dict[str, str] = {}  # what a witness says of its solver and start, where that is not the task's
 
     @property
     def left(self) -> float:
@@ -219,12 +223,17 @@ class Search:
     def run(self) -> CapacityResult:
         """The bracket, by the search that belongs to the solver."""
         task = self.task
-        if task.solver == "auto":
+        if task.solver == AUTO:
             from limitbench.capacity.portfolio import best_of
 
             return best_of(task, self.say)
         if task.n is not None and task.k is not None and _impossible(task.n, task.k, task.d, task.margin):
             return self._result(Status.IMPOSSIBLE)
+        if task.solver == "orbit":
+            if task.n is not None and task.n <= 2:  # one query that asks for everything
+                return replace(Search(replace(task, solver="simplex", maximise=False), self.say).run(), task=task)
+            if task.n is not None and (closed_form(task.n, 2, "cosine") or 0) > task.d:
+                return self._result(Status.UNEQUAL)
         if task.n is not None or task.qrels is not None:
             n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
             solved = self.solve(n)
@@ -238,6 +247,8 @@ class Search:
         proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
         most = proved - 1 if proved is not None else 10**9
         least = task.k + 1
+        if task.solver == "orbit":
+            most = min(most, next((n - 1 for n in range(3, 8) if (closed_form(n, 2, "cosine") or 0) > task.d), most))
         if most < least:
             return self._result(Status.PROVED)
         strategies = {"paper": self._gallop, "anneal": self._stretch, "orbit": self._stretch}
@@ -295,6 +306,11 @@ class Search:
                 n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
             if orbit:
                 n = min(most, high - 1, orbits.good_length(n, self.task.d))
+                if n <= low and self.tried[-1].stopped == "deadline" and self.left > 0.1 * self.task.budget_s:
+                    high, n = (
+                        most + 1,
+                        min(most, orbits.good_length(low + low // 4 + 1, self.task.d)),
+                    )  # time is left: once more
                 if n <= low:
                     return self._ended(high)
 
@@ -444,11 +460,11 @@ class Search:
         return code is not None
 
     def _patience(self, n: int) -> float:
-        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 10 to 60 % of what is
+        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 20 to 60 % of what is
         left."""
         last = next((t for t in reversed(self.tried) if t.solved), None)
         expected = 0.0 if last is None else last.seconds * (n / last.n) ** 2
-        return min(0.6, max(0.1, 3 * expected / max(self.left, 1e-9))) * self.left
+        return min(0.6, max(0.2, 3 * expected / max(self.left, 1e-9))) * self.left
 
     def _accepted(self, code: OrbitCode, seed: int, candidates: int) -> OrbitCode | None:
         """The code with what it was found by, if the checker accepts it: with integers, where they are not too many."""
@@ -468,6 +484,7 @@ class Search:
     def polish(self, n: int, code: OrbitCode, enough: float = math.inf) -> CapacityResult:
         """Raise the margin from the documents of a symmetric code, all its pairs listed, until it is enough or the time is over."""
         problem = self.task.problem(n)
+        self.origin = {"solver": POLISHED, "start": "a symmetric code"}
         v = code.orbit.documents()
         by_pair = {
             j: code.orbit.queries(code.queries[j - 1], j, np.arange(code.orbit.n))
@@ -483,7 +500,7 @@ class Search:
             Tried(n, held is not None, (self.task.seed,), seconds, "solved" if held else "refused", 0, margin)
         )
         if held is not None:
-            self.best = (n, replace(held, found={**held.found, "start": "a symmetric code (solver orbit)"}))
+            self.best = (n, held)
             self._raise_margin(n, enough)
         return self._result(Status.SOLVED if held else Status.UNSOLVED)
 
@@ -539,7 +556,9 @@ class Search:
         task, least = self.task, float(self.task.margin if asked is None else asked)
         documents = encode(v, task.dtype, together=True)
         queries = None if u is None else encode(_all_rows(problem, np.asarray(u), task), task.dtype, together=False)
-        found = {"solver": task.solver, "seed": seed, "start": _START[task.solver], "budget_s": task.budget_s}
+        found = {
+            "solver": task.solver, "seed": seed, "start": _START[task.solver], "budget_s": task.budget_s, **self.origin
+        }  # fmt: skip
         held = Witness(problem.name, task.dtype, documents, queries, 0.0, found)
         try:
             margin = witnesses.check(replace(held, margin=least), task.qrels).margin

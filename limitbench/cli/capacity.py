@@ -36,7 +36,8 @@ def capacity(
     solver: Annotated[
         str,
         typer.Option(
-            help="anneal, orbit, auto (the best of them), paper, cyclic, random-sign, gaussian, simplex, polynomial or all."
+            help="anneal, orbit, auto (tries several, names the best), paper, all, or a construction: cyclic, "
+            "random-sign, gaussian, simplex, polynomial."
         ),
     ] = "anneal",
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
@@ -73,7 +74,7 @@ def capacity(
     if qrels is not None and at is not None:
         raise InputError("found --qrels together with --at; the qrels have their own number of documents")
     where = _device(device)
-    names = list(SOLVERS) if solver == "all" else [solver]
+    names = [name for name in SOLVERS if k == 2 or name != "orbit"] if solver == "all" else [solver]
     common = {
         "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "device": where,
         "margin": 0.0 if margin == "max" else _number(margin), "maximise": margin == "max",
@@ -120,19 +121,11 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
         return
     held = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
     if jobs > 1:
-        yield from pooled(tasks, held, records, jobs)
+        yield from pooled(tasks, held, records, jobs, fresh)
         return
     with status_line() as progress:
         for i, task in enumerate(tasks):
-            yield held[i] or records.write(Search(task, progress, kept=_kept(records, task, fresh)).run())
-
-
-def _kept(records: Records, task: Task, fresh: bool) -> Any:
-    """Where an unfinished search for a symmetric code lies."""
-    partial = records.partial(task)
-    if fresh:
-        partial.clear()
-    return partial if task.solver == "orbit" else None
+            yield held[i] or records.write(Search(task, progress, kept=records.partial(task, fresh)).run())
 
 
 def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[dict[str, Any]]:
@@ -153,7 +146,9 @@ def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[di
 
 def _line(shown: dict[str, Any], kind: str) -> str:
     if kind == "cell":
-        return f"d={shown['d']} n={shown['n']} {shown['solver']}: {'solved, verified' if shown['verified'] else 'not solved'}"
+        told = "solved, verified" if shown["verified"] else "not solved"
+        why = f" ({shown['status']})" if shown["status"].startswith("Theory proves") else ""
+        return f"d={shown['d']} n={shown['n']} {_solver(shown)}: {told}{why}"
     return (
         f"d={shown['d']} k={shown['k']} {shown['solver']}: solved {shown['solved_n']}; not solved {shown['failed_n']}"
     )
@@ -163,7 +158,7 @@ def _print(found: Sequence[dict[str, Any]], kind: str, records: Records) -> None
     if kind == "cell":
         head = ["d", "n", "k", "solver", "solved", "margin", "seconds", "witness"]
         rows = [
-            [str(c["d"]), str(c["n"]), str(c["k"]), c["solver"], "yes, verified" if c["verified"] else "no", _margin(c["margin"]),
+            [str(c["d"]), str(c["n"]), str(c["k"]), _solver(c), _verdict(c), _margin(c["margin"]),
              f"{c['seconds']:.2f}", Path(c["witness"]).name if c["witness"] else ""]
             for c in found
         ]  # fmt: skip
@@ -172,14 +167,26 @@ def _print(found: Sequence[dict[str, Any]], kind: str, records: Records) -> None
     else:
         head = ["d", "solver", "solved", "not solved", "margin", "dtype", "k", "status"]
         rows = [
-            [str(p["d"]), p["solver"], _or_dash(p["solved_n"]), _or_dash(p["failed_n"]), _margin(p["margin"]), p["dtype"],
+            [str(p["d"]), _solver(p), _or_dash(p["solved_n"]), _or_dash(p["failed_n"]), _margin(p["margin"]), p["dtype"],
              str(p["k"]),
              p["status"]]
             for p in found
         ]  # fmt: skip
         print_table(head, rows, caption="Half-gaps are of the stored vectors; not solved is not impossible.", keep=4)
     if any(x["witness"] for x in found):
-        typer.echo(f"Witnesses: {records.folder}; check one with: limitbench verify FILE.npz")
+        typer.echo(f"Witnesses: {records.folder}; check one with: limitbench verify FILE")
+
+
+def _solver(shown: dict[str, Any]) -> str:
+    """The solver, and which one `auto` took."""
+    return f"{shown['solver']}: {shown['found_by']}" if "found_by" in shown else str(shown["solver"])
+
+
+def _verdict(cell: dict[str, Any]) -> str:
+    """Solved, not solved, or impossible."""
+    if cell["verified"]:
+        return "yes, verified"
+    return "no: impossible" if cell["status"].startswith("Theory proves") else "no"
 
 
 def _or_dash(value: int | None) -> str:

@@ -200,15 +200,16 @@ def verify(
     lines = []
     for one in found:
         try:
+            how = "integers"
             if one.kind == "orbit" and matrix is None:
-                orbits.check(orbits.of_certificate(one))
+                how = orbits.check_certificate(one)
             else:
                 certificates.check(one, matrix)
             refusal = ""
         except CertificateError as error:
-            refusal = str(error)
-        lines.append((one, refusal))
-    refused = sum(bool(refusal) for _, refusal in lines)
+            refusal, how = str(error), ""
+        lines.append((one, refusal, how))
+    refused = sum(bool(refusal) for _, refusal, _ in lines)
     if json:
         rows = [
             {
@@ -217,21 +218,23 @@ def verify(
                 **_shown_orbit(c),
                 "accepted": not why,
                 "why": why,
+                "checked_with": how,
             }
-            for c, why in lines
+            for c, why, how in lines
         ]
         echo_json({"schema_version": 1, "accepted": refused == 0, "certificates": rows})
     else:
-        for c, why in lines:
+        for c, why, how in lines:
             sign = ">=" if c.side == "lower" else "<="
             claim = f"{c.notion} {sign} {c.value} ({c.kind})"
             orbit = _shown_orbit(c)
             if orbit:
-                gap, stored = float(Fraction(orbit["half_gap"])), orbit["stored"]
                 claim = (
-                    f"all pairs of {orbit['n']} documents in {c.value} dimensions with half-gap {gap:.4g} (orbit); "
-                    f"stored in {stored['dtype']}, {stored['half_gap']:.4g}"
+                    f"all pairs of {orbit['n']} documents in {c.value} dimensions with half-gap "
+                    f"{float(Fraction(orbit['half_gap'])):.4g} (orbit{f', checked with {how}' if how else ''})"
                 )
+                if "stored" in orbit:
+                    claim += f"; stored in {orbit['stored']['dtype']}, {orbit['stored']['half_gap']:.4g}"
             typer.echo(f"{'refused ' if why else 'accepted'} {claim}{': ' + why if why else ''}")
     if refused:
         raise typer.Exit(1)
@@ -247,11 +250,8 @@ def _shown_orbit(certificate: Any) -> dict[str, Any]:
         code = orbits.of_certificate(certificate)
     except CertificateError:
         return {}
-    return {
-        "n": code.orbit.n,
-        "half_gap": f"{code.half_gap.numerator}/{code.half_gap.denominator}",
-        "stored": {"dtype": code.dtype, "half_gap": code.margin},
-    }
+    out: dict[str, Any] = {"n": code.orbit.n, "half_gap": f"{code.half_gap.numerator}/{code.half_gap.denominator}"}
+    return out if code.dtype == "real" else {**out, "stored": {"dtype": code.dtype, "half_gap": code.margin}}
 
 
 def _verify_witness(file: Path, qrels: Qrels | None, json: bool) -> None:

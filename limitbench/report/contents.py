@@ -164,7 +164,7 @@ class Report:
         notion: Notion = "cosine" if r.retriever.facts.get("similarity") == "cosine" else "order_preserving"
         found = self.bracket(r.dataset.sha256, notion)
         pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k
-        solved = [self.frontier.reached.get(solver, {}) for solver in (*OPTIMIZERS, "orbit")] if pairs else []
+        solved = [self.frontier.reached.get(solver, {}) for solver in OPTIMIZERS] if pairs else []
         reached = [(n, d) for at in solved for d, n in at.items() if d <= dim]
         table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
         law = self.frontier.laws.get("published")

@@ -20,7 +20,8 @@ from limitbench.theory import design
 
 # Okabe and Ito's colours, told apart by everyone
 _COLOURS = {
-    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#000000", "cyclic": "#009E73", "random-sign": "#CC79A7",
+    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#7A1FA2", "orbit+anneal": "#3B8BBA",
+    "cyclic": "#009E73", "random-sign": "#CC79A7",
     "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to

@@ -1,6 +1,6 @@
 """Symmetric codes that searches have found, from the table that ships: all pairs of n documents in d dimensions, with a half-gap.
 
-Each row was proved with integers when it was recorded (theory/orbit.md); `python examples/orbit_codes.py TABLE --check` finds the
+Each row was proved when it was recorded (theory/orbit.md); `python examples/orbit_codes.py TABLE --check` finds the
 queries and proves it again. A row is constructed: what is not in the table is open, not impossible. A corpus of fewer documents,
 or more dimensions, is covered too.
 """
@@ -11,9 +11,10 @@ import json
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
+from typing import Any
 
 from limitbench.catalog import folder
-from limitbench.dtypes import score_error
+from limitbench.dtypes import half_gap_kept
 
 TABLE = "orbit-codes.json"
 
@@ -34,13 +35,15 @@ class Code:
 
     def kept(self, dtype: str) -> Fraction | None:
         """The half-gap of the arrays as stored in this dtype, None where they are not known to be strict."""
-        if dtype == "real":
-            return self.half_gap
-        lost = Fraction(score_error(dtype, self.d, exact_sums=True)) + Fraction(1, 10**14)
-        bound = (self.half_gap - lost) / (1 + lost)
-        checked = self.stored.get(dtype)
-        found = [bound] if bound > 0 else []
-        return max([*found, *([] if checked is None else [Fraction(checked)])], default=None)
+        found = [Fraction(self.stored[dtype])] if dtype in self.stored else []
+        bound = half_gap_kept(self.half_gap, dtype, self.d)
+        return max([*found, *([bound] if bound > 0 else [])], default=None)
+
+    @classmethod
+    def of_row(cls, row: dict[str, Any]) -> Code:
+        """The code of a row of the table."""
+        f, a = tuple(row["frequencies"]), tuple(row["amplitudes"])
+        return cls(row["d"], row["n"], Fraction(row["half_gap"]), f, a, row["stored"])
 
 
 @cache
@@ -49,17 +52,7 @@ def codes() -> tuple[Code, ...]:
     path = folder("reference") / TABLE
     if not path.exists():
         return ()
-    return tuple(
-        Code(
-            row["d"],
-            row["n"],
-            Fraction(row["half_gap"]),
-            tuple(row["frequencies"]),
-            tuple(row["amplitudes"]),
-            row["stored"],
-        )
-        for row in json.loads(path.read_text(encoding="utf-8"))["codes"]
-    )
+    return tuple(Code.of_row(row) for row in json.loads(path.read_text(encoding="utf-8"))["codes"])
 
 
 def best_code(n: int, k: int, d: int, dtype: str = "real") -> tuple[Code, Fraction] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
-from limitbench.certificates import AllSubsets, Notion, closed_form
+from limitbench.certificates import AllSubsets, closed_form
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
@@ -154,20 +154,14 @@ class _Case:
     dtype: str
     gamma: Fraction | None
 
-    @property
-    def _notion(self) -> Notion:
-        """What a dimension is asked for: a margin is one of unit documents, whose scores are cosines."""
-        return "order_preserving" if self.gamma is None else "cosine"
-
     def impossible(self, n: int, d: int) -> list[Reason]:
         """Every proved reason why d dimensions do not suffice."""
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         out = []
-        least = closed_form(n, k, self._notion)
+        least = closed_form(n, k, "order_preserving")
         if least is not None and d < least:
-            of = "rank" if gamma is None else "rank, with unit documents,"
             out.append(
-                Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving {of} of all {k}-subsets "
+                Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving rank of all {k}-subsets "
                        f"of {n}", "theory/all-subsets.md", "proved", (STRICT,))
             )  # fmt: skip
         if (bits is None and gamma is None) or not 0 < k < n:
@@ -209,7 +203,7 @@ class _Case:
     def forbids(self, n: int, d: int) -> bool:
         """Whether `impossible` has a reason, without writing it out: what searches over n or d ask."""
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
-        least = closed_form(n, k, self._notion)
+        least = closed_form(n, k, "order_preserving")
         if least is not None and d < least:
             return True
         if not 0 < k < n:
@@ -254,8 +248,8 @@ class _Case:
         if code is not None and code[1] >= gamma:
             held, kept = code
             add("symmetric code", f"all pairs of {held.n} >= {n} documents in {held.d} dimensions; half-gap {_rounded_down(kept)} "
-                f"in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly", "found by search, proved with "
-                "integers when recorded: python examples/orbit_codes.py --check")  # fmt: skip
+                f"in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly", "found by search and proved: "
+                "python examples/orbit_codes.py results/reference/orbit-codes.json --check")  # fmt: skip
         zero_one = dtype != "binary" or not gamma
         if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
             add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
