@@ -32,7 +32,19 @@ from limitbench.theory.codes import Code
 
 SCHEMA = "limitbench.orbit-codes.v1"
 DIMENSIONS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 48, 64)
-GAPS = (0.0, 1e-5, 1e-4, 1e-3, 3e-3, 8e-3, 0.011, 0.019, 0.03, 0.05, 0.1)  # half-gaps; 0 is the least that fp32 keeps
+GAPS = (
+    0.0,
+    1e-5,
+    1e-4,
+    1e-3,
+    3e-3,
+    8e-3,
+    0.0101,
+    0.019,
+    0.03,
+    0.05,
+    0.1003,
+)  # half-gaps; 0 is the least that fp32 keeps
 NARROW = ("int8", "fp32")  # dtypes whose rows are checked as stored
 ROWS = 2000  # documents up to which they are
 
@@ -44,26 +56,49 @@ def searched(d: int, gap: float, dtype: str, budget: float, seed: int) -> OrbitC
 
 
 def row_of(code: OrbitCode) -> dict[str, Any]:
-    """The table's row: what is proved, and of which documents. Half-gaps are rounded down to three digits, so that queries that
-    are found again, and rounded anew, reach them."""
-    stored = {}
-    for dtype in NARROW if code.orbit.n <= ROWS else ():
+    """The table's row: what is proved, and of which documents. Half-gaps are rounded down a little, so that queries that are
+    found again, on another machine too, reach them."""
+    gap = Fraction(down(0.9998 * float(code.half_gap)))
+    row = {
+        "d": code.d, "n": code.orbit.n, "half_gap": f"{gap.numerator}/{gap.denominator}",
+        "frequencies": list(code.orbit.frequencies), "amplitudes": list(code.orbit.amplitudes), "stored": {},
+    }  # fmt: skip
+    return row | {"stored": stored(row)}
+
+
+def stored(row: dict[str, Any]) -> dict[str, float]:
+    """Of the dtypes whose rows are checked as stored: half of the half-gap that queries found anew keep. Rounding to few bits is
+    chaotic, and the other half is for other machines."""
+    out: dict[str, float] = {}
+    if row["n"] > ROWS:
+        return out
+    code = solved(row, best=True)
+    for dtype in NARROW:
         try:
             margin = stored_margin(OrbitCode(code.orbit, 2, code.queries, code.half_gap, dtype, 0.0))
         except CertificateError:
             continue
-        stored[dtype] = down(0.99 * margin) if margin > 1e-6 else 0.0
-    gap = Fraction(down(0.999 * float(code.half_gap)))
-    return {
-        "d": code.d, "n": code.orbit.n, "half_gap": f"{gap.numerator}/{gap.denominator}",
-        "frequencies": list(code.orbit.frequencies), "amplitudes": list(code.orbit.amplitudes), "stored": stored,
-    }  # fmt: skip
+        out[dtype] = down(0.5 * margin) if margin > 1e-6 else 0.0
+    return out
+
+
+def solved(row: dict[str, Any], *, best: bool) -> OrbitCode:
+    """The row's orbit with queries found anew. Raises `CertificateError` where they are not found."""
+    orbit = Orbit(row["n"], tuple(row["frequencies"]), tuple(row["amplitudes"]))
+    f, a = np.array(orbit.frequencies), np.array(orbit.amplitudes) / math.sqrt(orbit.norm)
+    gap = Fraction(row["half_gap"])
+    solver, wanted = Orbits(orbit.n, len(a)), 2 * float(gap) * (1 + 2e-5)
+    found = None if best else solver.solve(f, a, need=wanted, best=False, deadline=math.inf)
+    found = found or solver.solve(f, a, need=wanted, best=True, deadline=math.inf)
+    if found is None:
+        raise CertificateError(f"no queries were found for n = {orbit.n}, d = {orbit.d}")
+    return OrbitCode(orbit, 2, quantised(found.directions, float(gap) / 256), gap, "real", 0.0)
 
 
 def down(x: float) -> float:
-    """x rounded down to three significant digits."""
-    shown = float(f"{x:.2e}")
-    return shown if shown <= x else float(f"{x - 0.5 * 10.0 ** (math.floor(math.log10(x)) - 2):.2e}")
+    """x rounded down to five significant digits."""
+    shown = float(f"{x:.4e}")
+    return shown if shown <= x else float(f"{x - 0.5 * 10.0 ** (math.floor(math.log10(x)) - 4):.4e}")
 
 
 def better(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -84,19 +119,11 @@ def better(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def check(row: dict[str, Any]) -> str:
     """Find the queries again and prove the row; how, as `orbits.check` says. Raises `CertificateError`."""
-    orbit = Orbit(row["n"], tuple(row["frequencies"]), tuple(row["amplitudes"]))
-    f, a = np.array(orbit.frequencies), np.array(orbit.amplitudes) / math.sqrt(orbit.norm)
-    gap = Fraction(row["half_gap"])
-    solver, wanted = Orbits(orbit.n, len(a)), 2 * float(gap)
-    solved = None if row["stored"] else solver.solve(f, a, need=wanted, best=False, deadline=math.inf)
-    solved = solved or solver.solve(f, a, need=wanted, best=True, deadline=math.inf)
-    if solved is None:
-        raise CertificateError(f"no queries were found for n = {orbit.n}, d = {orbit.d}")
-    code = OrbitCode(orbit, 2, quantised(solved.directions, float(gap)), gap, "real", 0.0)
+    code = solved(row, best=bool(row["stored"]))
     for dtype, margin in row["stored"].items():
-        if stored_margin(OrbitCode(orbit, 2, code.queries, gap, dtype, 0.0)) < margin:
+        if stored_margin(OrbitCode(code.orbit, 2, code.queries, code.half_gap, dtype, 0.0)) < margin:
             raise CertificateError(
-                f"n = {orbit.n}, d = {orbit.d}: arrays in {dtype} have less than the half-gap {margin:g}"
+                f"n = {row['n']}, d = {row['d']}: arrays in {dtype} have less than the half-gap {margin:g}"
             )
     return orbits.check(code)
 

@@ -3,7 +3,8 @@
     python examples/small_margins.py [--budget 5]
 
 For d >= n - 1 the ceiling (theory/margin-ceiling.md) is proved and reached by the regular simplex. Below, the proved bound is
-that of `limitbench design`, and what lies between is open. Where no vectors do it at all, the cell is empty.
+that of `limitbench design`, and what lies between is open. A dash: no vectors do it at all, or d > n - 1, where one dimension
+fewer does as well.
 """
 
 from __future__ import annotations
@@ -31,11 +32,11 @@ def main() -> None:
     budget = parser.parse_args().budget
     dimensions = range(2, 8)
     print("| n | " + " | ".join(f"d = {d}" for d in dimensions) + " |\n| ---: |" + " ---: |" * len(dimensions))
-    for n in range(4, 9):
+    for n in range(3, 9):
         cells = []
         for d in dimensions:
             if d > n - 1 or design(n, 2, d).verdict == "impossible":
-                cells.append("")
+                cells.append("-")
                 continue
             found = Search(Task(d, 2, "auto", "fp64", n=n, maximise=True, budget_s=budget)).run()
             cells.append(f"{found.margin or 0:.4f} (at most {most(n, d):.4f})")

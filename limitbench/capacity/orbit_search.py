@@ -530,7 +530,7 @@ class _Hunt:
             return self._screened(4)
         found = []
         for _ in range(_GATHERED):
-            for bound, row, batch in self._screened(1):
+            for bound, row, batch in [] if self._late() else self._screened(1):
                 if bound > max(self.plain, self.need):
                     equal = np.full(self.planes, 1 / math.sqrt(self.planes))
                     found.append((min(bound, self.orbits.sample(batch.f[row], equal, self.deadline)), row, batch))

@@ -27,7 +27,9 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
         return max(0.05, task.budget_s - (time.monotonic() - start))
 
     def run(solver: str, share: float) -> CapacityResult:
-        found.append(Search(replace(task, solver=solver, budget_s=max(0.05, share * left())), say).run())
+        maximise = task.maximise and solver in ("orbit", "anneal")
+        part = replace(task, solver=solver, maximise=maximise, budget_s=max(0.05, share * left()))
+        found.append(Search(part, say).run())
         return found[-1]
 
     found: list[CapacityResult] = []
@@ -38,10 +40,12 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
             run("cyclic", 0.2)
         run("orbit", 0.75)
         run("anneal", 1.0)
+    elif task.d >= task.n - 1 and run("simplex", 1.0).solved_n is not None and (found[-1].margin or 0.0) >= task.margin:
+        pass  # the regular simplex: no dimension allows more
     else:
         code = run("orbit", 0.5 if task.maximise else 0.4).witness
         listed = subsets(task.n, 2) * task.n <= _LISTED
-        asked = found[0].status != Status.IMPOSSIBLE and (task.maximise or code is None)
+        asked = found[-1].status != Status.IMPOSSIBLE and (task.maximise or code is None)
         if asked and listed and code is None and task.margin:  # the largest margin of a code may be a start
             free = replace(task, solver="orbit", margin=0.0, maximise=True, budget_s=max(0.05, 0.35 * left()))
             code = Search(free, say).run().witness

@@ -298,9 +298,9 @@ class Search:
                 return Status.BUDGET if self.best else Status.NONE
             if high > most:
                 room = 0.55 * self.left / took
-                if room < (0.5 if orbit else 1):
+                if room < 1 and not (orbit and self.left > 0.1 * self.task.budget_s):
                     return Status.BUDGET
-                room = max(room, 1.2)
+                room = max(room, 1.3)
                 n = min(most, max(low + 1, int(low * min(longest, room) ** power)))
             else:
                 n = max(low + 1, min(high - 1, high - math.ceil((high - low) / 3)))
