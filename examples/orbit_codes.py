@@ -120,6 +120,8 @@ def better(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def check(row: dict[str, Any]) -> str:
     """Find the queries again and prove the row; how, as `orbits.check` says. Raises `CertificateError`."""
     code = solved(row, best=bool(row["stored"]))
+    if code.d != row["d"]:
+        raise CertificateError(f"n = {row['n']}: the documents have {code.d} dimensions, the row says {row['d']}")
     for dtype, margin in row["stored"].items():
         if stored_margin(OrbitCode(code.orbit, 2, code.queries, code.half_gap, dtype, 0.0)) < margin:
             raise CertificateError(

@@ -88,7 +88,7 @@ def half_gap_kept(half_gap: Fraction, name: str, dim: int) -> Fraction:
     Both scores of a gap move by `score_error` at most, and lengths grow by as much. Rounding to float64 before adds less than
     1e-14 for fewer than 2^16 dimensions. 0 or less where nothing is promised.
     """
-    lost = Fraction(score_error(name, dim, exact_sums=True)) + Fraction(1, 10**14)
+    lost = Fraction(score_error(name, dim, exact_sums=True)) + Fraction(2, 10**14)
     return half_gap if name == "real" else (half_gap - lost) / (1 + lost)
 
 

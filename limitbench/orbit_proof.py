@@ -27,6 +27,7 @@ from limitbench.errors import CertificateError
 BITS = 48  # of a cosine
 _GUARD = 64  # bits more while cosines are computed
 _MOST_DOCUMENTS = 1 << 30
+_MOST_ENTRIES = 20_000_000  # cosines held at a time, a gigabyte
 _MOST_RELEVANT = 32  # documents of a set
 MOST_SIZE = 1 << 40  # of an amplitude or a coefficient
 _TOGETHER = 64  # products within one long integer that count as one step
@@ -77,7 +78,7 @@ def _pi(bits: int) -> int:
 def _cos_sin(angle: int, bits: int) -> tuple[int, int]:
     """2^bits times cosine and sine of angle / 2^(bits + 16), an angle of at most 2 pi; each off by less than 2^8.
 
-    At most 60 terms, below 2^7 in size for such angles, are rounded down once each in bits + 16 places.
+    At most 70 terms, below 2^7 in size for such angles, are rounded down once each in bits + 16 places.
     """
     fine = bits + 16
     one = 1 << fine
@@ -161,10 +162,20 @@ def check(
         if len(query) != width or any(type(b) is not int or abs(b) > MOST_SIZE for b in query):
             raise CertificateError(f"query {number} is no list of {width} integers of at most {MOST_SIZE}")
     largest = max((sum(abs(b) for b in query) for query in queries), default=0) * max(abs(a) for a in amplitudes)
+    if largest == 0:
+        raise CertificateError("every query is 0")
+    if width * n > _MOST_ENTRIES:
+        raise CertificateError(
+            f"{n} documents with {width} coefficients a query are more than {_MOST_ENTRIES:,} numbers"
+        )
     field = (2 * largest * ((1 << BITS) + 1)).bit_length() + 2
     field += -field % 8
     places = n // 2 + 1 if k == 2 else n
-    spend(4 * n + len(queries) * k * k + len(queries) * width * (1 + places * field // (64 * _TOGETHER)))
+    spend(
+        (4 + width) * n
+        + len(queries) * k * (k + width)
+        + len(queries) * width * (1 + places * field // (64 * _TOGETHER))
+    )
     norm = sum(a * a for a in amplitudes)
     if k == 2:
         _pairs(n, frequencies, amplitudes, queries, half_gap, norm, field)

@@ -10,6 +10,7 @@ import random
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -28,7 +29,8 @@ from limitbench.capacity.problem import Problem
 from limitbench.capacity.records import Records
 from limitbench.capacity.requery import best_query
 from limitbench.capacity.search import POLISHED, Status
-from limitbench.checks.capacity import best_half_gap
+from limitbench.checks.capacity import Plan, best_half_gap
+from limitbench.checks.config import Retriever
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.theory import codes
 
@@ -397,7 +399,7 @@ def test_candidates_are_distinct_frequencies() -> None:
 def test_templates_have_no_row_twice() -> None:
     """Templates hold no row twice, not even with its signs turned."""
     rng = np.random.default_rng(1)
-    for planes, rank in [(4, 2), (8, 4), (8, 8), (3, 1), (12, 5)]:
+    for planes, rank in [(4, 2), (8, 4), (8, 8), (3, 1), (12, 5), (30, 2), (9, 1)]:
         rows = [tuple(row) for row in template(rng, planes, rank).tolist()]
         assert len(rows) == planes
         assert len({max(row, tuple(-x for x in row)) for row in rows}) == planes
@@ -425,6 +427,14 @@ def test_small_corners_have_clear_answers(d: int, n: int, status: str) -> None:
     if isinstance(result.witness, OrbitCode):
         assert result.witness.d <= d
         orbits.check(result.witness)
+
+
+@pytest.mark.parametrize(("d", "most"), [(2, 3), (3, 4)])
+def test_orbits_end_before_other_vectors_do(d: int, most: int) -> None:
+    """In 2 and 3 dimensions documents of equal length end where others go on: that is said, and not called the end of all."""
+    result = Search(Task(d, 2, "orbit", budget_s=5, seeds=1)).run()
+    assert (result.solved_n, result.status) == (most, Status.UNEQUAL)
+    assert Search(Task(d, 2, "auto", budget_s=3, seeds=1)).run().status != Status.UNEQUAL
 
 
 def test_a_margin_above_the_ceiling_is_impossible() -> None:
@@ -628,9 +638,13 @@ def test_rows_of_the_shipped_table_are_proved_again() -> None:
     assert len(small) >= 12
     for row in small[:: len(small) // 12]:
         proved_again(row)
-    with pytest.raises(CertificateError):
-        wrong = dict(small[0], half_gap=str(Fraction(small[0]["half_gap"]) * 2))
-        proved_again(wrong)
+    for wrong in (
+        {"half_gap": str(Fraction(small[0]["half_gap"]) * 2)},
+        {"d": small[0]["d"] - 1},
+        {"stored": {"int8": 0.4}},
+    ):
+        with pytest.raises(CertificateError):
+            proved_again({**small[0], **wrong})
 
 
 @pytest.mark.long
@@ -666,6 +680,22 @@ def test_what_rounding_can_take_away_is_taken_away() -> None:
     assert code.kept("int8") == Fraction(0.001)
     assert replace(code, stored={}).kept("int8") is None
     assert replace(code, half_gap=Fraction(1, 1000)).kept("bf16") is None
+
+
+def test_rows_as_stored_count_for_inner_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code whose rows were checked in int8 by inner products says nothing of cosines and distances, whose documents change length."""
+    pairs_of_40 = SimpleNamespace(grown=40, all_subsets=True, degree=2, qrels=None, m=780, assumption=None)
+    held = codes.Code(6, 40, Fraction(1, 10**6), (1, 2, 3), (1, 1, 1), {"int8": 0.0})
+    monkeypatch.setattr(codes, "codes", lambda: (held,))
+    codes.kept_by.cache_clear()
+    try:
+        known = {
+            metric: Plan(pairs_of_40, Retriever(kind="dense", dim=6, dtype="int8", metric=metric), 1.0).known("int8")
+            for metric in ("dot", "cosine", "euclidean")
+        }
+    finally:
+        codes.kept_by.cache_clear()
+    assert known == {"dot": True, "cosine": False, "euclidean": False}
 
 
 def test_rules_count_codes_for_pairs_alone() -> None:

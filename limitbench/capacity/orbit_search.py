@@ -290,14 +290,16 @@ def template(rng: np.random.Generator, planes: int, rank: int) -> Ints:
     """A random integer matrix (planes, rank): the unit vectors, then sums and differences of rows that are there, none twice up
     to sign."""
     rows = [tuple(int(i == j) for j in range(rank)) for i in range(rank)]
-    while len(rows) < planes:
+    for _ in range(100 * planes):  # for a small rank there may be no more rows with such small entries
+        if len(rows) == planes:
+            return np.array(rows, np.int64)
         i, j = rng.integers(len(rows), size=2)
         sign = 1 if rng.random() < 0.5 else -1
         row = tuple(x + sign * y for x, y in zip(rows[i], rows[j], strict=True))
         opposite = tuple(-x for x in row)
         if any(row) and max(map(abs, row)) <= _LARGEST and row not in rows and opposite not in rows:
             rows.append(row)
-    return np.array(rows, np.int64)
+    return template(rng, planes, rank + 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -339,6 +341,7 @@ class Candidates:
         ranks = np.arange(self.free + 1)
         self.ranks = np.exp(-(((ranks - 0.45 * self.free - 0.8) / max(0.8, 0.2 * self.free)) ** 2))
         self.ranks[: 1 if self.free < 4 else 2] = 0
+        self.ranks[(7.0**ranks - 1) / 2 < self.free] = 0  # fewer rows than that have entries of at most 3, up to sign
 
     def draw(self) -> Batch:
         """A batch; rows whose frequencies are not distinct and positive are left out, so that it may be empty."""
@@ -492,7 +495,7 @@ class _Hunt:
         alternating = goal.n % 2 == 0 and 2 * free < goal.d
         self.planes = free + alternating
         self.possible = free > 0
-        self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 1e-14
+        self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 2e-14
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
         # what is below cannot be tuned to the need; where rows are checked as stored, less than the need may be enough
         self.floor = max(1e-12, 0.8 * self.need if self.lost < 0.1 * goal.margin and not goal.best else 0.0)

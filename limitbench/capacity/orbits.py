@@ -237,7 +237,7 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
         raise CertificateError("arrays as stored are checked for k = 2")
     found = half_gaps(code.orbit, code.queries) if gaps is None else gaps
     # least half-gap that some of each is known to be left of, as stored
-    lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 1e-14
+    lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 2e-14
     clear = found > lost
     least = float(found[clear].min(initial=np.inf))
     if least < np.inf:

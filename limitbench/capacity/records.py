@@ -13,7 +13,7 @@ from typing import Any
 
 from limitbench.capacity import orbits, witness
 from limitbench.capacity.search import CapacityResult, Task
-from limitbench.errors import CertificateError, DataError
+from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.files import atomic_write, read_record
 from limitbench.provenance import provenance
 
@@ -105,7 +105,7 @@ class Partial:
             code = orbits.read(self.path) if self.path.exists() else None
             if code is not None:
                 orbits.check(code)
-        except (DataError, CertificateError):
+        except (InputError, CertificateError):
             return None
         return code
 

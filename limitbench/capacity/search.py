@@ -247,13 +247,14 @@ class Search:
         proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
         most = proved - 1 if proved is not None else 10**9
         least = task.k + 1
-        if task.solver == "orbit":
-            most = min(most, next((n - 1 for n in range(3, 8) if (closed_form(n, 2, "cosine") or 0) > task.d), most))
+        equal = next((n - 1 for n in range(3, 8) if (closed_form(n, 2, "cosine") or 0) > task.d), most)
+        short = task.solver == "orbit" and equal < most  # documents of equal length end before others do
+        most = equal if short else most
         if most < least:
             return self._result(Status.PROVED)
         strategies = {"paper": self._gallop, "anneal": self._stretch, "orbit": self._stretch}
         status = strategies.get(task.solver, self._range)(least, most)
-        return self._result(status)
+        return self._result(Status.UNEQUAL if short and status == Status.PROVED else status)
 
     def _result(self, status: Status) -> CapacityResult:
         solved = self.best[0] if self.best else None
@@ -276,9 +277,11 @@ class Search:
         power, longest = (1 / 2, 6.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
         n, low, high = self._first(least, most), least - 1, most + 1
         before = self.kept.read() if orbit and self.kept is not None else None
-        if before is not None and before.orbit.n <= most:
+        if before is not None and before.orbit.n <= most and _serves(before, self.task):
             low, self.best = before.orbit.n, (before.orbit.n, before)
             n = min(most, orbits.good_length(low + low // 8 + 1, self.task.d))
+            if n <= low:
+                return Status.PROVED
         while True:
             at = time.monotonic()
             if self.solve(n):
@@ -566,6 +569,10 @@ class Search:
             return None
         margin = 0.0 if margin is None else _down(margin)
         return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
+
+
+def _serves(code: OrbitCode, task: Task) -> bool:
+    return (code.k, code.dtype) == (task.k, task.dtype) and code.d <= task.d and code.margin >= task.margin
 
 
 def _impossible(n: int, k: int, d: int, margin: float) -> bool:

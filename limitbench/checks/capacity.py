@@ -127,7 +127,8 @@ class Plan:
         found = [r.method for r in design(self.n, k, d, dtype, self.gamma).reasons if r.verdict == "possible"]
         # the closed form is about sets of one size; what else there is serves smaller sets too
         found = [method for method in found if method != "order-preserving rank"]
-        if not self.pairs_alone:
+        if not self.pairs_alone or (dtype != "real" and self.retriever.metric != "dot"):
+            # rounded rows were checked by inner products; cosines and distances have the bound below
             found = [method for method in found if method != "symmetric code"]
         if self.retriever.metric == "dot":
             return bool(found)
@@ -135,7 +136,10 @@ class Plan:
         if any(method != "integer moment curve" for method in found):
             return True
         spare = best_half_gap(self.n, k, d, self.pairs_alone)[0] - float(self.gamma or 0)
-        return dtype != "real" and spare > score_error(dtype, self.d)
+        moved = score_error(dtype, self.d) * (
+            2 if self.retriever.metric == "euclidean" else 1
+        )  # |u - v|^2 moves twice as far
+        return dtype != "real" and spare > moved
 
     def _enough(self) -> int:
         """Dimensions that carry the sets in exact arithmetic, without a margin."""
@@ -352,14 +356,14 @@ def free_embeddings_miss(plan: Plan, *, seconds: float, seeds: int = 3) -> Outco
 
 
 def little_headroom(plan: Plan) -> Outcome | None:
-    """LB202: the corpus against the largest that free embeddings were seen to carry, k = 2 alone."""
+    """LB202: the corpus against the largest that vectors were seen to carry, k = 2 alone."""
     if plan.k != 2 or not plan.workload.all_subsets or plan.gamma is not None:
         return None
     most, source = frontier(plan.d)
     if plan.n <= most or plan.refuted:
         return Passes()
     return Fails(
-        f"{plan.n:,} documents are more than free embeddings of {plan.d} dimensions were seen to carry: {most:,} ({source})",
+        f"{plan.n:,} documents are more than vectors of {plan.d} dimensions were seen to carry: {most:,} ({source})",
         "plan more dimensions, or lower growth; an extrapolation is no bound, so measure before you decide",
         expected=f"n <= {most}",
         observed=f"n = {plan.n}",

@@ -58,7 +58,7 @@ RULES: dict[str, Rule] = {
     "LB201": Rule("free-embeddings-miss", "plan", "empirical", "warning", "full",
                   "optimised vectors did not reach the target"),
     "LB202": Rule("little-headroom", "plan", "empirical", "warning", "fast",
-                  "more documents than free embeddings were seen to carry"),
+                  "more documents than vectors were seen to carry"),
     "LB301": Rule("below-floor", "gate", "measured", "error", "fast",
                   "the lower confidence limit of the metric is below its floor"),
     "LB302": Rule("regression", "gate", "measured", "error", "fast",

@@ -15,6 +15,7 @@ from typing import Any
 
 from limitbench.catalog import folder
 from limitbench.dtypes import half_gap_kept
+from limitbench.orbit_proof import dimension
 
 TABLE = "orbit-codes.json"
 
@@ -43,7 +44,7 @@ class Code:
     def of_row(cls, row: dict[str, Any]) -> Code:
         """The code of a row of the table."""
         f, a = tuple(row["frequencies"]), tuple(row["amplitudes"])
-        return cls(row["d"], row["n"], Fraction(row["half_gap"]), f, a, row["stored"])
+        return cls(dimension(row["n"], f), row["n"], Fraction(row["half_gap"]), f, a, row["stored"])
 
 
 @cache
