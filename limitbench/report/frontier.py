@@ -5,7 +5,8 @@ paper published, and the laws fitted to them, dashed where they extrapolate.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from limitbench.errors import InputError
 from limitbench.files import atomic_write
 from limitbench.report.svg import INK, drawing, render
 from limitbench.theory import design
+from limitbench.theory.codes import kept_by
 
 # Okabe and Ito's colours, told apart by everyone
 _COLOURS = {
@@ -37,6 +39,7 @@ class Frontier:
     reached: dict[str, dict[int, int]]
     laws: dict[str, Law]
     impossible: dict[int, int]  # d: the smallest n proved impossible
+    codes: dict[int, int] = field(default_factory=dict)  # d: the largest symmetric code of the shipped table, for fp32
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values: the series, and each law's coefficients (ascending), standard errors and r2."""
@@ -55,6 +58,7 @@ class Frontier:
                 }
                 for name, law in self.laws.items()
             },
+            "symmetric_codes": {str(d): n for d, n in self.codes.items()},
             "proved_impossible": {str(d): n for d, n in self.impossible.items()},
         }
 
@@ -83,7 +87,11 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         least = design(None, k, d, "real", margin or None).smallest_impossible_n
         if least is not None and least < 10**15:
             impossible[d] = least
-    return Frontier(k, margin, reached, laws, impossible)
+    codes: dict[int, int] = {}
+    for code, kept in kept_by("fp32") if k == 2 else ():
+        if kept >= Fraction(margin) and code.n > max((n for d, n in codes.items() if d <= code.d), default=0):
+            codes[code.d] = code.n
+    return Frontier(k, margin, reached, laws, impossible, codes)
 
 
 def _as_point(record: dict[str, Any]) -> dict[str, Any]:
@@ -110,6 +118,7 @@ def draw_on(axes: Any, shown: Frontier) -> None:
     highest = max(
         [
             *(n for at in shown.reached.values() for n in at.values()),
+            *shown.codes.values(),
             *(published().values() if shown.k == 2 else ()),
             10,
         ]
@@ -127,6 +136,9 @@ def draw_on(axes: Any, shown: Frontier) -> None:
             gid="published: Table 6",
             label="the paper's Table 6 (published, any margin)",
         )
+    if shown.codes:
+        axes.plot(list(shown.codes), list(shown.codes.values()), marker="D", ms=4, ls=":", lw=0.8, mfc="none",
+                  color=_COLOURS["orbit"], gid="symmetric codes", label="symmetric codes in fp32 (constructed)")  # fmt: skip
     for name, at in shown.reached.items():
         kind = "measured" if name in OPTIMIZERS else "constructed"
         axes.plot(sorted(at), [at[d] for d in sorted(at)], marker="o" if kind == "measured" else "s", ms=5, ls="none",
