@@ -189,7 +189,11 @@ PROJECTS: dict[str, Project] = {
         evidence="empirical",
         arguments=("--tier", "full"),
     ),
-    "LB202": Project(plan(1000, 2, 'dim = 4 # <-\nmetric = "dot"\n'), ("LB202",), evidence="empirical"),
+    "LB202": Project(
+        plan(1000, 2, 'dim = 4 # <-\nmetric = "dot"\n') + '[severity]\nLB104 = "off"\n',
+        ("LB202",),
+        evidence="empirical",
+    ),
     # -------------------------------------------------------------------------------------------------------------- measured
     "LB301": Project(measured("min = 0.9 # <-\n"), ("LB301",), "error", code=1, files=DROPPED),
     "LB302": Project(

@@ -21,6 +21,8 @@ from limitbench.results.record import SCHEMA_VERSION, Result
 
 _RECORD = re.compile(r"[0-9a-f]{12}\.json")
 
+_OTHERS = ("limitbench.capacity.", "limitbench.certificate.")  # schemas of what lies in a folder of capacity results
+
 
 class Store:
     """The records below one folder."""
@@ -60,7 +62,7 @@ class Store:
             raise StorageError(f"there is no results folder {self.root}; run: limitbench run --results {self.root}")
         for path in sorted(self.root.glob("*/*/*.json")):
             raw = read_record(path)
-            if isinstance(raw, dict) and str(raw.get("schema", "")).startswith("limitbench.capacity."):
+            if isinstance(raw, dict) and str(raw.get("schema", "")).startswith(_OTHERS):
                 continue  # of a results folder inside this one
             found = _checked(path, raw)
             if not _RECORD.fullmatch(path.name) or not found.configuration_digest.startswith(path.stem):
