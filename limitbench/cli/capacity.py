@@ -184,9 +184,11 @@ def _solver(shown: dict[str, Any]) -> str:
 
 def _verdict(cell: dict[str, Any]) -> str:
     """Solved, not solved, or impossible."""
+    from limitbench.capacity import Status
+
     if cell["verified"]:
         return "yes, verified"
-    return "no: impossible" if cell["status"].startswith("Theory proves") else "no"
+    return "no: impossible" if cell["status"] == Status.IMPOSSIBLE.value else "no"
 
 
 def _or_dash(value: int | None) -> str:
