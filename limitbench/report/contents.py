@@ -102,7 +102,7 @@ class Standing:
             kept = (
                 ""
                 if self.code_half_gap is None
-                else f"; a symmetric code keeps {self.code_half_gap:.2g} in {self.dtype}"
+                else f"; a symmetric code keeps a half-gap of {self.code_half_gap:.2g} in {self.dtype}"
             )
             return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic{kept}"
         return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed), by {self.similarity}"
