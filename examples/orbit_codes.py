@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from limitbench.capacity import Search, Task, orbits
-from limitbench.capacity.orbit_search import Orbits
+from limitbench.capacity.orbit_solver import Orbits
 from limitbench.capacity.orbits import Orbit, OrbitCode, quantised, stored_margin
 from limitbench.errors import CertificateError
 from limitbench.files import atomic_write

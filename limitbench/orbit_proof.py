@@ -200,11 +200,21 @@ def require_shapes(n: int, k: int, frequencies: Sequence[int], amplitudes: Seque
         raise CertificateError(f"the claimed half-gap is {half_gap}, expected 0 to 1")
 
 
-def _needed(half_gap: Fraction, norm: int, query: Sequence[int], slack: int) -> int:
-    """The least gap, in units of 2^-48, that shows the half-gap: 2 gamma |v| |u| rounded up, at least 1, and what rounding may
-    hide."""
+def _asked(
+    amplitudes: Sequence[int], query: Sequence[int], half_gap: Fraction, norm: int, where: str
+) -> tuple[list[int], int]:
+    """(the query's coefficients times the amplitudes, the least gap that shows the half-gap).
+
+    The gap is in units of 2^-48: 2 gamma |v| |u| rounded up, at least 1, and what rounding may hide. Raises `CertificateError`
+    where no document could be so far below.
+    """
+    q = [a * b for a, b in zip(amplitudes, query, strict=True)]
+    slack = 2 * sum(map(abs, q))
     square = Fraction(4 * norm * sum(b * b for b in query)) * half_gap**2 * (1 << 2 * BITS)
-    return isqrt(square.numerator // square.denominator) + 1 + slack
+    needed = isqrt(square.numerator // square.denominator) + 1 + slack
+    if needed > slack << BITS or not any(query):
+        raise CertificateError(f"{where}: the query cannot have the half-gap claimed")
+    return q, needed
 
 
 class _Packed:
@@ -249,13 +259,8 @@ def _pairs(
         packed = _Packed(len(ys), field)
         rows = [packed.row([table[f * y % (2 * n)] for y in ys]) for f in frequencies]
         for j in range(2 - parity, n // 2 + 1, 2):
-            query = queries[j - 1]
-            q = [a * b for a, b in zip(amplitudes, query, strict=True)]
-            slack = 2 * sum(map(abs, q))
-            needed = _needed(half_gap, norm, query, slack)
+            q, needed = _asked(amplitudes, queries[j - 1], half_gap, norm, f"separation {j}")
             own = sum(x * table[f * j % (2 * n)] for x, f in zip(q, frequencies, strict=True))
-            if needed > slack << BITS or not any(query):
-                raise CertificateError(f"separation {j}: the query cannot have the half-gap claimed")
             total = (own - needed) * packed.ones - sum(x * row for x, row in zip(q, rows, strict=True))
             total += needed << (field * ((j - parity) // 2))  # the pair itself is not asked
             wrong = packed.negative(total)
@@ -284,12 +289,7 @@ def _sets(
     rows = [packed.row(column) for column in columns]
     both = [*amplitudes, *amplitudes]
     for number, members in enumerate(necklaces(n, k)):
-        query = queries[number]
-        q = [a * b for a, b in zip(both, query, strict=True)]
-        slack = 2 * sum(map(abs, q))
-        needed = _needed(half_gap, norm, query, slack)
-        if needed > slack << BITS or not any(query):
-            raise CertificateError(f"set {members}: the query cannot have the half-gap claimed")
+        q, needed = _asked(both, queries[number], half_gap, norm, f"set {members}")
         scores = [sum(x * column[t] for x, column in zip(q, columns, strict=True)) for t in members]
         bar = min(scores) - needed
         total = bar * packed.ones - sum(x * row for x, row in zip(q, rows, strict=True))

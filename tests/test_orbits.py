@@ -23,7 +23,9 @@ from limitbench import catalog, certificates, orbit_proof
 from limitbench.capacity import Search, Task, orbits, witness
 from limitbench.capacity.dtypes import encode
 from limitbench.capacity.max_margin import max_margin
-from limitbench.capacity.orbit_search import Candidates, Goal, Orbits, find, template
+from limitbench.capacity.orbit_candidates import Candidates, template
+from limitbench.capacity.orbit_search import Goal, find
+from limitbench.capacity.orbit_solver import Orbits
 from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.records import Records
@@ -204,7 +206,7 @@ def test_mutated_certificates_are_refused_or_true(n: int) -> None:
 @pytest.mark.parametrize("n", [13, 16, 29, 40, 41])
 def test_ten_thousand_mutated_certificates(n: int) -> None:
     """Ten thousand changed certificates: none is accepted that floats call false."""
-    mutations(found(n, 6), 2000, n)
+    assert 0 < mutations(found(n, 6), 2000, n) < 1600
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,8 @@
 
 For vectors w_1 .. w_K of R^D, the unit direction u that maximises min_i <w_i, u> is b / |b| for the b that minimises |b|^2 / 2
 with <w_i, b> >= 1 (the hard-margin form of Boser, Guyon and Vapnik 1992). Mehrotra's predictor and corrector (1992) need a D x D
-Cholesky factor a step and no active set, so that thousands of problems run as one batch, on the CPU and on CUDA alike, without a
-word between host and device.
+Cholesky factor a step and no active set, so that thousands of problems run as one batch, on the CPU and on CUDA alike. The host
+reads nothing in between.
 
 The multipliers give a point of the hull of the w_i; its length is an upper bound of the margin, whatever the step.
 """

@@ -2,7 +2,8 @@
 
 The symmetry does the work (`limitbench.orbit_proof` has the mathematics): for all pairs of n documents only n / 2 queries are
 stored, each of as many integers as there are frequencies. A file of such a code is a certificate of kind `orbit`, which
-`limitbench verify` accepts with integers alone. This module needs numpy only; `orbit_search` finds codes.
+`limitbench verify` checks: with integers, or in floating point with directed bounds where they would take too long. This module
+needs numpy only; `orbit_search` finds codes.
 
 Where a dtype is named, the claim is about arrays as stored: documents and queries rounded from float64. The proved half-gap less
 what rounding can take away serves all pairs at once; separations below that are checked row by row, as stored.
@@ -236,7 +237,7 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
     if code.k != 2:
         raise CertificateError("arrays as stored are checked for k = 2")
     found = half_gaps(code.orbit, code.queries) if gaps is None else gaps
-    # least half-gap that some of each is known to be left of, as stored
+    # a separation with more than this keeps some half-gap, whatever rounding does
     lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 2e-14
     clear = found > lost
     least = float(found[clear].min(initial=np.inf))
