@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from scipy.linalg import hadamard
+from scipy.optimize import nnls
 
 from limitbench import certificates, load
 from limitbench.certificates import NOTIONS, AllSubsets, Certificate, check, closed_form, matrix_name, verify
@@ -23,7 +24,10 @@ from limitbench.errors import CertificateError, InputError, UnknownName
 from limitbench.relevance import Qrels
 from limitbench.report import paper
 from limitbench.theory import bracket, design, exact_all_k, solver
+from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
+from limitbench.theory.margin import radon_squared
 from limitbench.theory.matrix import as_matrix
+from limitbench.theory.packing import Packing, least_open, monotone_packing, too_many_sets
 
 TWO = ("sign_rank", "order_preserving")
 
@@ -680,7 +684,7 @@ def test_certificates_match_their_schema() -> None:
 
 def test_table_of_the_docs_is_reproduced() -> None:
     """The corpora that docs/theory.md puts beside the paper's cubic are those that design computes."""
-    rows = {45: (611.5, 343, 23), 110: (5960.2, 14641, 56), 256: (66169.4, 24137569, 129)}
+    rows = {45: (611.5, 343, 14), 110: (5960.2, 14641, 34), 256: (66169.4, 24137569, 77)}
     for d, (cubic, possible, digits) in rows.items():
         found = design(k=2, d=d, dtype="int8", margin="0.1")
         assert found.extrapolation["critical_n"] == cubic
@@ -727,6 +731,161 @@ def test_simplex_reaches_the_ceiling_exactly(n: int, k: int) -> None:
     gap_squared = Fraction(1) / 4 / (Fraction(n - 1, n) * Fraction(k * (n - k), n))
     assert simplex(n, k) == (n - 1, gap_squared)
     assert gap_squared == ceiling_squared(n, k)
+
+
+def test_monotone_packing_reaches_the_notes_numbers() -> None:
+    """The least dimensions left open, beside what caps leave open; with sets that differ in several documents where k is large."""
+    from limitbench.theory.margin import spherical_caps
+
+    known = {  # (n, k, margin): (caps, monotone packing)
+        (46, 2, "0.1"): (4, 5), (1000, 2, "0.1"): (6, 9), (10**6, 2, "0.1"): (12, 19), (10**10, 2, "0.1"): (20, 32),
+        (1000, 10, "0.1"): (24, 31), (10**10, 10, "0.1"): (94, 134), (10**6, 10, "0.01"): (28, 43),
+        (10**6, 100, "0.05"): (340, 623), (10**6, 100, "0.01"): (222, 384), (10**6, 2, "0.01"): (7, 11),
+    }  # fmt: skip
+    for (n, k, margin), (caps, packed) in known.items():
+        gamma = Fraction(margin)
+        assert (spherical_caps(math.comb(n, k), gamma), least_open(n, k, gamma)) == (caps, packed)
+        assert monotone_packing(n, n - k, gamma, packed - 1) is not None  # complements
+        assert design(n, k, packed - 1, margin=gamma).verdict == "impossible"
+    found = monotone_packing(10**6, 100, Fraction("0.05"), 622)
+    assert found is not None
+    assert found.different > 3
+    assert found.averaged
+
+
+def test_monotone_packing_agrees_with_many_digits() -> None:
+    """The inequalities of the page, with the exact area constant, at 60 digits: what is refuted there and only there, but for
+    roundings at the edge."""
+    import mpmath
+
+    with mpmath.workdps(60):
+        for n, k, margin in [(46, 2, "0.1"), (300, 3, "0.05"), (10**6, 10, "0.1"), (10**5, 4, "0.02")]:
+            gamma, edge = mpmath.mpf(margin), least_open(n, k, Fraction(margin))
+            for d in range(max(2, edge - 2), edge + 3):
+                p = mpmath.mpf(d - 1) / 2
+                area = 2 * mpmath.sqrt(mpmath.pi) * mpmath.gamma(p + 1) / mpmath.gamma(p + mpmath.mpf(1) / 2)
+                refuted = False
+                for h in range(1, k + 1):
+                    near = sum(math.comb(k, i) * math.comb(n - k, i) for i in range(h))
+                    ratio = mpmath.mpf(math.comb(n, k)) / near / area
+                    s = ratio ** (1 / p)
+                    growth = p * (s**2 / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 * s**-p / ((p + 1) * (p + 2))
+                    plain = ratio > (1 + k / (gamma * h)) ** p
+                    averaged = s > 1 and growth > mpmath.mpf(k * (n - k)) / ((n - 1) * gamma**2 * h**2)
+                    refuted = refuted or plain or averaged
+                ours = monotone_packing(n, k, Fraction(margin), d) is not None
+                assert refuted or not ours
+                if d <= edge - 2 or d > edge:
+                    assert ours == refuted
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.integers(0, 2**31), st.integers(2, 5), st.integers(1, 3))
+def test_no_vectors_beat_monotone_packing(seed: int, d: int, k: int) -> None:
+    """The half-gap that vectors have is never refuted, neither by the search for a packing nor by any packing."""
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(k + 1, 9))
+    v = rng.normal(size=(n, d))
+    if seed % 3 and d % 2 == 0:  # the moment curve, and simplices with noise: vectors that have a half-gap
+        t = 2 * np.pi * np.outer(np.arange(n), np.arange(1, d // 2 + 1)) / n
+        v = np.concatenate([np.cos(t), np.sin(t)], 1) + 0.02 * rng.normal(size=(n, d)) * (seed % 2)
+    v /= np.linalg.norm(v, axis=1)[:, None]
+    gap = least_half_gap(v, k) * (1 - 1e-6)
+    if gap < 1e-6:
+        return
+    gamma = Fraction(gap)
+    assert monotone_packing(n, k, gamma, d) is None
+    assert not any(
+        Packing(n, min(k, n - k), h, way).refutes(gamma, d) for h in range(1, k + 1) for way in (False, True)
+    )
+    assert not too_many_sets(math.comb(n, k), k, gamma, d)
+
+
+def hull_distance(a: np.ndarray, b: np.ndarray) -> float:
+    """The distance of two convex hulls, by non-negative least squares with heavy rows for the sums of weights."""
+    heavy = 1e4
+    rows = np.concatenate([a.T, np.full((1, len(a)), heavy), np.zeros((1, len(a)))])
+    columns = np.concatenate([-b.T, np.zeros((1, len(b))), np.full((1, len(b)), heavy)])
+    right = np.concatenate([np.zeros(a.shape[1]), [heavy, heavy]])
+    return float(nnls(np.concatenate([rows, columns], 1), right, maxiter=10_000)[1])
+
+
+def least_half_gap(v: np.ndarray, k: int) -> float:
+    """The half-gap of all k-subsets of these vectors of the unit ball."""
+    sets = map(list, itertools.combinations(range(len(v)), k))
+    return min(hull_distance(v[s], np.delete(v, s, 0)) for s in sets) / 2
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "d"), [(6, 2, 4), (7, 2, 5), (8, 2, 6), (9, 2, 6), (8, 3, 6), (10, 2, 7), (7, 1, 4)]
+)
+def test_orthogonal_simplices_have_their_half_gap(n: int, k: int, d: int) -> None:
+    """Regular simplices in orthogonal spaces have the half-gap that is claimed, no less and no more; more dimensions have no less."""
+    r = n - d
+    v = np.zeros((n, n))
+    for part in np.array_split(np.arange(n), r):
+        v[np.ix_(part, part)] = (np.eye(len(part)) - 1 / len(part)) / math.sqrt(1 - 1 / len(part))
+    assert np.linalg.matrix_rank(v) == d
+    claimed = orthogonal_simplices(n, k, d)
+    assert least_half_gap(v, k) == pytest.approx(math.sqrt(claimed), rel=1e-5)
+    assert orthogonal_simplices(n, k, d + 1) >= claimed or n - d - 1 < 2
+    verdict = design(n, k, d, margin=Fraction(math.isqrt(claimed.numerator * 10**8 // claimed.denominator), 10**4))
+    assert any(reason.method == "orthogonal simplices" for reason in verdict.reasons)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**31),
+    st.sampled_from(
+        [(2, 4, 2), (3, 5, 2), (4, 6, 2), (4, 7, 2), (5, 7, 2), (6, 8, 2), (2, 4, 1), (3, 6, 1), (6, 10, 3)]
+    ),
+)
+def test_no_vectors_beat_the_radon_bound(seed: int, case: tuple[int, int, int]) -> None:
+    """Vectors that a few random moves improve, from random ones and from two simplices, never exceed the bound."""
+    d, n, k = case
+    bound = radon_squared(n, k, d)
+    assert bound is not None
+    rng = np.random.default_rng(seed)
+    v = rng.normal(size=(n, d))
+    if seed % 2 and n == d + 2:
+        wide = np.zeros((n, n))
+        for part in np.array_split(np.arange(n), 2):
+            wide[np.ix_(part, part)] = np.eye(len(part)) - 1 / len(part)
+        v = wide @ np.linalg.svd(wide)[2][:d].T + 0.02 * rng.normal(size=(n, d))
+    v /= np.linalg.norm(v, axis=1)[:, None]
+    found = least_half_gap(v, k)
+    for _ in range(6):
+        trial = v + 0.1 * rng.normal(size=v.shape) * rng.random()
+        trial /= np.maximum(1, np.linalg.norm(trial, axis=1))[:, None]
+        more = least_half_gap(trial, k)
+        v, found = (trial, more) if more > found else (v, found)
+    assert found <= math.sqrt(bound) * (1 + 1e-6)
+
+
+def test_the_radon_bound_says_nothing_where_its_proof_does_not_hold() -> None:
+    """A simplex and its centre have more than 1 / (2k) for k = 5; the bound begins at d + k + 1 documents there."""
+    v = np.eye(11) - 1 / 11
+    v = np.concatenate([v / np.linalg.norm(v[0]), np.zeros((1, 11))])
+    assert least_half_gap(v[[11, *range(11)]], 5) == pytest.approx(math.sqrt(4 / 70) / 2, rel=1e-4)
+    assert radon_squared(12, 5, 10) is None
+    assert radon_squared(16, 5, 10) == Fraction(1, 100)
+    assert radon_squared(5, 2, 4) is None
+    assert radon_squared(9, 2, 8) is None
+    assert design(7, 2, 5, margin="0.2501").verdict == "impossible"
+    assert design(7, 2, 5, margin="0.25").verdict == "possible"
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 2), (5, 2), (8, 3), (12, 5), (9, 4)])
+def test_a_simplex_and_its_centre_have_their_half_gap(n: int, k: int) -> None:
+    """The corners of a regular simplex and 0 have the half-gap that is claimed; for k = 2 in 2 and 3 dimensions none is larger."""
+    d = n - 2
+    corners = np.eye(n - 1) - 1 / (n - 1)
+    v = np.concatenate([corners / np.linalg.norm(corners[0]), np.zeros((1, n - 1))])
+    claimed = simplex_and_centre(n, k, d)
+    assert least_half_gap(v, k) == pytest.approx(math.sqrt(claimed), rel=1e-4)
+    if k == 2:
+        assert radon_squared(n, k, d) == claimed
+    assert simplex_and_centre(n + 1, k, d) == 0
 
 
 # ------------------------------------------------------------------------------------------- what a hostile reader tried

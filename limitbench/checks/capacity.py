@@ -7,10 +7,9 @@ exists, or the lack of one that is known; `empirical` from optimisers, and never
 from __future__ import annotations
 
 import math
+from collections import Counter
 from fractions import Fraction
 from functools import cached_property
-
-import numpy as np
 
 from limitbench.certificates import Notion
 from limitbench.checks.config import Retriever
@@ -24,6 +23,7 @@ from limitbench.theory.bounds import STRICT, Bracket
 from limitbench.theory.codes import best_code, kept_by
 from limitbench.theory.design import Reason, published_cubic
 from limitbench.theory.exact import log2_ceiling
+from limitbench.theory.packing import too_many_sets
 
 _CLOSED_FORM = 10**9  # documents up to which constructions are looked for
 
@@ -130,6 +130,8 @@ class Plan:
         if not self.pairs_alone or (dtype != "real" and self.retriever.metric != "dot"):
             # rounded rows were checked by inner products; cosines and distances have the bound below
             found = [method for method in found if method != "symmetric code"]
+        if not self.pairs_alone or self.retriever.metric != "dot":  # its centre has length 0, and is never returned alone
+            found = [method for method in found if method != "simplex and its centre"]
         if self.retriever.metric == "dot":
             return bool(found)
         # cosines and distances: documents of equal length, which all constructions have but the integers on the moment curve
@@ -159,12 +161,16 @@ class Plan:
         return any(isinstance(r(self), Fails) for r in (dimension_too_small, margin_impossible, code_space_too_small))
 
     @cached_property
-    def distinct(self) -> int:
-        """The largest number of different judged sets of one size: no two of them hold one another."""
+    def sets_by_size(self) -> dict[int, int]:
+        """How many different judged sets there are of each size: of one size, no two of them hold one another."""
         qrels = self.workload.qrels
         assert qrels is not None
-        sets = {row for row in qrels.relevant.sets() if 0 < len(row) < self.n}
-        return int(max(np.unique([len(row) for row in sets], return_counts=True)[1], default=0)) if sets else 0
+        return dict(Counter(len(row) for row in {row for row in qrels.relevant.sets() if 0 < len(row) < self.n}))
+
+    @property
+    def distinct(self) -> int:
+        """The largest number of different judged sets of one size."""
+        return max(self.sets_by_size.values(), default=0)
 
 
 def dimension_too_small(plan: Plan) -> Outcome:
@@ -188,7 +194,7 @@ def margin_impossible(plan: Plan) -> Outcome | None:
     if gamma is None:
         return None
     if plan.workload.all_subsets:
-        reasons = plan.impossible("margin ceiling", "spherical caps")
+        reasons = plan.impossible("margin ceiling", "Radon partition", "monotone packing", "spherical caps")
         why = [reason.inequality for reason in reasons]
     else:
         count = plan.distinct
@@ -197,6 +203,11 @@ def margin_impossible(plan: Plan) -> Outcome | None:
             why = [
                 f"{count} incomparable sets, {2 * float(gamma):g} apart, do not fit on the unit sphere of {plan.d} dimensions"
             ]
+        why += [
+            f"{count} different sets of {size} documents are too many for {plan.d} dimensions"
+            for size, count in plan.sets_by_size.items()
+            if too_many_sets(count, size, gamma, plan.d)
+        ]
     if not why:
         return Passes()
     return Fails(
@@ -379,7 +390,7 @@ def frontier(d: int) -> tuple[int, str]:
     """The largest n that vectors of d dimensions were seen to carry for all pairs in fp32, or the paper's cubic beyond, and which
     it is."""
     solved = max((n for dim, n in _SOLVED.items() if dim <= d), default=3)
-    code = max((code.n for code, _ in kept_by("fp32") if code.d <= d), default=0)
+    code = max((code.n for code, _ in kept_by("fp32", 2) if code.d <= d), default=0)
     if code > solved and code > (published_cubic(d) if d >= 4 else 0):
         return code, "a symmetric code, k = 2, fp32"
     cubic = int(published_cubic(d)) if d >= 4 else 0

@@ -1,4 +1,4 @@
-"""Symmetric codes that searches have found, from the table that ships: all pairs of n documents in d dimensions, with a half-gap.
+"""Symmetric codes that searches have found, from the table that ships: all k-subsets of n documents in d dimensions.
 
 Each row was proved when it was recorded (theory/orbit.md); `python examples/orbit_codes.py TABLE --check` finds the
 queries and proves it again. A row is constructed: what is not in the table is open, not impossible. A corpus of fewer documents,
@@ -22,13 +22,14 @@ TABLE = "orbit-codes.json"
 
 @dataclass(frozen=True)
 class Code:
-    """All pairs of n documents in d dimensions with this half-gap on unit vectors.
+    """All k-subsets of n documents in d dimensions with this half-gap on unit vectors.
 
     `stored` has the half-gaps that were checked row by row for arrays in a narrow dtype, 0 for strict rows.
     """
 
     d: int
     n: int
+    k: int
     half_gap: Fraction
     frequencies: tuple[int, ...]
     amplitudes: tuple[int, ...]
@@ -44,7 +45,7 @@ class Code:
     def of_row(cls, row: dict[str, Any]) -> Code:
         """The code of a row of the table."""
         f, a = tuple(row["frequencies"]), tuple(row["amplitudes"])
-        return cls(dimension(row["n"], f), row["n"], Fraction(row["half_gap"]), f, a, row["stored"])
+        return cls(dimension(row["n"], f), row["n"], row.get("k", 2), Fraction(row["half_gap"]), f, a, row["stored"])
 
 
 @cache
@@ -58,13 +59,11 @@ def codes() -> tuple[Code, ...]:
 
 def best_code(n: int, k: int, d: int, dtype: str = "real") -> tuple[Code, Fraction] | None:
     """The code for all k-subsets of n documents in d dimensions with the largest half-gap as stored, and that half-gap."""
-    if k != 2:
-        return None
-    found = [pair for pair in kept_by(dtype) if pair[0].d <= d and pair[0].n >= n]
+    found = [pair for pair in kept_by(dtype, k) if pair[0].d <= d and pair[0].n >= n]
     return max(found, key=lambda pair: pair[1], default=None)
 
 
 @cache
-def kept_by(dtype: str) -> tuple[tuple[Code, Fraction], ...]:
-    """The codes that are known to be strict as stored in this dtype, with the half-gap that is left."""
-    return tuple((code, kept) for code in codes() if (kept := code.kept(dtype)) is not None)
+def kept_by(dtype: str, k: int) -> tuple[tuple[Code, Fraction], ...]:
+    """The codes for all k-subsets that are known to be strict as stored in this dtype, with the half-gap that is left."""
+    return tuple((code, kept) for code in codes() if code.k == k and (kept := code.kept(dtype)) is not None)

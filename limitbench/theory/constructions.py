@@ -27,6 +27,25 @@ def simplex(n: int, k: int) -> tuple[int, Fraction]:
     return n - 1, ceiling_squared(n, k)
 
 
+def orthogonal_simplices(n: int, k: int, d: int) -> Fraction:
+    """The squared half-gap of n documents in n - d >= 2 regular simplices in orthogonal spaces, in d dimensions; 0 where none.
+
+    With at least m > k documents in each it is (m - k) / (4 k (m - 1)), that of a set within one of the smallest
+    (theory/margin-ceiling.md).
+    """
+    m = n // (n - d) if 0 < n - d <= n else 0
+    return Fraction(m - k, 4 * k * (m - 1)) if n - d >= 2 and m > k >= 1 else Fraction(0)
+
+
+def simplex_and_centre(n: int, k: int, d: int) -> Fraction:
+    """The squared half-gap of a regular simplex of d + 1 documents and its centre, n = d + 2 in all; 0 where none.
+
+    The worst sets hold the centre and k - 1 others, k <= n / 2: (k - 1) / (4 d (d + 2 - k)) (theory/margin-ceiling.md).
+    """
+    k = min(k, n - k)
+    return Fraction(k - 1, 4 * d * (d + 2 - k)) if n == d + 2 and k >= 2 and d >= 2 else Fraction(0)
+
+
 def one_hot(n: int, k: int) -> tuple[int, Fraction]:
     """(n, 1 / (4k)): document i is the i-th unit vector, a query the indicator of its set; 0/1 entries."""
     return n, Fraction(1, 4 * k)

@@ -19,6 +19,7 @@ from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
 from limitbench.theory.codes import best_code, kept_by
 from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
+from limitbench.theory.packing import least_open, monotone_packing
 
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
 _WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
@@ -191,6 +192,18 @@ class _Case:
                            f"eps*({n}, {k})/2, which no dimension can beat", "arXiv 2601.20844; theory/margin-ceiling.md",
                            "proved")
                 )  # fmt: skip
+            elif (most := margins.radon_squared(n, k, d)) is not None and gamma * gamma > most:
+                out.append(
+                    Reason("impossible", "Radon partition", f"margin {float(gamma):g} > {_rounded_up(most)} >= the most that "
+                           f"{n} documents have in {d} dimensions", "theory/margin-ceiling.md", "proved")
+                )  # fmt: skip
+            elif (packing := monotone_packing(n, k, gamma, d)) is not None:
+                out.append(
+                    Reason("impossible", "monotone packing", f"sets that differ in at least {packing.different} documents are too "
+                           f"many for {d} dimensions (least left open: {least_open(n, k, gamma)}; by spherical caps: "
+                           f"{margins.spherical_caps(subsets, gamma)}; the paper's Theorem 1: {margins.theorem_1(subsets, gamma)})",
+                           "theory/monotone-packing.md", "proved")
+                )  # fmt: skip
             elif margins.caps_forbid(subsets, gamma, d):
                 out.append(
                     Reason("impossible", "spherical caps", f"{_big(subsets)} queries {2 * float(gamma):g} apart do not fit on "
@@ -216,7 +229,15 @@ class _Case:
         subsets = binomial(n, k)
         if bits is not None and max(log2_ceiling(subsets), log2_ceiling(n)) > bits * d:
             return True
-        return gamma is not None and (margins.exceeds_ceiling(n, k, gamma) or margins.caps_forbid(subsets, gamma, d))
+        if gamma is None:
+            return False
+        most = margins.radon_squared(n, k, d)
+        return (
+            margins.exceeds_ceiling(n, k, gamma)
+            or (most is not None and gamma * gamma > most)
+            or margins.caps_forbid(subsets, gamma, d)
+            or monotone_packing(n, k, gamma, d) is not None
+        )
 
     def possible(self, n: int, d: int) -> list[Reason]:
         """Constructions that do it; the first is enough, all that apply are named."""
@@ -247,15 +268,23 @@ class _Case:
         code = best_code(n, k, d, dtype) if dtype != "binary" else None
         if code is not None and code[1] >= gamma:
             held, kept = code
-            add("symmetric code", f"all pairs of {held.n} >= {n} documents in {held.d} dimensions; half-gap {_rounded_down(kept)} "
-                f"in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly", "found by search and proved: "
-                "python examples/orbit_codes.py results/reference/orbit-codes.json --check")  # fmt: skip
+            add("symmetric code", f"all {_sets(k)} of {held.n} >= {n} documents in {held.d} dimensions; half-gap "
+                f"{_rounded_down(kept)} in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly",
+                f"found by search and proved: {_PROVED_AGAIN}")  # fmt: skip
         zero_one = dtype != "binary" or not gamma
         if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
             add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
                 "one-hot documents, indicator queries", "constructed")  # fmt: skip
         if dtype == "real" and d >= n - 1 and margins.ceiling_squared(n, k) >= g2:
             add("regular simplex", f"d = {d} >= n - 1 = {n - 1}; half-gap eps*/2 = {margins.ceiling_rounded(n, k)} (rounded up)",
+                "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
+        joined = build.orthogonal_simplices(n, k, d)
+        if dtype == "real" and joined and joined >= g2:
+            add("orthogonal simplices", f"{n - d} regular simplices of {n // (n - d)} documents or more in d = {d}; half-gap at "
+                f"least {_rounded_down_root(joined)}", "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
+        centred = build.simplex_and_centre(n, k, d)
+        if dtype == "real" and centred and centred >= g2:
+            add("simplex and its centre", f"n = d + 2 = {n}; half-gap at least {_rounded_down_root(centred)}",
                 "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
         poly = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
         if poly is not None:
@@ -358,8 +387,8 @@ class _Case:
         code = build.best_polynomial_code(min(d, _WIDEST), k, gamma=gamma) if zero_one else None
         if code is not None:
             found.append(code.n)
-        if k == 2 and self.dtype != "binary":
-            found += [c.n for c, kept in kept_by(self.dtype) if c.d <= d and kept >= gamma]
+        if self.dtype != "binary":
+            found += [c.n for c, kept in kept_by(self.dtype, k) if c.d <= d and kept >= gamma]
         low, high = start, 2 * start
         while high.bit_length() < 200 and self.possible(high, d):
             low, high = high, high * 2
@@ -369,6 +398,23 @@ class _Case:
                 low, high = (middle, high) if self.possible(middle, d) else (low, middle)
             found.append(low)
         return max((n for n in found if n > k), default=k)  # k documents are one query, which any vectors serve
+
+
+def _rounded_up(square: Fraction) -> str:
+    """The root of this square to six decimals, rounded up."""
+    return f"{(math.isqrt(square.numerator * 10**12 // square.denominator) + 1) / 10**6:.6f}"
+
+
+def _rounded_down_root(square: Fraction) -> str:
+    """The root of this square to six decimals, rounded down."""
+    return f"{math.isqrt(square.numerator * 10**12 // square.denominator) / 10**6:.6f}"
+
+
+_PROVED_AGAIN = "python examples/orbit_codes.py results/reference/orbit-codes.json --check"
+
+
+def _sets(k: int) -> str:
+    return "pairs" if k == 2 else f"{k}-subsets"
 
 
 def _rounded_down(x: Fraction) -> str:

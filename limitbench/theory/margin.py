@@ -103,6 +103,25 @@ def exceeds_ceiling(n: int, k: int, gamma: Fraction) -> bool:
     return 0 < k < n and gamma * gamma > ceiling_squared(n, k)
 
 
+def radon_squared(n: int, k: int, d: int) -> Fraction | None:
+    """The square of a half-gap that n documents in d dimensions do not exceed, for all k-subsets; None where this method says
+    nothing.
+
+    d + 2 points have an affine dependence, whose smaller side has at most (d + 2) / 2 points. Sets of k of those are near the other
+    side (theory/margin-ceiling.md): 1 / (2k) where k + 1 points are on it, and for k = 2 1 / (2d) where only a simplex with a
+    document inside is left, and sqrt(3 / 32) where it may have four.
+    """
+    k = min(k, n - k)
+    if k < 1 or n < (d + 2 if k <= 2 else d + k + 1):
+        return None
+    side = (d + 2) // 2
+    if k == 2 and side <= 2 and d >= 1:
+        return Fraction(1, 4 * d * d) if n == d + 2 else Fraction(0)
+    if side <= k + 1:
+        return Fraction(1, 4 * k * k)
+    return Fraction(3, 32) if (k, side) == (2, 4) else None
+
+
 def ceiling_rounded(n: int, k: int, digits: int = 6) -> str:
     """eps*/2 as a decimal, rounded up: any margin printed larger is impossible.
 

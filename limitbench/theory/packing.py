@@ -1,0 +1,154 @@
+"""Monotone packing: a margin for all k-subsets of n documents needs more dimensions than caps on the sphere of queries show.
+
+Caps use that two queries are 2 gamma apart. Here each query and the centroid of its set count together: y = centroid + l query,
+on the boundary of a convex body, where balls around the y of sets that differ in h documents are disjoint
+(theory/monotone-packing.md). All comparisons are between integers; floating point only picks h, and what it does not pick proves
+less, never more.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from limitbench.errors import InputError
+from limitbench.theory.exact import binomial
+
+_PI = Fraction(355, 113)  # above pi
+_MOST_DIFFERENT = 2000  # documents in which sets differ, at most
+_MOST_BITS = 8_000_000  # of a power
+_PLACES = 40  # bits of the rational s
+_SLACK = 1e-6  # relative; what floating point finds closer than that is not asked of integers
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What refutes a half-gap: sets that differ in `different` documents, by the plain bound or, `averaged`, by the mean length
+    of centroids. `refutes` checks it with integers."""
+
+    n: int
+    k: int
+    different: int
+    averaged: bool
+
+    def refutes(self, gamma: Fraction, d: int) -> bool:
+        """Whether this packing proves that all k-subsets have no half-gap gamma in d dimensions. Exact."""
+        n, k, h = self.n, self.k, self.different
+        if not (0 < k < n and 1 <= h <= k and 0 < gamma <= 1 and d >= 2):
+            return False
+        near = sum(
+            math.comb(k, i) * math.comb(n - k, i) for i in range(h)
+        )  # sets that differ in fewer than h documents
+        return (
+            _averaged(n, k, gamma, d, h, near) if self.averaged else _plain(-(-math.comb(n, k) // near), k, gamma, d, h)
+        )
+
+
+def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
+    """The packing that refutes half-gap gamma for all k-subsets of n documents in d dimensions, or None where none is found.
+
+    >>> monotone_packing(10**6, 2, Fraction(1, 10), 18), monotone_packing(10**6, 2, Fraction(1, 10), 19)
+    (Packing(n=1000000, k=2, different=1, averaged=True), None)
+    """
+    k = min(k, n - k)
+    if k < 1 or d < 2 or not 0 < gamma <= 1:
+        return None
+    try:
+        subsets = binomial(n, k)
+    except InputError:  # millions of digits
+        return None
+    log_subsets, log_gamma = _log(subsets), math.log(gamma.numerator) - math.log(gamma.denominator)
+    excess, h, averaged = max(
+        (excess, h, averaged)
+        for h, log_near in _near(n, k)
+        for averaged, excess in _excess(n, k, log_gamma, d, h, log_subsets - log_near)
+    )
+    chosen = Packing(n, k, h, averaged)
+    return chosen if excess > _SLACK and chosen.refutes(gamma, d) else None
+
+
+def too_many_sets(count: int, k: int, gamma: Fraction, d: int) -> bool:
+    """Whether so many distinct sets of k documents have no half-gap gamma in d dimensions, by the plain bound. Exact."""
+    return 0 < gamma <= 1 and k >= 1 and d >= 2 and _plain(count, k, gamma, d, 1)
+
+
+def least_open(n: int, k: int, gamma: Fraction) -> int:
+    """The least dimension that monotone packing leaves open for half-gap gamma: every smaller one is impossible.
+
+    >>> [least_open(n, 2, Fraction(1, 10)) for n in (46, 200, 10**6, 10**10)]
+    [5, 7, 19, 32]
+    """
+    low, high = 1, 2
+    while monotone_packing(n, k, gamma, high) is not None:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if monotone_packing(n, k, gamma, middle) is not None else (low, middle)
+    return high
+
+
+def _plain(count: int, k: int, gamma: Fraction, d: int, h: int) -> bool:
+    """Whether count > sqrt(2 pi d) (1 + k / (gamma h))^((d - 1) / 2), squared: the first bound of the page."""
+    base = 1 + Fraction(k, h) / gamma
+    if (d - 1) * base.numerator.bit_length() > _MOST_BITS:
+        return False
+    left: int = count * count * _PI.denominator * base.denominator ** (d - 1)
+    right: int = 2 * _PI.numerator * d * base.numerator ** (d - 1)
+    return left > right
+
+
+def _averaged(n: int, k: int, gamma: Fraction, d: int, h: int, near: int) -> bool:
+    """Whether G(s) > k (n - k) / ((n - 1) gamma^2 h^2), the second bound; s is rational, s^(d - 1) <= (C / V)^2 / (2 pi d)."""
+    subsets = math.comb(n, k)
+    room = (2 * (_log(subsets) - _log(near)) - math.log(2 * _PI * d)) / (d - 1)
+    if room <= 0 or (d - 1) * (_PLACES + room / math.log(2)) > _MOST_BITS:
+        return False
+    s = Fraction(math.floor(math.exp(min(room, 700.0)) * (1 - 1e-9) * 2**_PLACES), 2**_PLACES)
+    left = s.numerator ** (d - 1) * 2 * _PI.numerator * d * near * near
+    if s <= 1 or left > _PI.denominator * subsets * subsets * s.denominator ** (d - 1):
+        return False
+    return _growth(s, Fraction(d - 1, 2)) * (n - 1) * gamma * gamma * h * h > k * (n - k)
+
+
+def _growth(s: Fraction, p: Fraction) -> Fraction:
+    """G(s), or less: its last term, 2 s^-p / ((p + 1)(p + 2)), counts as if s were 1."""
+    return p * (s * s / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 / ((p + 1) * (p + 2))
+
+
+def _excess(n: int, k: int, log_gamma: float, d: int, h: int, log_count: float) -> list[tuple[bool, float]]:
+    """(averaged, relative excess of the bound) of both bounds, in floating point: what is worth asking of integers."""
+    log_base = math.log1p(math.exp(min(700.0, math.log(k / h) - log_gamma)))
+    volume = math.log(2 * math.pi * d)
+    out = [(False, (2 * log_count - volume - (d - 1) * log_base) / max(1.0, 2 * log_count))]
+    room, p = (2 * log_count - volume) / (d - 1), (d - 1) / 2
+    if 0 < room < 300:
+        s = math.exp(room)
+        growth = p * (s * s / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 / ((p + 1) * (p + 2))
+        if growth > 0:
+            asked = math.log(k) + math.log((n - k) / (n - 1) if n < 1e300 else 1.0) - 2 * log_gamma - 2 * math.log(h)
+            out.append((True, math.log(growth) - asked))
+    return out
+
+
+@lru_cache(maxsize=16)
+def _near(n: int, k: int) -> tuple[tuple[int, float], ...]:
+    """(h, log of the sets that differ from a set in fewer than h documents) of the h that are tried: few, and parts of k."""
+    wanted = {
+        h for h in (*range(1, 9), *(k * part // 32 for part in range(1, 25))) if 1 <= h <= min(k, _MOST_DIFFERENT)
+    }
+    out, total, term = [], 0, 1
+    for h in range(1, max(wanted) + 1):
+        i = h - 1
+        total += term
+        term = term * (k - i) * (n - k - i) // ((i + 1) * (i + 1))
+        if h in wanted:
+            out.append((h, _log(total)))
+    return tuple(out)
+
+
+def _log(count: int) -> float:
+    """log of a large integer."""
+    shift = max(0, count.bit_length() - 1000)
+    return math.log(count >> shift) + shift * math.log(2)
