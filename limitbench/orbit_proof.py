@@ -28,7 +28,7 @@ BITS = 48  # of a cosine
 _GUARD = 64  # bits more while cosines are computed
 _MOST_DOCUMENTS = 1 << 30
 _MOST_ENTRIES = 20_000_000  # cosines held at a time, a gigabyte
-_MOST_RELEVANT = 32  # documents of a set
+MOST_RELEVANT = 32  # documents of a set
 MOST_SIZE = 1 << 40  # of an amplitude or a coefficient
 _TOGETHER = 64  # products within one long integer that count as one step
 
@@ -188,8 +188,8 @@ def require_shapes(n: int, k: int, frequencies: Sequence[int], amplitudes: Seque
     """Raise `CertificateError` unless these are numbers that an orbit can have."""
     if type(n) is not int or type(k) is not int or not 1 <= k < n <= _MOST_DOCUMENTS:
         raise CertificateError(f"found n = {n!r}, k = {k!r}, expected 1 <= k < n <= {_MOST_DOCUMENTS}")
-    if k > _MOST_RELEVANT:
-        raise CertificateError(f"found k = {k}, expected at most {_MOST_RELEVANT}")
+    if k > MOST_RELEVANT:
+        raise CertificateError(f"found k = {k}, expected at most {MOST_RELEVANT}")
     if not frequencies or len(frequencies) != len(amplitudes):
         raise CertificateError("expected one amplitude for each of at least one frequency")
     if any(type(f) is not int or not 0 <= f < n for f in frequencies):

@@ -17,14 +17,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import minimize
 
 import limitbench
 from limitbench import catalog, certificates, orbit_proof
 from limitbench.capacity import Search, Task, orbits, witness
 from limitbench.capacity.dtypes import encode
-from limitbench.capacity.max_margin import max_margin
+from limitbench.capacity.max_margin import max_margin, parting
 from limitbench.capacity.orbit_candidates import Candidates, template
 from limitbench.capacity.orbit_search import Goal, find
+from limitbench.capacity.orbit_sets import Necklaces
 from limitbench.capacity.orbit_solver import Orbits
 from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
@@ -102,7 +104,7 @@ def test_what_is_proved_is_what_floats_see(code: OrbitCode) -> None:
     n, f, a = code.orbit.n, list(code.orbit.frequencies), list(code.orbit.amplitudes)
     seen = [gap_of(n, f, a, pair_query(n, f, b, j), (0, j)) for j, b in enumerate(code.queries.tolist(), 1)]
     least = min(seen)
-    assert orbits.half_gaps(code.orbit, code.queries) == pytest.approx(seen, rel=1e-6)
+    assert orbits.half_gaps(code.orbit, 2, code.queries) == pytest.approx(seen, rel=1e-6)
     below, above = Fraction(least * (1 - 1e-9)), Fraction(least * (1 + 1e-9))
     assert orbit_proof.check(n, 2, f, a, code.queries.tolist(), below) == 6
     with pytest.raises(CertificateError, match="not shown to be below the pair"):
@@ -134,7 +136,7 @@ def test_a_field_holds_the_largest_sums() -> None:
     code = found(23, 8)
     scaled = code.queries * ((1 << 40) // int(np.abs(code.queries).max()))
     big = replace(code, queries=scaled, orbit=replace(code.orbit, amplitudes=(1 << 39,) * 4))
-    gap = Fraction(float(orbits.half_gaps(code.orbit, code.queries).min()) * (1 - 1e-6))
+    gap = Fraction(float(orbits.half_gaps(code.orbit, 2, code.queries).min()) * (1 - 1e-6))
     args = (23, 2, list(big.orbit.frequencies), list(big.orbit.amplitudes))
     assert orbit_proof.check(*args, scaled.tolist(), gap) == 8
     with pytest.raises(CertificateError):
@@ -247,10 +249,10 @@ def test_products_do_not_wrap_round(code: OrbitCode) -> None:
     inverse = pow(3, -1, 1 << 64)
     wrapped = [[(x * inverse + (1 << 63)) % (1 << 64) - (1 << 63) for x in row] for row in code.queries.tolist()]
     with pytest.raises(CertificateError, match="beyond 2"):
-        orbits.half_gaps(replace(code.orbit, amplitudes=(3, 3, 3)), np.array(wrapped, np.int64))
+        orbits.half_gaps(replace(code.orbit, amplitudes=(3, 3, 3)), 2, np.array(wrapped, np.int64))
     least = np.full(code.queries.shape, -(2**63), np.int64)
     with pytest.raises(CertificateError, match="beyond 2"):
-        orbits.half_gaps(code.orbit, least)
+        orbits.half_gaps(code.orbit, 2, least)
 
 
 @pytest.mark.parametrize(("n", "k"), [(4_000_000, 2_000_000), (1 << 30, 30), (1000, 999), (1 << 29, 3)])
@@ -318,7 +320,7 @@ def test_queries_of_an_orbit_are_the_best(n: int, f: tuple[int, ...]) -> None:
     assert solved is not None
     assert solved.least == pytest.approx(true, rel=1e-3)
     assert solved.least <= solved.bound * (1 + 1e-9)
-    proved = orbits.half_gaps(orbit, orbits.quantised(solved.directions, solved.least / 2))
+    proved = orbits.half_gaps(orbit, 2, orbits.quantised(solved.directions, solved.least / 2))
     assert proved.min() == pytest.approx(true / 2, rel=2e-3)
     screened = Orbits(n, planes).screen(torch.tensor([f]), torch.full((1, planes), planes**-0.5, dtype=torch.float64))
     assert screened[0] >= true * (1 - 1e-6)  # a bound from above
@@ -447,11 +449,88 @@ def test_a_margin_above_the_ceiling_is_impossible() -> None:
 
 
 def test_bad_tasks_are_refused() -> None:
-    """Other k and an empty budget are refused."""
-    with pytest.raises(InputError, match="for pairs, k = 2"):
-        Task(8, 3, "orbit")
+    """Sets larger than the checker takes, and an empty budget, are refused."""
+    with pytest.raises(InputError, match="at most 32; use anneal"):
+        Task(80, 33, "orbit")
     with pytest.raises(InputError, match="expected more than 0"):
         Task(8, 2, "orbit", budget_s=0)
+
+
+@pytest.mark.parametrize(
+    ("n", "d", "k", "margin"), [(41, 8, 3, 0.0), (40, 7, 3, 0.0), (20, 10, 4, 0.001), (23, 12, 5, 0.0), (9, 4, 1, 0.2)]
+)
+def test_sets_of_any_size_are_searched(n: int, d: int, k: int, margin: float) -> None:
+    """Codes of larger sets: the kernel accepts them, and what is claimed as stored is what every row has."""
+    code = found(n, d, k=k, margin=margin)
+    assert (code.k, code.orbit.n) == (k, n)
+    assert code.d <= d
+    assert orbits.check(code) == "integers"
+    v, f = code.orbit.documents(), code.orbit.frequencies
+    stored = encode(v, "fp32", together=True)
+    least = math.inf
+    for members, query in zip(orbits.necklaces(n, k), code.queries, strict=True):
+        for start in {0, 1, n // 2}:
+            inside = (members + start) % n
+            u = code.orbit.turned(query, np.array([start]))[0]
+            scores = stored @ encode(u[None], "fp32", together=False)[0]
+            rest = np.delete(scores, inside)
+            least = min(least, float(scores[inside].min() - rest.max()) / 2)
+    assert len(f) == len(code.orbit.amplitudes)
+    assert least >= code.margin * (1 - 1e-6) >= margin * (1 - 1e-6)
+    assert code.margin > 0
+
+
+def test_larger_sets_have_the_margin_of_an_independent_method() -> None:
+    """The queries of larger sets reach what the best query for each set alone reaches, found by another method."""
+    f, a = np.array(found(25, 8, k=3).orbit.frequencies), np.full(4, 0.5)
+    solver = Necklaces(25, 4, 3)
+    solved = solver.solve(f, a, need=0.0, best=True, deadline=NEVER)
+    assert solved is not None
+    v = solver.points(torch.as_tensor(f)[None], torch.as_tensor(a)[None])[0].numpy()
+    exact = orbits.Orbit(25, tuple(f.tolist()), (1, 1, 1, 1)).documents().reshape(25, 4, 2)
+    assert np.abs(v - exact.transpose(0, 2, 1).reshape(25, 8)).max() < 1e-14
+    alone = min(best_margin(v, members) for members in orbits.necklaces(25, 3))
+    assert solved.least == pytest.approx(alone, rel=1e-3)
+    assert solved.least <= solved.bound * (1 + 1e-9)
+
+
+def best_margin(v: np.ndarray, members: np.ndarray) -> float:
+    """The margin of the best query for one set: the distance of two hulls, by quadratic programming."""
+    rest = np.setdiff1d(np.arange(len(v)), members)
+    both = np.concatenate([v[members], -v[rest]])
+
+    def squared(x: np.ndarray) -> float:
+        return float(((x @ both) ** 2).sum())
+
+    sums = [
+        {"type": "eq", "fun": lambda x: x[: len(members)].sum() - 1},
+        {"type": "eq", "fun": lambda x: x[len(members) :].sum() - 1},
+    ]
+    start = np.concatenate([np.full(len(members), 1 / len(members)), np.full(len(rest), 1 / len(rest))])
+    found = minimize(squared, start, jac=lambda x: 2 * both @ (x @ both), bounds=[(0, 1)] * len(start), constraints=sums,
+                     options={"maxiter": 500, "ftol": 1e-15})  # fmt: skip
+    return math.sqrt(found.fun)
+
+
+def test_too_many_sets_are_not_called_unsolved() -> None:
+    """Where there are more sets than can be listed, nothing was tried, and that is said."""
+    outcome = find(Goal(101, 16, 6), NEVER)
+    assert (outcome.code, outcome.stopped) == (None, "memory")
+    result = Search(Task(16, 6, "orbit", n=101, budget_s=1)).run()
+    assert (result.status, result.failed_n) == (Status.TOO_LARGE, None)
+
+
+def test_parting_is_max_margin_of_differences() -> None:
+    """A threshold as one more unknown gives the same directions and bounds as all differences."""
+    g = torch.Generator().manual_seed(0)
+    own, others = (torch.randn(50, k, 6, dtype=torch.float64, generator=g) * 0.3 for k in (3, 12))
+    own[:, :, 0] += 1.5
+    b, bound = parting(own, others, 40)
+    same, other = max_margin((own[:, :, None] - others[:, None]).flatten(1, 2), 40)
+    assert torch.allclose(b, same, atol=1e-5)
+    assert torch.allclose(bound, other, rtol=1e-6)
+    margin = torch.einsum("bkd,bd->bk", own, b).amin(1) - torch.einsum("bkd,bd->bk", others, b).amax(1)
+    assert (margin <= bound * (1 + 1e-9)).all()
 
 
 def test_critical_n_grows_with_orbits() -> None:
@@ -476,8 +555,9 @@ def test_auto_says_which_solver_it_was(tmp_path: Path) -> None:
     if more.found_by == POLISHED:
         assert more.witness.found["start"] == "a symmetric code"
         assert more.point(None)["evidence"] == "constructed"
-    three = Search(Task(8, 3, "auto", n=12, budget_s=6)).run()
-    assert three.cell(None)["found_by"] == "anneal"
+    three = Search(Task(8, 3, "auto", n=31, budget_s=6)).run()
+    assert three.cell(None)["found_by"] == "orbit"
+    assert Search(Task(8, 3, "auto", budget_s=4, seeds=1)).run().solved_n is not None
     assert Search(Task(3, 2, "auto", n=9, budget_s=2)).run().status == Status.IMPOSSIBLE
 
 
@@ -521,6 +601,28 @@ def test_cuda_finds_what_the_cpu_finds(n: int, d: int) -> None:
     code = find(Goal(n, d, device="cuda"), NEVER).code
     assert code is not None
     orbits.check(code)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize(("n", "d", "k"), [(61, 8, 3), (60, 7, 3), (31, 12, 5)])
+def test_cuda_finds_what_the_cpu_finds_for_larger_sets(n: int, d: int, k: int) -> None:
+    """On CUDA the margins of the same frequencies are bracketed alike for sets of three and more, and the search ends with a
+    proved code."""
+    first = found(n, d, k=k)
+    planes = len(first.orbit.frequencies)
+    a = np.array(first.orbit.amplitudes) / math.sqrt(first.orbit.norm)
+    one, other = (
+        Necklaces(n, planes, k, device).solve(
+            np.array(first.orbit.frequencies), a, need=1e-9, best=True, deadline=NEVER
+        )
+        for device in ("cpu", "cuda")
+    )
+    assert one is not None
+    assert other is not None
+    assert one.least <= other.bound * (1 + 1e-9)
+    assert other.least <= one.bound * (1 + 1e-9)
+    assert one.least == pytest.approx(other.least, rel=0.02)
+    orbits.check(found(n, d, k=k, device="cuda"))
 
 
 # files, records and the command line ---------------------------------------------------------------------------------------
@@ -661,20 +763,20 @@ def test_design_knows_the_shipped_codes() -> None:
     """A question is possible up to a code's documents and half-gap, from its dimensions on; beyond, it is as open as before."""
     assert len(codes.codes()) > 50
     for code in codes.codes()[::7]:
-        verdict = limitbench.design(code.n, 2, code.d, margin=code.half_gap)
+        verdict = limitbench.design(code.n, code.k, code.d, margin=code.half_gap)
         assert verdict.verdict == "possible"
         assert any(r.method == "symmetric code" and r.evidence == "constructed" for r in verdict.reasons)
         for n, d, margin in [(code.n - 1, code.d, code.half_gap), (code.n, code.d + 1, code.half_gap / 2)]:
-            assert limitbench.design(n, 2, d, margin=margin).verdict == "possible"
-        held = codes.best_code(code.n + 1, 2, code.d)
+            assert limitbench.design(n, code.k, d, margin=margin).verdict == "possible"
+        held = codes.best_code(code.n + 1, code.k, code.d)
         assert held is None or held[0].n > code.n
-        assert (limitbench.design(None, 2, code.d, margin=code.half_gap).largest_possible_n or 0) >= code.n
-    assert codes.best_code(10, 3, 64) is None
+        assert (limitbench.design(None, code.k, code.d, margin=code.half_gap).largest_possible_n or 0) >= code.n
+    assert codes.best_code(10, 4, 64) is None
 
 
 def test_what_rounding_can_take_away_is_taken_away() -> None:
     """In a narrow dtype a code counts with its half-gap less the bound on rounding, or with what its rows were seen to keep."""
-    code = codes.Code(8, 50, Fraction(1, 100), (1, 2, 3, 4), (1, 1, 1, 1), {"int8": 0.001})
+    code = codes.Code(8, 50, 2, Fraction(1, 100), (1, 2, 3, 4), (1, 1, 1, 1), {"int8": 0.001})
     assert code.kept("real") == Fraction(1, 100)
     assert Fraction(99, 10_000) < (code.kept("fp32") or 0) < Fraction(1, 100)
     assert Fraction(8, 1000) < (code.kept("fp16") or 0) < Fraction(91, 10_000)
@@ -687,7 +789,7 @@ def test_what_rounding_can_take_away_is_taken_away() -> None:
 def test_rows_as_stored_count_for_inner_products_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A code whose rows were checked in int8 by inner products says nothing of cosines and distances, whose documents change length."""
     pairs_of_40 = SimpleNamespace(grown=40, all_subsets=True, degree=2, qrels=None, m=780, assumption=None)
-    held = codes.Code(6, 40, Fraction(1, 10**6), (1, 2, 3), (1, 1, 1), {"int8": 0.0})
+    held = codes.Code(6, 40, 2, Fraction(1, 10**6), (1, 2, 3), (1, 1, 1), {"int8": 0.0})
     monkeypatch.setattr(codes, "codes", lambda: (held,))
     codes.kept_by.cache_clear()
     try:

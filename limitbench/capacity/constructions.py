@@ -17,7 +17,7 @@ import numpy.typing as npt
 from limitbench.capacity.dtypes import Floats, decode, encode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.requery import best_query
-from limitbench.theory.constructions import best_polynomial_code
+from limitbench.theory.constructions import best_polynomial_code, orthogonal_simplices, simplex_and_centre
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +132,38 @@ def simplex(problem: Problem, d: int, _dtype: str, _seed: int) -> Built | None:
     return Built(v, centroids(v, problem))
 
 
+def simplices(problem: Problem, d: int, _dtype: str, _seed: int) -> Built | None:
+    """n - d regular simplices in orthogonal spaces, each of more than k documents, or one and its centre, whichever has the larger
+    half-gap (theory/margin-ceiling.md).
+
+    The query of a set is the sum over the simplices of the centroid of its documents there, over the centroid's squared length;
+    beside a centre, the sum of its documents.
+    """
+    n, k = problem.n, problem.degree
+    joined, centred = orthogonal_simplices(n, k, d), simplex_and_centre(n, k, d)
+    if not joined and not centred:
+        return None
+    if centred > joined:
+        corners = np.eye(n - 1) - 1.0 / (n - 1)
+        outer = corners @ np.linalg.svd(corners)[0][:, : n - 2]
+        v = np.concatenate([outer / np.linalg.norm(outer, axis=1, keepdims=True), np.zeros((1, d))])
+        return Built(v, v[problem.relevant].sum(1))
+    v, at = np.zeros((n, d)), 0
+    parts = np.array_split(np.arange(n), n - d)
+    for part in parts:
+        corners = np.eye(len(part)) - 1.0 / len(part)
+        v[part, at : at + len(part) - 1] = corners @ np.linalg.svd(corners)[0][:, : len(part) - 1]
+        at += len(part) - 1
+    v /= np.linalg.norm(v, axis=1, keepdims=True)
+    own = np.repeat(np.arange(len(parts)), list(map(len, parts)))[
+        problem.relevant
+    ]  # the simplex of each relevant document
+    together = (own[:, :, None] == own[:, None]).sum(2)  # relevant documents in it
+    size = np.array(list(map(len, parts)))[own]
+    weight = (size - 1) / (size - together)  # 1 / (documents in it times the squared length of their centroid)
+    return Built(v, (v[problem.relevant] * weight[:, :, None]).sum(1))
+
+
 def polynomial(problem: Problem, d: int, dtype: str, _seed: int) -> Built | None:
     """The polynomial code: 0/1 documents of equal weight; the query of a set is the sum of its documents, in integers."""
     code = best_polynomial_code(d, problem.degree, n=problem.n)
@@ -151,5 +183,6 @@ BUILDERS: dict[str, Callable[[Problem, int, str, int], Built | None]] = {
     "random-sign": random_sign,
     "gaussian": gaussian,
     "simplex": simplex,
+    "simplices": simplices,
     "polynomial": polynomial,
 }

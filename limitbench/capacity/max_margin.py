@@ -6,6 +6,9 @@ Cholesky factor a step and no active set, so that thousands of problems run as o
 reads nothing in between.
 
 The multipliers give a point of the hull of the w_i; its length is an upper bound of the margin, whatever the step.
+
+To part a set from others, k x K differences would be rows; a threshold as one more unknown that costs nothing needs k + K
+(`parting`).
 """
 
 from __future__ import annotations
@@ -22,15 +25,35 @@ def max_margin(w: Tensor, steps: int = 20) -> tuple[Tensor, Tensor]:
 
     A problem whose vectors balance out has no positive margin; its direction is the last iterate.
     """
-    ridge = torch.eye(w.shape[2], dtype=w.dtype, device=w.device)
-    b = w.mean(1)
+    b, weight = _solved(w, w.mean(1), torch.ones(w.shape[2], dtype=w.dtype, device=w.device), steps)
+    hull = _sum(w, _convex(weight))
+    return b / b.norm(dim=1, keepdim=True).clamp_min(1e-300), hull.norm(dim=1)
+
+
+def parting(own: Tensor, others: Tensor, steps: int = 20) -> tuple[Tensor, Tensor]:
+    """As `max_margin` of all differences between a vector of `own` (B, k, D) and one of `others` (B, K, D)."""
+    one = torch.ones_like(own[:, :, :1])
+    w = torch.cat([torch.cat([own, -one], 2), torch.cat([-others, torch.ones_like(others[:, :, :1])], 2)], 1)
+    start = own.mean(1) - others.mean(1)
+    level = (own.mean(1) + others.mean(1)).mul(start).sum(1, keepdim=True) / 2
+    costs = torch.ones(w.shape[2], dtype=w.dtype, device=w.device)
+    costs[-1] = 0
+    b, weight = _solved(w, torch.cat([start, level], 1), costs, steps)
+    k, b = own.shape[1], b[:, :-1]
+    hull = _sum(own, _convex(weight[:, :k])) - _sum(others, _convex(weight[:, k:]))
+    return b / b.norm(dim=1, keepdim=True).clamp_min(1e-300), hull.norm(dim=1)
+
+
+def _solved(w: Tensor, b: Tensor, costs: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+    """(b, multipliers) of min sum costs b^2 / 2 with <w_i, b> >= 1, from a start b."""
+    ridge = torch.diag(costs)
     level = _scores(w, b)
     size = level.clamp_min(0).mean(1, keepdim=True).clamp_min(1e-12)
     b, level = b / size, level / size
     slack = (level - 1).clamp_min(0.1)
-    weight = torch.ones_like(slack) * ((b * b).sum(1, keepdim=True) / w.shape[1]).clamp_min(1e-8)
+    weight = torch.ones_like(slack) * ((b * b * costs).sum(1, keepdim=True) / w.shape[1]).clamp_min(1e-8)
     for _ in range(steps):
-        dual = b - _sum(w, weight)
+        dual = costs * b - _sum(w, weight)
         primal = _scores(w, b) - 1 - slack
         gap = (slack * weight).mean(1, keepdim=True)
         factor, broken = torch.linalg.cholesky_ex(ridge + w.mT @ ((weight / slack)[..., None] * w))
@@ -44,15 +67,17 @@ def max_margin(w: Tensor, steps: int = 20) -> tuple[Tensor, Tensor]:
         _, ds, dw = direction(slack * weight)
         ahead = ((slack + _room(slack, ds) * ds) * (weight + _room(weight, dw) * dw)).mean(1, keepdim=True)
         db, ds, dw = direction(slack * weight + ds * dw - (ahead / gap) ** 3 * gap)
-        goes_on = (gap[:, 0] > _CLOSED * (b * b).sum(1)) & (broken == 0)
+        goes_on = (gap[:, 0] > _CLOSED * (b * b * costs).sum(1)) & (broken == 0)
         goes_on &= torch.isfinite(db).all(1) & torch.isfinite(dw).all(1)
         near, far = _STEP * _room(slack, ds), _STEP * _room(weight, dw)
         on = goes_on[:, None]
         b, slack = torch.where(on, b + near * db, b), torch.where(on, slack + near * ds, slack)
         weight = torch.where(on, weight + far * dw, weight)
-    weight = weight.clamp_min(0)
-    hull = _sum(w, weight / weight.sum(1, keepdim=True).clamp_min(1e-300))
-    return b / b.norm(dim=1, keepdim=True).clamp_min(1e-300), hull.norm(dim=1)
+    return b, weight.clamp_min(0)
+
+
+def _convex(weight: Tensor) -> Tensor:
+    return weight / weight.sum(1, keepdim=True).clamp_min(1e-300)
 
 
 def _scores(w: Tensor, b: Tensor) -> Tensor:

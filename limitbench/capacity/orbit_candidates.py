@@ -61,8 +61,8 @@ class Candidates:
         known: Sequence[Ints] = (),
     ) -> None:
         self.n, self.rng, self.size = n, rng, size
-        self.alternating, self.known = alternating, list(known)
-        self.free = planes - alternating
+        self.alternating, self.free = alternating, planes - alternating
+        self.known = [one for one in known if len(one) == self.free]  # fewer documents may have had fewer frequencies
         self.best: Ints | None = None
         self.origin: tuple[Ints, Ints] | None = None  # template and generator of the best
         self.ways: dict[str, Callable[[], tuple[Ints, Ints | None, Ints | None]]] = {

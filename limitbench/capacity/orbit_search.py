@@ -1,8 +1,8 @@
-"""The search for symmetric codes: frequencies and amplitudes that give the orbit of a cyclic group a large half-gap, for k = 2.
+"""The search for symmetric codes: frequencies and amplitudes that give the orbit of a cyclic group a large half-gap.
 
-Candidates are drawn (`orbit_candidates`) and screened by the pairs whose queries are nearly always hardest: those with the shortest
-separations on the torus. What is left is solved for all separations (`orbit_solver`). Nothing counts until
-`orbits.half_gaps` has proved it.
+Candidates are drawn (`orbit_candidates`) and screened: pairs by those whose queries are nearly always hardest, with the shortest
+separations on the torus, larger sets by a sample. What is left is solved for all pairs (`orbit_solver`) or sets (`orbit_sets`) up
+to rotation. Nothing counts until `orbits.half_gaps` has proved it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import torch
 
 from limitbench.capacity.orbit_candidates import Batch, Candidates
+from limitbench.capacity.orbit_sets import Necklaces
 from limitbench.capacity.orbit_solver import Orbits, Solved
 from limitbench.capacity.orbits import Orbit, OrbitCode, Product, half_gaps, quantised, stored_margin
 from limitbench.dtypes import score_error
@@ -29,7 +30,8 @@ _SCALE = 1 << 12  # the largest amplitude, as an integer, where amplitudes diffe
 _SAMPLED = 8000  # documents from which on a candidate is sampled before it is solved
 _GATHERED = 8  # batches whose best candidates are compared before one is solved
 _TUNED = 20_000  # documents up to which unequal amplitudes are tried
-_STORED_ROWS = 1500  # documents up to which rows as stored are tried during the search
+_STORED_ROWS = 1500  # documents up to which rows as stored are tried during the search, for pairs
+_STORED_SETS = 3000  # sets up to rotation up to which they are, for larger sets
 
 
 def _on(device: torch.device) -> Product | None:
@@ -52,6 +54,7 @@ class Goal:
 
     n: int
     d: int
+    k: int = 2
     dtype: str = "fp32"
     margin: float = 0.0  # the half-gap to reach, as stored
     seed: int = 0
@@ -63,8 +66,8 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """The code, if one was found, the candidates looked at, and why the search stopped: solved, deadline or schedule (all looked
-    at)."""
+    """The code, if one was found, the candidates looked at, and why the search stopped: solved, deadline, schedule (all looked
+    at), none (no frequencies) or memory (too many sets)."""
 
     code: OrbitCode | None
     candidates: int
@@ -73,7 +76,7 @@ class Outcome:
 
 
 def find(goal: Goal, deadline: float, say: Callable[[str], None] = lambda _message: None) -> Outcome:
-    """Search for a code that carries all pairs of `goal.n` documents as stored, with the half-gap asked for."""
+    """Search for a code that carries all `goal.k`-subsets of `goal.n` documents as stored, with the half-gap asked for."""
     return _Hunt(goal, deadline, say).run()
 
 
@@ -85,7 +88,8 @@ class _Hunt:
         free = min(goal.d // 2, (goal.n - 1) // 2)  # all frequencies at most: the regular simplex
         alternating = goal.n % 2 == 0 and 2 * free < goal.d
         self.planes = free + alternating
-        self.possible = free > 0
+        self.listed = goal.k == 2 or Necklaces.affordable(goal.n, goal.k)
+        self.possible = free > 0 and self.listed
         self.equal = np.full(self.planes, 1 / math.sqrt(max(1, self.planes)))  # amplitudes
         self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 2e-14
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
@@ -96,7 +100,13 @@ class _Hunt:
         self.code: OrbitCode | None = None
         if self.possible:
             size = 64 if goal.device == "cpu" else 512
-            self.orbits = Orbits(goal.n, self.planes, goal.device)
+            pairs = goal.k == 2
+            self.orbits: Orbits | Necklaces = (
+                Orbits(goal.n, self.planes, goal.device)
+                if pairs
+                else Necklaces(goal.n, self.planes, goal.k, goal.device)
+            )
+            size = size if pairs else size // 4  # where to screen a candidate takes long
             self.drawn = Candidates(
                 goal.n, self.planes, np.random.default_rng([goal.seed, goal.n, goal.d]),
                 max(4, min(size, 40_000_000 // max(1, goal.n))), alternating, goal.templates,
@@ -105,7 +115,7 @@ class _Hunt:
     def run(self) -> Outcome:
         """Draw, screen and solve until the goal is reached, the candidates are used up or the time is."""
         if not self.possible:
-            return Outcome(None, 0, "none")
+            return Outcome(None, 0, "none" if self.listed else "memory")
         while self.looked < self.goal.most and not self._late():
             for value, row, batch in self._promising():
                 bar = max(self.plain, self.floor) if self.largest else self.need
@@ -161,7 +171,8 @@ class _Hunt:
     def largest(self) -> bool:
         """Whether candidates are judged by their largest half-gap, not only by whether it is enough: rows as stored may then be
         strict where the bound on rounding promises nothing."""
-        return self.goal.best or self.goal.n <= _STORED_ROWS
+        sets = self.orbits.members if isinstance(self.orbits, Necklaces) else None
+        return self.goal.best or (self.goal.n <= _STORED_ROWS if sets is None else len(sets) <= _STORED_SETS)
 
     def _keep(self, f: Ints, a: Floats, solved: Solved) -> None:
         """Prove what was found, and hold it if it is the best and is strict as stored."""
@@ -170,18 +181,18 @@ class _Hunt:
         orbit = self._orbit(f, a)
         queries = quantised(solved.directions, solved.least / 2)
         try:
-            gaps = half_gaps(orbit, queries, _on(self.orbits.device))
+            gaps = half_gaps(orbit, goal.k, queries, _on(self.orbits.device))
             least = float(gaps.min())
             if least <= 0:
                 return
             exact = Fraction(math.floor(least * (1 - 1e-9) * 2**60), 2**60)
-            code = OrbitCode(orbit, 2, queries, exact, goal.dtype, 0.0)
+            code = OrbitCode(orbit, goal.k, queries, exact, goal.dtype, 0.0)
             margin = stored_margin(code, gaps)
         except CertificateError:
             return
         if margin <= 0 or margin < goal.margin or (self.code is not None and margin <= self.code.margin):
             return
-        self.code = OrbitCode(orbit, 2, queries, exact, goal.dtype, math.floor(margin * 2**60) / 2**60)
+        self.code = OrbitCode(orbit, goal.k, queries, exact, goal.dtype, math.floor(margin * 2**60) / 2**60)
         self.say(f"d={goal.d} n={goal.n}: half-gap {margin:.4g} after {self.looked} candidates")
 
     def _tune(self, f: Ints, a: Floats, solved: Solved) -> None:
@@ -191,7 +202,10 @@ class _Hunt:
         for step in range(16):
             margins = self._margins(f, a, solved)
             weight = np.exp(-(margins / margins.min() - 1) * 8)
-            pull = (weight[:, None] * solved.directions**2).sum(0) / weight.sum()
+            squares = (
+                (solved.directions**2).reshape(len(margins), -1, self.planes).sum(1)
+            )  # cosine and sine of a plane as one
+            pull = (weight[:, None] * squares).sum(0) / weight.sum()
             trial = a * np.exp(rate * (pull - pull.mean()))
             trial /= np.linalg.norm(trial)
             found = self.orbits.solve(f, trial, need=solved.least * (1 + 1e-4), best=True, deadline=self.deadline)
@@ -209,9 +223,9 @@ class _Hunt:
                     return
 
     def _margins(self, f: Ints, a: Floats, solved: Solved) -> Floats:
-        """(n / 2,) the margins of all separations."""
+        """(queries,) the margins of all pairs or sets up to rotation."""
         queries = quantised(solved.directions, solved.least / 2)
-        return np.maximum(half_gaps(self._orbit(f, a), queries, _on(self.orbits.device)), 1e-12)
+        return np.maximum(half_gaps(self._orbit(f, a), self.goal.k, queries, _on(self.orbits.device)), 1e-12)
 
     def _orbit(self, f: Ints, a: Floats) -> Orbit:
         """The orbit with these amplitudes as integers: 1 where they are equal."""

@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +90,13 @@ class Orbit:
         b = coefficients / math.sqrt(float(sum(int(x) ** 2 for x in coefficients)))
         cosine, sine = self.plane(4 * starts + 2 * separation)
         return self._joined(b * cosine, b * sine)
+
+    def turned(self, coefficients: Ints, starts: Ints) -> Floats:
+        """(len(starts), d) unit queries of the rotations by so many steps of the set whose query this is (2D,)."""
+        b = coefficients / math.sqrt(float(sum(int(x) ** 2 for x in coefficients)))
+        along, across = b[: len(self.frequencies)], b[len(self.frequencies) :]
+        cosine, sine = self.plane(4 * starts)
+        return self._joined(along * cosine - across * sine, along * sine + across * cosine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,27 +199,42 @@ def _product(q: Floats, c: Floats, place: Ints) -> tuple[Floats, Floats]:
     return own, s.max(1)
 
 
-def half_gaps(orbit: Orbit, queries: Ints, product: Product | None = None) -> Floats:
-    """(separations,) proved lower bounds of the half-gap of each separation's query, for all pairs; negative where none is shown.
+def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = None) -> Floats:
+    """Proved lower bounds of the half-gap of each query: (separations,) for k = 2, else (necklaces,); negative where none is shown.
 
     Scores are computed in float64. The integers A B are exact below 2^53; a cosine is off by at most 2^-47; a sum of D products
     by at most g sum |A B|, g = D e / (1 - D e), e = 2^-53 (Higham 2002, sec. 3.1), in any order of summation. Twice all that is
-    taken off each gap. `product` computes scores elsewhere than on the CPU, in float64 likewise.
+    taken off each gap. `product` computes the scores of pairs elsewhere than on the CPU, in float64 likewise.
     """
     n, a = orbit.n, np.array(orbit.amplitudes, np.int64)
-    out = np.full(n // 2, -np.inf)
-    if queries.shape != (n // 2, len(a)):
-        raise CertificateError(f"found queries of shape {queries.shape}, expected {(n // 2, len(a))}")
+    width, places = (len(a), n / 2) if k == 2 else (2 * len(a), n)
+    expected = (n // 2 if k == 2 else orbit_proof.count_necklaces(n, k), width)
+    if queries.shape != expected:
+        raise CertificateError(f"found queries of shape {queries.shape}, expected {expected}")
     largest = max(
         int(queries.max(initial=0)), -int(queries.min(initial=0))
     )  # in Python's integers: no product wraps round
     if largest * max(orbit.amplitudes) >= 2**53 or (queries == 0).all(1).any():
         raise CertificateError("a query is 0, or holds integers beyond 2^53 once multiplied by the amplitudes")
-    if product is None and n * n / 4 * len(a) > _MOST_WORK:
+    if product is None and len(queries) * places * width > _MOST_WORK:
         raise CertificateError(
-            f"the check would take {n * n / 4 * len(a):.2g} products, expected at most {_MOST_WORK:g}"
+            f"the check would take {len(queries) * places * width:.2g} products, expected at most {_MOST_WORK:g}"
         )
-    relative = len(a) * _ROUNDOFF / (1 - len(a) * _ROUNDOFF) + 2.0 ** (1 - orbit_proof.BITS)
+    relative = width * _ROUNDOFF / (1 - width * _ROUNDOFF) + 2.0 ** (1 - orbit_proof.BITS)
+    out = _pair_gaps(orbit, queries, relative, product) if k == 2 else _set_gaps(orbit, k, queries, relative)
+    return np.asarray(out - np.abs(out) * 1e-12)
+
+
+@lru_cache(maxsize=2)
+def necklaces(n: int, k: int) -> Ints:
+    """(necklaces, k) the members of each, in the order of `orbit_proof.necklaces`."""
+    return np.array(list(orbit_proof.necklaces(n, k)), np.int64).reshape(-1, k)
+
+
+def _pair_gaps(orbit: Orbit, queries: Ints, relative: float, product: Product | None) -> Floats:
+    """`half_gaps` of pairs, before their last rounding."""
+    n, a = orbit.n, np.array(orbit.amplitudes, np.int64)
+    out = np.full(n // 2, -np.inf)
     for parity in (0, 1):
         ys = np.arange(parity, n + 1, 2)
         c = np.ascontiguousarray(orbit.points(ys).T)
@@ -225,7 +247,25 @@ def half_gaps(orbit: Orbit, queries: Ints, product: Product | None = None) -> Fl
             b = queries[j - 1].astype(np.float64)
             gap = own - other - 4 * relative * np.abs(q).sum(1) * (1 + 1e-9)
             out[j - 1] = gap / (2 * math.sqrt(orbit.norm) * np.sqrt((b * b).sum(1)))
-    return np.asarray(out - np.abs(out) * 1e-12)
+    return out
+
+
+def _set_gaps(orbit: Orbit, k: int, queries: Ints, relative: float) -> Floats:
+    """`half_gaps` of larger sets, before their last rounding."""
+    n, a = orbit.n, np.array([*orbit.amplitudes, *orbit.amplitudes], np.int64)
+    c = np.concatenate(orbit.plane(4 * np.arange(n, dtype=np.int64)), axis=1).T
+    members = necklaces(n, k)
+    out = np.empty(len(queries))
+    step = max(1, _CHUNK // n)
+    for at in range(0, len(queries), step):
+        q = (queries[at : at + step] * a).astype(np.float64)
+        s, inside = q @ c, members[at : at + step]
+        own = np.take_along_axis(s, inside, 1).min(1)
+        np.put_along_axis(s, inside, -np.inf, 1)
+        gap = own - s.max(1) - 4 * relative * np.abs(q).sum(1) * (1 + 1e-9)
+        b = queries[at : at + step].astype(np.float64)
+        out[at : at + step] = gap / (2 * math.sqrt(orbit.norm) * np.sqrt((b * b).sum(1)))
+    return out
 
 
 def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
@@ -234,53 +274,52 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
 
     `gaps` are those of `half_gaps`, where they are at hand.
     """
-    if code.k != 2:
-        raise CertificateError("arrays as stored are checked for k = 2")
-    found = half_gaps(code.orbit, code.queries) if gaps is None else gaps
-    # a separation with more than this keeps some half-gap, whatever rounding does
+    found = half_gaps(code.orbit, code.k, code.queries) if gaps is None else gaps
+    # a query with more than this keeps some half-gap, whatever rounding does
     lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 2e-14
     clear = found > lost
     least = float(found[clear].min(initial=np.inf))
     if least < np.inf:
         least = float(half_gap_kept(Fraction(least), code.dtype, code.d))
-    doubtful = np.flatnonzero(~clear) + 1
+    doubtful = np.flatnonzero(~clear)
     if not len(doubtful):
         return least * (1 - 1e-12)
     n = code.orbit.n
     if len(doubtful) * n * n * code.d > _MOST_ROW_WORK:
         raise CertificateError(
-            f"{len(doubtful)} separations have a half-gap below {lost:.2g}, what {code.dtype} can take away, and {n} documents are "
-            "too many to check their rows one by one"
+            f"{len(doubtful)} {'separations' if code.k == 2 else 'necklaces'} have a half-gap below {lost:.2g}, what {code.dtype} "
+            f"can take away, and {n} documents are too many to check their rows one by one"
         )
     v = decode(encode(code.orbit.documents(), code.dtype, together=True), code.dtype)
-    for j in doubtful.tolist():
-        least = min(least, _rows_as_stored(code, v, j))
+    for index in doubtful.tolist():
+        members = np.array([0, index + 1]) if code.k == 2 else necklaces(n, code.k)[index]
+        least = min(least, _rows_as_stored(code, v, index, members))
     return least * (1 - 1e-12)
 
 
-def _rows_as_stored(code: OrbitCode, v: Floats, j: int) -> float:
-    """The least half-gap of the pairs {s, s + j} as stored, by the bound of `witness`, without rationals: raises where it decides
-    nothing."""
+def _rows_as_stored(code: OrbitCode, v: Floats, index: int, members: Ints) -> float:
+    """The least half-gap of the rotations of these members as stored, by the bound of `witness`, without rationals: raises where
+    it decides nothing."""
     n, d = v.shape
+    query = code.queries[index]
     relative = d * _ROUNDOFF / (1 - d * _ROUNDOFF) * (1 + 1e-9)
     largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + 1e-12)
     least = math.inf
     step = max(1, _CHUNK // n)
-    rows = n // 2 if 2 * j == n else n
+    rows = n // 2 if code.k == 2 and 2 * members[1] == n else n
     for at in range(0, rows, step):
         starts = np.arange(at, min(rows, at + step))
-        u = decode(encode(code.orbit.queries(code.queries[j - 1], j, starts), code.dtype, together=False), code.dtype)
+        exact = code.orbit.queries(query, members[1], starts) if code.k == 2 else code.orbit.turned(query, starts)
+        u = decode(encode(exact, code.dtype, together=False), code.dtype)
         s = u @ v.T
-        line, other = np.arange(len(u)), (starts + j) % n
-        low = np.minimum(s[line, starts], s[line, other])
-        s[line, starts] = s[line, other] = -np.inf
+        inside = (starts[:, None] + members) % n
+        low = np.take_along_axis(s, inside, 1).min(1)
+        np.put_along_axis(s, inside, -np.inf, 1)
         lengths = np.sqrt((u * u).sum(1)) * (1 + 1e-12)
         gap = (low - s.max(1) - 2 * relative * lengths * largest) / (2 * lengths * largest)
         if not (gap > 0).all():
-            s0 = int(starts[int(np.argmin(gap))])
-            raise CertificateError(
-                f"the pair {{{s0}, {(s0 + j) % n}}} is not shown to be strict as stored in {code.dtype}"
-            )
+            worst = ", ".join(map(str, inside[int(np.argmin(gap))].tolist()))
+            raise CertificateError(f"the set {{{worst}}} is not shown to be strict as stored in {code.dtype}")
         least = min(least, float(gap.min()))
     return least
 
@@ -295,21 +334,21 @@ def check_certificate(certificate: Certificate) -> str:
     """As `check`, for a certificate of kind `orbit` with the claim that it makes.
 
     Integers decide where that is within the kernel's bound on work (`certificates.check`), else floating point with directed
-    bounds, for pairs.
+    bounds.
     """
     code = of_certificate(certificate)
     if affordable(code):
         certificates.check(certificate)
     elif (
-        code.k != 2 or certificate.notion not in ("order_preserving", "cosine") or certificate.side != "upper"
+        certificate.notion not in ("order_preserving", "cosine") or certificate.side != "upper"
         or certificate.value < code.d or certificate.matrix.get("at_most", False)
     ):  # fmt: skip
         raise CertificateError(
             f"an orbit of {code.d} dimensions, too large for integers, does not prove {certificate.notion} "
             f"{certificate.side} {certificate.value}"
         )
-    gaps = half_gaps(code.orbit, code.queries) if code.k == 2 else None
-    if not affordable(code) and (gaps is None or Fraction(float(gaps.min())) < code.half_gap):
+    gaps = half_gaps(code.orbit, code.k, code.queries)
+    if not affordable(code) and Fraction(float(gaps.min())) < code.half_gap:
         raise CertificateError("the half-gap claimed is not shown, and the code is too large for integers")
     if code.dtype != "real" and stored_margin(code, gaps) < code.margin:
         raise CertificateError(

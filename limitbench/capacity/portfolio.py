@@ -1,7 +1,7 @@
 """Solver `auto`: the best of several solvers on one task, and which it was.
 
-Symmetric codes carry by far the largest corpora of pairs; independent vectors reach larger margins for few documents, serve
-more than two relevant documents a query, and any qrels. A symmetric code can also be the start of the annealer.
+Symmetric codes carry by far the largest corpora; independent vectors reach larger margins for few documents, and serve any qrels.
+A symmetric code of pairs can also be the start of the annealer.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import subsets
 from limitbench.capacity.search import CapacityResult, Search, Status, Task
+from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
 
 _LISTED = 5_000_000  # scores of all pairs, up to which the annealer goes on from a code
 _FEW = 5  # dimensions up to which the moment curve is the longest known
@@ -32,20 +33,26 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
         found.append(Search(part, say).run())
         return found[-1]
 
+    def solved() -> bool:
+        return any(one.solved_n is not None and (one.margin or 0.0) >= task.margin for one in found)
+
     found: list[CapacityResult] = []
-    if task.k != 2 or task.qrels is not None:
+    if task.qrels is not None:
         run("anneal", 1.0)
     elif task.n is None:
-        if task.d <= _FEW:
+        if task.d <= _FEW and task.k == 2:
             run("cyclic", 0.2)
         run("orbit", 0.75)
         run("anneal", 1.0)
     elif task.d >= task.n - 1 and run("simplex", 1.0).solved_n is not None and (found[-1].margin or 0.0) >= task.margin:
         pass  # the regular simplex: no dimension allows more
     else:
+        k = task.k or 0
+        if orthogonal_simplices(task.n, k, task.d) or simplex_and_centre(task.n, k, task.d):
+            run("simplices", 0.2)
         code = run("orbit", 0.5 if task.maximise else 0.4).witness
-        listed = subsets(task.n, 2) * task.n <= _LISTED
-        asked = found[-1].status != Status.IMPOSSIBLE and (task.maximise or code is None)
+        listed = task.k == 2 and subsets(task.n, 2) * task.n <= _LISTED
+        asked = found[-1].status != Status.IMPOSSIBLE and (task.maximise or not solved())
         if asked and listed and code is None and task.margin:  # the largest margin of a code may be a start
             free = replace(task, solver="orbit", margin=0.0, maximise=True, budget_s=max(0.05, 0.35 * left()))
             code = Search(free, say).run().witness
@@ -53,7 +60,7 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
             search = Search(replace(task, solver="anneal", margin=0.0, budget_s=max(0.05, 0.6 * left())), say)
             polished = search.polish(task.n, code, math.inf if task.maximise else task.margin)
             found += [polished] if (polished.margin or 0.0) >= task.margin else []
-        if asked and listed and (task.maximise or all(one.solved_n is None for one in found)):
+        if asked and (listed or task.k != 2) and (task.maximise or not solved()):
             run("anneal", 1.0)
     best = max(found, key=lambda one: (one.solved_n or 0, one.margin or 0.0))
     tried = tuple(one for result in found for one in result.tried)

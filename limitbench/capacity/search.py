@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from limitbench import certificates
+from limitbench import certificates, orbit_proof
 from limitbench.capacity import orbits
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
@@ -98,8 +98,10 @@ class Task:
             raise InputError(f"found k = {self.k} of n = {self.n}, expected k <= n")
         if self.qrels is not None and self.solver not in (*OPTIMIZERS, AUTO):
             raise InputError(f"the construction {self.solver} is for all k-subsets; for qrels use anneal or paper")
-        if self.solver == "orbit" and self.k != 2:
-            raise InputError(f"found k = {self.k} with --solver orbit, which is for pairs, k = 2; use anneal")
+        if self.solver == "orbit" and (self.k or 0) > orbit_proof.MOST_RELEVANT:
+            raise InputError(
+                f"found k = {self.k} with --solver orbit, expected at most {orbit_proof.MOST_RELEVANT}; use anneal"
+            )
 
     def key(self) -> dict[str, Any]:
         """What decides the result: for file names and for finding finished points."""
@@ -230,9 +232,10 @@ class Search:
         if task.n is not None and task.k is not None and _impossible(task.n, task.k, task.d, task.margin):
             return self._result(Status.IMPOSSIBLE)
         if task.solver == "orbit":
-            if task.n is not None and task.n <= 2:  # one query that asks for everything
+            assert task.k is not None
+            if task.n is not None and task.n <= task.k:  # one query that asks for everything
                 return replace(Search(replace(task, solver="simplex", maximise=False), self.say).run(), task=task)
-            if task.n is not None and (closed_form(task.n, 2, "cosine") or 0) > task.d:
+            if task.n is not None and (closed_form(task.n, task.k, "cosine") or 0) > task.d:
                 return self._result(Status.UNEQUAL)
         if task.n is not None or task.qrels is not None:
             n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
@@ -247,7 +250,8 @@ class Search:
         proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
         most = proved - 1 if proved is not None else 10**9
         least = task.k + 1
-        equal = next((n - 1 for n in range(3, 8) if (closed_form(n, 2, "cosine") or 0) > task.d), most)
+        sizes = range(least, 2 * task.k + 4)
+        equal = next((n - 1 for n in sizes if (closed_form(n, task.k, "cosine") or 0) > task.d), most)
         short = task.solver == "orbit" and equal < most  # documents of equal length end before others do
         most = equal if short else most
         if most < least:
@@ -270,12 +274,13 @@ class Search:
     def _stretch(self, least: int, most: int) -> Status:
         """Longer and longer strides as time allows; after a failure, a third of the way back.
 
-        A search of the annealer costs about n^(k + 1.5), so the strides of larger k are shorter; one for an orbit about n^2.
+        A search of the annealer costs about n^(k + 1.5), one for an orbit about n^k, so the strides of larger k are shorter.
         """
         assert self.task.k is not None
         orbit = self.task.solver == "orbit"
-        power, longest = (1 / 2, 6.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
+        power, longest = (1 / max(2, self.task.k), 6.0) if orbit else (1 / (self.task.k + 1.5), 5.2)
         n, low, high = self._first(least, most), least - 1, most + 1
+        n = min(most, orbits.good_length(n, self.task.d)) if orbit else n
         before = self.kept.read() if orbit and self.kept is not None else None
         if before is not None and before.orbit.n <= most and _serves(before, self.task):
             low, self.best = before.orbit.n, (before.orbit.n, before)
@@ -428,7 +433,8 @@ class Search:
 
         task, at = self.task, time.monotonic()
         self.until = self.deadline if task.n is not None else at + self._patience(n)
-        self.say(f"d={task.d} k=2 orbit: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
+        assert task.k is not None
+        self.say(f"d={task.d} k={task.k} orbit: n={n}" + (f" (solved {self.best[0]})" if self.best else ""))
         code, looked, stopped = None, 0, "schedule"
         seeds: list[int] = []
         for seed in range(task.seed, task.seed + task.seeds):
@@ -436,6 +442,7 @@ class Search:
             goal = Goal(
                 n,
                 task.d,
+                task.k,
                 task.dtype,
                 task.margin,
                 seed,
@@ -445,11 +452,11 @@ class Search:
             )
             found = find(goal, until, self.say)
             self.templates = found.templates or self.templates
-            seeds.append(seed)
+            seeds += [] if found.stopped == "memory" else [seed]
             looked, stopped = looked + found.candidates, found.stopped
             if found.code is not None and (code is None or found.code.margin > code.margin):
                 code = self._accepted(found.code, seed, found.candidates)
-            if stopped == "none" or (not task.maximise and (code or stopped == "deadline")):
+            if stopped in ("none", "memory") or (not task.maximise and (code or stopped == "deadline")):
                 break
         margin = code.margin if code else None
         stopped = "solved" if code else stopped
@@ -463,10 +470,10 @@ class Search:
         return code is not None
 
     def _patience(self, n: int) -> float:
-        """Seconds for one corpus size: several times what the last success leads to expect, as n^2, and 20 to 60 % of what is
-        left."""
+        """Seconds for one corpus size: several times what the last success leads to expect, as n^k, and 20 to 60 % of what
+        is left."""
         last = next((t for t in reversed(self.tried) if t.solved), None)
-        expected = 0.0 if last is None else last.seconds * (n / last.n) ** 2
+        expected = 0.0 if last is None else last.seconds * (n / last.n) ** max(2, self.task.k or 2)
         return min(0.6, max(0.2, 3 * expected / max(self.left, 1e-9))) * self.left
 
     def _accepted(self, code: OrbitCode, seed: int, candidates: int) -> OrbitCode | None:

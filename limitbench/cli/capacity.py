@@ -37,7 +37,7 @@ def capacity(
         str,
         typer.Option(
             help="anneal, orbit, auto (tries several, names the best), paper, all, or a construction: cyclic, "
-            "random-sign, gaussian, simplex, polynomial."
+            "random-sign, gaussian, simplex, simplices, polynomial."
         ),
     ] = "anneal",
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,

@@ -24,7 +24,7 @@ from limitbench.theory.codes import kept_by
 _COLOURS = {
     "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#7A1FA2", "orbit+anneal": "#3B8BBA",
     "cyclic": "#009E73", "random-sign": "#CC79A7",
-    "gaussian": "#E69F00", "simplex": "#56B4E9", "polynomial": "#8A7F00",
+    "gaussian": "#E69F00", "simplex": "#56B4E9", "simplices": "#56B4E9", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to
 _FORMATS = ("svg", "png", "pdf")
@@ -88,7 +88,7 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         if least is not None and least < 10**15:
             impossible[d] = least
     codes: dict[int, int] = {}
-    for code, kept in kept_by("fp32") if k == 2 else ():
+    for code, kept in kept_by("fp32", k):
         if kept >= Fraction(margin) and code.n > max((n for d, n in codes.items() if d <= code.d), default=0):
             codes[code.d] = code.n
     return Frontier(k, margin, reached, laws, impossible, codes)
