@@ -183,6 +183,15 @@ PROJECTS: dict[str, Project] = {
         "proved",
         1,
     ),
+    "LB107": Project(
+        plan(1_000_000, 100, 'dim = 1024\ndtype = "binary"\n')
+        + GATE.format(metric="", rest="min = 0.9 # <-\n").replace("@1", "@100")
+        + '[severity]\nLB105 = "off"\n',
+        ("LB107",),
+        "error",
+        "proved",
+        1,
+    ),
     "LB201": Project(
         plan(24, 2, 'dim = 9 # <-\ndtype = "binary"\n') + OFF,
         ("LB201",),

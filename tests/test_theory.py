@@ -28,6 +28,7 @@ from limitbench.theory.constructions import orthogonal_simplices, simplex_and_ce
 from limitbench.theory.margin import radon_squared
 from limitbench.theory.matrix import as_matrix
 from limitbench.theory.packing import Packing, least_open, monotone_packing, too_many_sets
+from limitbench.theory.recall import recall
 
 TWO = ("sign_rank", "order_preserving")
 
@@ -799,6 +800,79 @@ def test_no_vectors_beat_monotone_packing(seed: int, d: int, k: int) -> None:
         Packing(n, min(k, n - k), h, way).refutes(gamma, d) for h in range(1, k + 1) for way in (False, True)
     )
     assert not too_many_sets(math.comb(n, k), k, gamma, d)
+
+
+def test_recall_reaches_the_notes_numbers() -> None:
+    """Bits and dimensions below which recall 1, 0.99, 0.9 and 0.5 are impossible, for lists of k and of 10 k."""
+    bits = {
+        (50_000, 2): [31, 31, 30, 14, 23, 23, 23, 11], (10**6, 10): [178, 178, 155, 77, 134, 134, 117, 59],
+        (10**6, 100): [1469, 1442, 1247, 590, 1004, 988, 859, 404],
+    }  # fmt: skip
+    for (n, k), expected in bits.items():
+        asked = [(c, r) for c in (k, 10 * k) for r in ("1", "0.99", "0.9", "0.5")]
+        assert [recall(n, k, recall=r, at=c, dtype="binary").least_dim for c, r in asked] == expected
+    assert [recall(10**9, 10, recall=r).least_dim for r in ("1", "0.9", "0.5")] == [18, 16, 8]
+    assert [recall(10**6, 10, recall=r, margin="0.01").least_dim for r in ("1", "0.9", "0.5")] == [28, 24, 12]
+    ceilings = [
+        (10**6, 100, 768, "binary", 0.620),
+        (10**6, 100, 64, "int8", 0.440),
+        (8_800_000, 10, 64, "binary", 0.300),
+    ]
+    for n, k, d, dtype, value in ceilings:
+        assert float(recall(n, k, d, dtype=dtype).ceiling) == pytest.approx(value, abs=6e-4)
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "at", "lists"), [(5, 2, 2, 2), (6, 2, 3, 2), (6, 3, 2, 2), (5, 1, 2, 3), (5, 4, 3, 3)]
+)
+def test_no_few_lists_have_more_recall_than_the_ceiling(n: int, k: int, at: int, lists: int) -> None:
+    """Every choice of so many lists, each set served by its best one, has at most the ceiling."""
+    sets = [set(s) for s in itertools.combinations(range(n), k)]
+    ceiling = recall_case(n, k, at)._share(lists)
+    every = list(itertools.combinations(range(n), at))
+    best = max(
+        sum(max(len(s & set(one)) for one in chosen) for s in sets) for chosen in itertools.combinations(every, lists)
+    )
+    assert Fraction(best, k * len(sets)) <= ceiling
+    assert ceiling <= 1
+
+
+def recall_case(n: int, k: int, at: int):
+    from limitbench.theory.recall import _Case
+
+    return _Case(n, k, at, "real", None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 3), st.integers(6, 12), st.integers(1, 4))
+def test_lists_of_random_vectors_are_few(seed: int, d: int, n: int, at: int) -> None:
+    """As many different lists as queries of random vectors find, there are no more than counted."""
+    rng = np.random.default_rng(seed)
+    v, u = rng.normal(size=(n, d)), rng.normal(size=(4000, d))
+    found = len({tuple(sorted(row)) for row in np.argsort(-(u @ v.T), 1)[:, :at].tolist()})
+    counted = [lists for lists, _ in recall_case(n, 2, at)._lists(d)]
+    assert found <= min(counted)
+
+
+def test_recall_refuses_what_it_cannot_answer(cli) -> None:
+    """Clear errors, and a verdict that is possible only where a construction is."""
+    for arguments, said in [
+        ({"n": 10, "k": 10, "d": 3}, "1 <= k < n"), ({"n": 10, "k": 2, "d": 3, "at": 11}, "at <= 10"), ({"n": 10, "k": 2}, "neither d nor recall"),
+        ({"n": 10, "k": 2, "d": 3, "recall": 1.5}, "above 0 and at most 1"), ({"n": 10, "k": 2, "d": 0}, "1 to"),
+    ]:  # fmt: skip
+        with pytest.raises(InputError, match=said):
+            recall(**arguments)
+    with pytest.raises(UnknownName):
+        recall(10, 2, 3, dtype="fp13")
+    assert recall(10**6, 10, 18, recall="0.9").verdict == "possible"
+    assert recall(10**6, 10, 17, recall="0.9").verdict == "open"
+    assert recall(10**6, 10, 13, recall="0.9").verdict == "impossible"
+    code, out, _ = cli(
+        "design", "--n", "1e6", "--k", "100", "--dim", "1024", "--dtype", "binary", "--recall", "0.9", "--json"
+    )
+    assert (code, json.loads(out)["verdict"], json.loads(out)["least_dim"]) == (0, "impossible", 1247)
+    assert cli("design", "--n", "1e6", "--dim", "4", "--at", "3")[0] == 2
+    assert cli("design", "--dim", "4", "--recall", "0.5")[0] == 2
 
 
 def hull_distance(a: np.ndarray, b: np.ndarray) -> float:

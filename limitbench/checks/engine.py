@@ -184,6 +184,7 @@ class _Run:
     def _on_gates(self) -> Iterator[Check]:
         rules: dict[str, tuple[Callable[[Case], Outcome | None], str]] = {
             "LB006": (measured.too_few_queries, "max_drop"), "LB106": (measured.top_k_too_small, "min"),
+            "LB107": (measured.recall_out_of_reach, "min"),
             "LB301": (measured.below_floor, "min"), "LB302": (measured.regression, "max_drop"),
             "LB303": (measured.bm25_is_better, "metric"), "LB304": (measured.truncation_loss, "metric"),
             "LB305": (measured.quantisation_loss, "metric"), "LB306": (measured.ann_loss, "metric"),
@@ -254,7 +255,7 @@ class _Run:
         elif isinstance(outcome, Fails):
             self.seen["violated"] += 1
             self._add(one, one.rule, level, outcome)
-            if one.rule == "LB106" and not self.findings[-1].suppressed:
+            if one.rule in ("LB106", "LB107") and not self.findings[-1].suppressed:
                 self.ceilings.add(int(one.key[1]))
         elif isinstance(outcome, Skipped):
             self.seen["skipped"] += 1

@@ -14,6 +14,7 @@ from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecide
 from limitbench.checks.measurement import Case, Floats, Measured, retrieved
 from limitbench.dtypes import typical_score_error
 from limitbench.rankings import RunFile
+from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, recall
 
 _ROUNDING = 1e-9  # a mean of 0.9 may be summed to a little less
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
@@ -40,6 +41,33 @@ def top_k_too_small(case: Case) -> Outcome | None:
         observed=f"{float(ceiling):.4f}",
         numbers={"ceiling": float(ceiling), "min": gate.min, "cut": cut, "most_relevant": max(sizes)},
         assumptions=() if workload.assumption is None else (workload.assumption,),
+    )
+
+
+def recall_out_of_reach(case: Case) -> Outcome | None:
+    """LB107. Exact: lists of documents are counted."""
+    gate, workload, retriever = case.gate, case.workload, case.retriever
+    if gate.min is None or gate.measure.name != "Recall" or not workload.all_subsets or retriever.kind != "dense":
+        return None
+    n, k, at = workload.grown, workload.degree, min(gate.measure.cutoff, workload.grown)
+    if retriever.dim is None or not 0 < k < n or at > MOST_LISTED or retriever.dim >= MOST_DIMENSIONS:
+        return None
+    if Fraction(min(at, k), k) < Fraction(str(gate.min)):  # the list is too short for any system: LB106 says so
+        return None
+    d = retriever.dim + (retriever.metric == "euclidean")  # distances are inner products with one coordinate more
+    found = recall(n, k, d, recall=str(gate.min), at=at, dtype=retriever.dtype)
+    if found.verdict != "impossible":
+        return Passes()
+    assert found.ceiling is not None
+    return Fails(
+        f"{gate.metric} over all {k}-subsets of {n:,} documents cannot exceed {float(found.ceiling):.4f} with {retriever.dim} "
+        f"dimensions of {retriever.dtype}, below the floor of {gate.min:g}: {found.because}",
+        f"plan {found.least_dim} dimensions or more, more bits, or longer lists; or lower min to at most "
+        f"{math.floor(10_000 * found.ceiling) / 10_000:g}",
+        expected=f"a ceiling of at least {gate.min:g}",
+        observed=f"{float(found.ceiling):.4f}",
+        numbers={"ceiling": float(found.ceiling), "min": gate.min, "at": at, "dim": retriever.dim, "n": n, "k": k},
+        assumptions=(*found.assumptions, *(() if workload.assumption is None else (workload.assumption,))),
     )
 
 

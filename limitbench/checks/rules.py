@@ -55,6 +55,8 @@ RULES: dict[str, Rule] = {
                   "the stored bits make fewer vectors than there are sets to tell apart"),
     "LB106": Rule("top-k-too-small", "gate", "proved", "error", "fast",
                   "more documents are relevant than are handed on: a ceiling below the gate"),
+    "LB107": Rule("recall-out-of-reach", "gate", "proved", "error", "fast",
+                  "vectors of this size have too few lists for the recall asked for"),
     "LB201": Rule("free-embeddings-miss", "plan", "empirical", "warning", "full",
                   "optimised vectors did not reach the target"),
     "LB202": Rule("little-headroom", "plan", "empirical", "warning", "fast",

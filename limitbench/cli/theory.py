@@ -121,14 +121,25 @@ def design(
     dim: Annotated[str | None, typer.Option("--dim", help="Dimensions; leave out to ask how many.")] = None,
     dtype: Annotated[str, typer.Option(help="real, fp64, fp32, bf16, fp16, int8 or binary.")] = "real",
     margin: Annotated[str | None, typer.Option(help="Half-gap of the scores of unit vectors.")] = None,
+    recall: Annotated[
+        str | None, typer.Option(help="An average recall that is enough, such as 0.9, instead of every set in full.")
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="With --recall: documents of a list. Default: k.")] = None,
     json: JsonFlag = False,
 ) -> None:
     """Say whether a design can carry all k-subsets: impossible, possible or open, and why.
 
     Without --dim: which dimension is enough. Without --n: how many documents are possible.
+
+    With --recall: whether that share of the relevant documents can be on the lists, on average over all k-subsets.
     """
     from limitbench.theory import design as ask
 
+    if at is not None and recall is None:
+        raise InputError("found --at without --recall; give both, such as --recall 0.9 --at 100")
+    if recall is not None:
+        _recall(n, k, dim, dtype, margin, recall, at, json)
+        return
     verdict = ask(n, k, dim, dtype, margin)
     if json:
         echo_json({"schema_version": 1, **verdict.to_json()})
@@ -144,6 +155,33 @@ def design(
         typer.echo(f"Assumes: {assumption}.")
     if verdict.extrapolation:
         typer.echo(f"{verdict.extrapolation['label']}: n = {verdict.extrapolation['critical_n']}")
+
+
+def _recall(
+    n: str | None, k: str, dim: str | None, dtype: str, margin: str | None, recall: str, at: str | None, json: bool
+) -> None:
+    """`design --recall`."""
+    from limitbench.theory.recall import recall as ask
+
+    if n is None:
+        raise InputError("found --recall without --n; expected the number of documents, such as --n 1e6")
+    found = ask(n, k, dim, recall=recall, at=at, dtype=dtype, margin=margin)
+    if json:
+        echo_json({"schema_version": 1, **found.to_json()})
+        return
+    asked = f"recall@{found.at} of {recall}, on average over all {found.k}-subsets of {found.n}"
+    gap = f", half-gap {float(found.margin):g}" if found.margin is not None else ""
+    rows = [(f"least dimension of {dtype} left open for {asked}{gap}", str(found.least_dim))]
+    if found.ceiling is not None:
+        rows = [
+            (f"{asked}, with {found.d} dimensions of {dtype}{gap}", str(found.verdict)),
+            ("no system of this size has more than", f"{float(found.ceiling):.4f} (proved: {found.because})"),
+            *rows,
+        ]
+    print_table(["question", "answer"], [list(row) for row in rows], keep=2)
+    for assumption in found.assumptions:
+        typer.echo(f"Assumes: {assumption}.")
+    typer.echo("Source: theory/recall.md.")
 
 
 def _answers(verdict: Any) -> list[tuple[str, str]]:
@@ -230,7 +268,7 @@ def verify(
             orbit = _shown_orbit(c)
             if orbit:
                 claim = (
-                    f"all pairs of {orbit['n']} documents in {c.value} dimensions with half-gap "
+                    f"all {_sets(c.matrix['k'])} of {orbit['n']} documents in {c.value} dimensions with half-gap "
                     f"{float(Fraction(orbit['half_gap'])):.4g} (orbit{f', checked with {how}' if how else ''})"
                 )
                 if "stored" in orbit:
@@ -240,11 +278,15 @@ def verify(
         raise typer.Exit(1)
 
 
+def _sets(k: int) -> str:
+    return "pairs" if k == 2 else f"{k}-subsets"
+
+
 def _shown_orbit(certificate: Any) -> dict[str, Any]:
     """What a symmetric code claims, beside a dimension; nothing for other certificates, or where it names it badly."""
     from limitbench.capacity import orbits
 
-    if certificate.kind != "orbit" or certificate.matrix.get("k") != 2:
+    if certificate.kind != "orbit":
         return {}
     try:
         code = orbits.of_certificate(certificate)
