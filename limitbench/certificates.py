@@ -896,18 +896,18 @@ def _orbit(matrix: Matrix, data: Mapping[str, Any], steps: _Steps) -> list[Proof
 # ---------------------------------------------------------------------------------------------------------- closed forms
 
 
-def closed_form(n: int, k: int, notion: Notion, *, at_most: bool = False) -> int | None:
-    """The exact dimension for all k-subsets of n documents (or all of at most k), or None where none is known.
+def closed_form(n: int, k: int, notion: Notion, *, at_most: bool = False) -> int:
+    """The exact dimension for all k-subsets of n documents, or all of at most k.
 
     theory/all-subsets.md has the proofs. k' = min(k, n - k).
     """
     AllSubsets(n, k, at_most)
     if at_most:
-        values: dict[Notion, int | None] = {
+        values: dict[Notion, int] = {
             "order_preserving": min(2 * k, n - 1),
             "sign_rank": max(1, min(2 * k + 1, n)),
             "cosine": min(2 * k, n - 1),
-            "global_threshold": 2 * k if 2 * k <= n - 1 else None,
+            "global_threshold": min(2 * k, n - 1) if k < n else n,
         }
         return values[notion]
     k = min(k, n - k)
@@ -918,7 +918,7 @@ def closed_form(n: int, k: int, notion: Notion, *, at_most: bool = False) -> int
     else:
         order, sign = min(2 * k, n - 2), min(2 * k + 1, n - 1)
         cosine = min(2 * k, n - 1) if k == 2 else min(2 * k, n - 2)
-    one = 2 * k if n >= 2 * k + 2 else (order if order == sign else None)
+    one = min(2 * k, n - 1)
     return {"order_preserving": order, "sign_rank": sign, "cosine": cosine, "global_threshold": one}[notion]
 
 
@@ -928,7 +928,7 @@ def _closed_form(matrix: Matrix, _data: Mapping[str, Any], _steps: _Steps) -> li
     assert isinstance(matrix, AllSubsets)
     known = {notion: closed_form(matrix.n, matrix.k, notion, at_most=matrix.at_most) for notion in NOTIONS}
     sides: tuple[Side, Side] = ("lower", "upper")
-    return [(notion, side, value) for (notion, value), side in product(known.items(), sides) if value is not None]
+    return [(notion, side, value) for (notion, value), side in product(known.items(), sides)]
 
 
 _CHECKERS: dict[str, Callable[[Matrix, Mapping[str, Any], _Steps], Iterable[Proof]]] = {

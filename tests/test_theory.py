@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
 from scipy.linalg import hadamard
-from scipy.optimize import nnls
+from scipy.optimize import linprog, nnls
 
 from limitbench import certificates, load
 from limitbench.certificates import NOTIONS, AllSubsets, Certificate, check, closed_form, matrix_name, verify
@@ -258,11 +258,51 @@ def test_bad_matrices_are_refused(bad, says: str) -> None:
 
 
 def test_bad_notions_are_refused() -> None:
-    """An unknown notion is named with a suggestion; a closed form that nobody knows is said to be unknown."""
+    """An unknown notion is named with a suggestion."""
     with pytest.raises(UnknownName, match="did you mean 'sign_rank'"):
         bracket((5, 2), "signrank")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="no closed form is known"):
-        exact_all_k(4, 2, "global_threshold")
+
+
+@pytest.mark.parametrize(
+    ("n", "k", "at_most"),
+    [(4, 2, False), (5, 2, False), (3, 1, False), (4, 2, True), (3, 2, True), (3, 3, True), (4, 1, True)],
+)
+def test_global_thresholds_of_few_documents(n: int, k: int, at_most: bool) -> None:
+    """The closed form agrees with the bracket's other bounds, and vectors of that dimension are found, of one less are not."""
+    value = exact_all_k(n, k, "global_threshold", at_most=at_most)
+    rows = [s for size in (range(k + 1) if at_most else (k,)) for s in itertools.combinations(range(n), size)]
+    matrix = np.zeros((len(rows), n), int)
+    for i, row in enumerate(rows):
+        matrix[i, list(row)] = 1
+    found = bracket(matrix, "global_threshold", budget_s=5)
+    assert found.lower.value <= value <= found.upper.value
+    assert separable_with_origin(matrix, value)
+    assert value == 0 or not separable_with_origin(matrix, value - 1)
+
+
+def separable_with_origin(matrix: np.ndarray, d: int) -> bool:
+    """Whether many random points, or a simplex around the origin, have every row on one side of one common threshold."""
+    n = matrix.shape[1]
+    rng = np.random.default_rng(0)
+    tries = [rng.normal(size=(n, d)) for _ in range(300)]
+    if d == n - 1:
+        corners = np.eye(n) - 1 / n
+        tries.append(corners @ np.linalg.svd(corners)[0][:, :d])
+    if d == n:
+        tries.append(np.eye(n))
+    for v, sign in itertools.product(tries, (1, -1)):
+        s = np.where(matrix > 0, 1, -1)
+        if all(
+            linprog(
+                np.zeros(d), A_ub=-row[:, None] * v if d else None, b_ub=-row * sign - 1e-6, bounds=(None, None)
+            ).status
+            == 0
+            if d
+            else (row * sign <= -1e-6).all()
+            for row in s
+        ):
+            return True
+    return False
 
 
 def test_a_failed_search_is_no_bound() -> None:

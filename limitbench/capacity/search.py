@@ -235,7 +235,7 @@ class Search:
             assert task.k is not None
             if task.n is not None and task.n <= task.k:  # one query that asks for everything
                 return replace(Search(replace(task, solver="simplex", maximise=False), self.say).run(), task=task)
-            if task.n is not None and (closed_form(task.n, task.k, "cosine") or 0) > task.d:
+            if task.n is not None and closed_form(task.n, task.k, "cosine") > task.d:
                 return self._result(Status.UNEQUAL)
         if task.n is not None or task.qrels is not None:
             n = task.n if task.n is not None else task.qrels.n_documents  # type: ignore[union-attr]
@@ -251,7 +251,7 @@ class Search:
         most = proved - 1 if proved is not None else 10**9
         least = task.k + 1
         sizes = range(least, 2 * task.k + 4)
-        equal = next((n - 1 for n in sizes if (closed_form(n, task.k, "cosine") or 0) > task.d), most)
+        equal = next((n - 1 for n in sizes if closed_form(n, task.k, "cosine") > task.d), most)
         short = task.solver == "orbit" and equal < most  # documents of equal length end before others do
         most = equal if short else most
         if most < least:

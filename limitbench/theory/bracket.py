@@ -53,18 +53,13 @@ _SMALL = 2_000_000  # entries of a reduced matrix that dense methods look at
 def exact_all_k(n: int, k: int, notion: Notion = "order_preserving", *, at_most: bool = False) -> int:
     """The exact dimension for all k-subsets of n documents (`at_most`: of at most k), of theory/all-subsets.md.
 
-    Raises `InputError` for k outside 0..n, and where no closed form is known (some global thresholds with n < 2k + 2).
+    Raises `InputError` for k outside 0..n.
 
     >>> exact_all_k(46, 2), exact_all_k(46, 2, "sign_rank")
     (4, 5)
     """
     _known(notion)
-    value = closed_form(as_count(n, "n"), as_count(k, "k"), notion, at_most=at_most)
-    if value is None:
-        raise InputError(
-            f"no closed form is known for {notion} at n = {n}, k = {k}; bracket(({n}, {k})) gives an interval"
-        )
-    return value
+    return closed_form(as_count(n, "n"), as_count(k, "k"), notion, at_most=at_most)
 
 
 def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: float = 5.0, seed: int = 0) -> Bracket:
@@ -209,27 +204,18 @@ def _bound(
 def _closed(matrix: AllSubsets, notion: Notion) -> Iterator[Bound]:
     value = closed_form(matrix.n, matrix.k, notion, at_most=matrix.at_most)
     n, k = matrix.n, min(matrix.k, matrix.n - matrix.k)
-    if value is not None:
-        formula = f"closed form at n = {n}, k = {matrix.k}"
-        for kind in ("antipodal-shattering", "z2-connectivity"):
-            proof = _count_certificate(matrix, notion, kind, value)
-            if proof is not None:
-                yield proof
-                break
-        else:
-            yield _bound(matrix, notion, "lower", value, "closed-form", {}, established="theorem", detail=formula)
-        dims = 2 * (matrix.k if notion == "global_threshold" or matrix.at_most else k) + (notion == "sign_rank")
-        if dims <= value:
-            yield _bound(
-                matrix, notion, "upper", value, "moment-curve", {}, established="theorem", detail=f"2K = {2 * k}"
-            )
-        yield _bound(matrix, notion, "upper", value, "closed-form", {}, established="theorem", detail=formula)
-        return
-    order = closed_form(n, matrix.k, "order_preserving", at_most=matrix.at_most) or 0
-    sign = closed_form(n, matrix.k, "sign_rank", at_most=matrix.at_most) or n
-    detail = "order-preserving rank <= global-threshold rank <= sign rank"
-    yield _bound(matrix, notion, "lower", order, "closed-form", {}, established="theorem", detail=detail)
-    yield _bound(matrix, notion, "upper", sign, "closed-form", {}, established="theorem", detail=detail)
+    formula = f"closed form at n = {n}, k = {matrix.k}"
+    for kind in ("antipodal-shattering", "z2-connectivity"):
+        proof = _count_certificate(matrix, notion, kind, value)
+        if proof is not None:
+            yield proof
+            break
+    else:
+        yield _bound(matrix, notion, "lower", value, "closed-form", {}, established="theorem", detail=formula)
+    dims = 2 * (matrix.k if notion == "global_threshold" or matrix.at_most else k) + (notion == "sign_rank")
+    if dims <= value:
+        yield _bound(matrix, notion, "upper", value, "moment-curve", {}, established="theorem", detail=f"2K = {2 * k}")
+    yield _bound(matrix, notion, "upper", value, "closed-form", {}, established="theorem", detail=formula)
 
 
 def _count_certificate(matrix: AllSubsets, notion: Notion, kind: str, value: int) -> Bound | None:

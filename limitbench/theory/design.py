@@ -160,7 +160,7 @@ class _Case:
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         out = []
         least = closed_form(n, k, "order_preserving")
-        if least is not None and d < least:
+        if d < least:
             out.append(
                 Reason("impossible", "order-preserving rank", f"d = {d} < {least} = order-preserving rank of all {k}-subsets "
                        f"of {n}", "theory/all-subsets.md", "proved", (STRICT,))
@@ -217,7 +217,7 @@ class _Case:
         """Whether `impossible` has a reason, without writing it out: what searches over n or d ask."""
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         least = closed_form(n, k, "order_preserving")
-        if least is not None and d < least:
+        if d < least:
             return True
         if not 0 < k < n:
             return False
@@ -252,7 +252,7 @@ class _Case:
         def add(method: str, inequality: str, citation: str, evidence: Evidence, *assumptions: str) -> None:
             out.append(Reason("possible", method, inequality, citation, evidence, assumptions))
 
-        order = closed_form(n, k, "order_preserving") or n
+        order = closed_form(n, k, "order_preserving")
         if not gamma and dtype == "real" and d >= order:
             add("order-preserving rank", f"d = {d} >= {order} = order-preserving rank of all {k}-subsets of {n}",
                 "theory/all-subsets.md", "proved", "exact real numbers; no finite precision is promised")  # fmt: skip
