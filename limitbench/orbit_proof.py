@@ -27,7 +27,7 @@ from limitbench.errors import CertificateError
 BITS = 48  # of a cosine
 _GUARD = 64  # bits more while cosines are computed
 _MOST_DOCUMENTS = 1 << 30
-_MOST_ENTRIES = 20_000_000  # cosines held at a time, a gigabyte
+MOST_ENTRIES = 20_000_000  # cosines held at a time, a gigabyte
 MOST_RELEVANT = 32  # documents of a set
 MOST_SIZE = 1 << 40  # of an amplitude or a coefficient
 _TOGETHER = 64  # products within one long integer that count as one step
@@ -94,25 +94,27 @@ def necklaces(n: int, k: int) -> Iterator[tuple[int, ...]]:
     """One k-subset of 0 .. n - 1 for each class under rotation, each with 0: the one whose steps from member to member, read round
     the circle, come first in the alphabet among their rotations. In the order of their steps."""
 
-    def grow(steps: list[int], left: int) -> Iterator[tuple[int, ...]]:
-        if len(steps) == k - 1:
-            whole = [*steps, left]
-            if all(whole <= whole[i:] + whole[:i] for i in range(1, k)):
-                members = [0]
-                for step in steps:
-                    members.append(members[-1] + step)
+    def grow(place: int, period: int, left: int) -> Iterator[tuple[int, ...]]:
+        """The steps from `place` on, where those before repeat with this period, `left` documents being left on the circle."""
+        if place == k:  # the last step closes the circle
+            if left >= steps[place - period] and k % (period if left == steps[place - period] else place) == 0:
+                members, at = [0], 0
+                for step in steps[1:k]:
+                    at += step
+                    members.append(at)
                 yield tuple(members)
             return
-        least = steps[0] if steps else 1
-        for step in range(
-            least, left // (k - len(steps)) + 1 if not steps else left - least * (k - 1 - len(steps)) + 1
-        ):
-            yield from grow([*steps, step], left - step)
+        least = steps[place - period] if place > 1 else 1
+        most = left // k if place == 1 else left - (k - place) * steps[1]  # no step is shorter than the first
+        for step in range(least, most + 1):
+            steps[place] = step
+            yield from grow(place + 1, place if place == 1 or step > steps[place - period] else period, left - step)
 
+    steps = [0] * (k + 1)
     if k == 1:
         yield (0,)
     elif 1 < k <= n:
-        yield from grow([], n)
+        yield from grow(1, 1, n)
 
 
 def count_necklaces(n: int, k: int) -> int:
@@ -164,24 +166,30 @@ def check(
     largest = max((sum(abs(b) for b in query) for query in queries), default=0) * max(abs(a) for a in amplitudes)
     if largest == 0:
         raise CertificateError("every query is 0")
-    if width * n > _MOST_ENTRIES:
+    if (width + 4) * n > MOST_ENTRIES:
         raise CertificateError(
-            f"{n} documents with {width} coefficients a query are more than {_MOST_ENTRIES:,} numbers"
+            f"{n} documents with {width} coefficients a query are more than {MOST_ENTRIES:,} numbers"
         )
-    field = (2 * largest * ((1 << BITS) + 1)).bit_length() + 2
-    field += -field % 8
-    places = n // 2 + 1 if k == 2 else n
-    spend(
-        (4 + width) * n
-        + len(queries) * k * (k + width)
-        + len(queries) * width * (1 + places * field // (64 * _TOGETHER))
-    )
+    spend(work(n, k, len(frequencies), len(queries), largest))
+    field = _field(largest)
     norm = sum(a * a for a in amplitudes)
     if k == 2:
         _pairs(n, frequencies, amplitudes, queries, half_gap, norm, field)
     else:
         _sets(n, k, frequencies, amplitudes, queries, half_gap, norm, field)
     return dimension(n, frequencies)
+
+
+def _field(largest: int) -> int:
+    """Bits of a digit that holds any difference of scores of at most `largest` in size."""
+    field = (2 * largest * ((1 << BITS) + 1)).bit_length() + 2
+    return field + -field % 8
+
+
+def work(n: int, k: int, planes: int, queries: int, largest: int) -> int:
+    """The steps of `check` for so many queries, whose coefficients times an amplitude are `largest` in all at most."""
+    width, places = (planes, n // 2 + 1) if k == 2 else (2 * planes, n)
+    return (4 + width) * n + queries * (k * (k + width) + width * (1 + places * _field(largest) // (64 * _TOGETHER)))
 
 
 def require_shapes(n: int, k: int, frequencies: Sequence[int], amplitudes: Sequence[int], half_gap: Fraction) -> None:

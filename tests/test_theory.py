@@ -28,7 +28,7 @@ from limitbench.theory.constructions import orthogonal_simplices, simplex_and_ce
 from limitbench.theory.margin import radon_squared
 from limitbench.theory.matrix import as_matrix
 from limitbench.theory.packing import Packing, least_open, monotone_packing, too_many_sets
-from limitbench.theory.recall import recall
+from limitbench.theory.recall import recall, rounded_up
 
 TWO = ("sign_rank", "order_preserving")
 
@@ -268,13 +268,14 @@ def test_bad_notions_are_refused() -> None:
     [(4, 2, False), (5, 2, False), (3, 1, False), (4, 2, True), (3, 2, True), (3, 3, True), (4, 1, True)],
 )
 def test_global_thresholds_of_few_documents(n: int, k: int, at_most: bool) -> None:
-    """The closed form agrees with the bracket's other bounds, and vectors of that dimension are found, of one less are not."""
+    """The closed form agrees with the bracket's other bounds; vectors of that dimension are found, and none of one less among
+    hundreds."""
     value = exact_all_k(n, k, "global_threshold", at_most=at_most)
     rows = [s for size in (range(k + 1) if at_most else (k,)) for s in itertools.combinations(range(n), size)]
     matrix = np.zeros((len(rows), n), int)
     for i, row in enumerate(rows):
         matrix[i, list(row)] = 1
-    found = bracket(matrix, "global_threshold", budget_s=5)
+    found = bracket(matrix, "global_threshold", budget_s=1)
     assert found.lower.value <= value <= found.upper.value
     assert separable_with_origin(matrix, value)
     assert value == 0 or not separable_with_origin(matrix, value - 1)
@@ -284,7 +285,7 @@ def separable_with_origin(matrix: np.ndarray, d: int) -> bool:
     """Whether many random points, or a simplex around the origin, have every row on one side of one common threshold."""
     n = matrix.shape[1]
     rng = np.random.default_rng(0)
-    tries = [rng.normal(size=(n, d)) for _ in range(300)]
+    tries = [rng.normal(size=(n, d)) for _ in range(100)]
     if d == n - 1:
         corners = np.eye(n) - 1 / n
         tries.append(corners @ np.linalg.svd(corners)[0][:, :d])
@@ -851,8 +852,8 @@ def test_recall_reaches_the_notes_numbers() -> None:
     for (n, k), expected in bits.items():
         asked = [(c, r) for c in (k, 10 * k) for r in ("1", "0.99", "0.9", "0.5")]
         assert [recall(n, k, recall=r, at=c, dtype="binary").least_dim for c, r in asked] == expected
-    assert [recall(10**9, 10, recall=r).least_dim for r in ("1", "0.9", "0.5")] == [18, 16, 8]
-    assert [recall(10**6, 10, recall=r, margin="0.01").least_dim for r in ("1", "0.9", "0.5")] == [28, 24, 12]
+    assert [recall(10**9, 10, recall=r).least_dim for r in ("1", "0.9", "0.5")] == [20, 16, 8]  # 1: the rank, 2k
+    assert [recall(10**6, 10, recall=r, margin="0.01").least_dim for r in ("1", "0.9", "0.5")] == [43, 24, 12]
     ceilings = [
         (10**6, 100, 768, "binary", 0.620),
         (10**6, 100, 64, "int8", 0.440),
@@ -868,7 +869,12 @@ def test_recall_reaches_the_notes_numbers() -> None:
 def test_no_few_lists_have_more_recall_than_the_ceiling(n: int, k: int, at: int, lists: int) -> None:
     """Every choice of so many lists, each set served by its best one, has at most the ceiling."""
     sets = [set(s) for s in itertools.combinations(range(n), k)]
-    ceiling = recall_case(n, k, at)._share(lists)
+    case, met, exact = recall_case(n, k, at), 0, Fraction(0)
+    ceiling = case._share(lists)
+    for i in range(min(k, at), 0, -1):  # the page's formula, in fractions
+        met += math.comb(at, i) * math.comb(n - at, k - i)
+        exact += min(Fraction(1), Fraction(lists * met, math.comb(n, k))) / k
+    assert exact <= ceiling <= exact + Fraction(1, 10**12)
     every = list(itertools.combinations(range(n), at))
     best = max(
         sum(max(len(s & set(one)) for one in chosen) for s in sets) for chosen in itertools.combinations(every, lists)
@@ -890,8 +896,66 @@ def test_lists_of_random_vectors_are_few(seed: int, d: int, n: int, at: int) -> 
     rng = np.random.default_rng(seed)
     v, u = rng.normal(size=(n, d)), rng.normal(size=(4000, d))
     found = len({tuple(sorted(row)) for row in np.argsort(-(u @ v.T), 1)[:, :at].tolist()})
-    counted = [lists for lists, _ in recall_case(n, 2, at)._lists(d)]
-    assert found <= min(counted)
+    counted = [lists for lists, _ in recall_case(n, n // 2, at)._lists(d)]
+    assert found <= min(counted, default=math.inf)
+
+
+def test_hyperplanes_part_points_in_as_many_ways_as_counted() -> None:
+    """Five points in the plane: every sign pattern of random lines is seen, and there are as many as the formula says."""
+    rng = np.random.default_rng(0)
+    v, u, t = rng.normal(size=(5, 2)), rng.normal(size=(200_000, 2)), rng.normal(size=(200_000, 1)) * 2
+    assert len(np.unique(t < (v @ u.T).T, axis=0)) == 2 * sum(math.comb(4, i) for i in range(3))
+
+
+def test_recall_and_design_agree() -> None:
+    """Recall 1 at k is what design is about; lists that are too short, and one list for all, are seen."""
+    for n, k, d, margin in [
+        (46, 2, 3, None),
+        (3, 1, 1, None),
+        (46, 2, 100, "0.9"),
+        (10**6, 2, 18, "0.1"),
+        (10**6, 100, 1000, "0.1"),
+    ]:
+        assert design(n, k, d, margin=margin).verdict == "impossible"
+        found = recall(n, k, d, recall=1, margin=margin)
+        assert found.verdict == "impossible"
+        assert found.least_dim is None or found.least_dim > d or margin is not None
+    assert recall(10**6, 10, 5000, recall=0.9, at=5).verdict == "impossible"
+    assert recall(10**6, 10, recall=0.9, at=5).least_dim is None
+    for n, k, d, at, asked in [
+        (10, 3, 1, 10, 1),
+        (10, 5, 1, 5, "0.5"),
+        (10**6, 10, 10, 5, "0.4"),
+        (10**6, 10, 20, 5, "0.5"),
+    ]:
+        assert recall(n, k, d, at=at, recall=asked).verdict == "possible"
+    shown = recall(10**6, 100, 237, dtype="binary")
+    assert Fraction(rounded_up(shown.ceiling)) >= shown.ceiling
+    assert Fraction(shown.to_json()["ceiling"]) >= shown.ceiling
+
+
+@pytest.mark.parametrize(("n", "k", "d", "h"), [(46, 2, 4, 1), (300, 3, 6, 2), (10**6, 10, 30, 3), (10**5, 4, 9, 1)])
+@pytest.mark.parametrize("averaged", [True, False])
+def test_a_packing_refutes_exactly_from_its_margin_on(n: int, k: int, d: int, h: int, averaged: bool) -> None:
+    """The half-gap from which on a packing refutes is that of the page's formula, at 60 digits."""
+    import mpmath
+
+    low, high = Fraction(0), Fraction(1)
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if middle and Packing(n, k, h, averaged).refutes(middle, d) else (middle, high)
+    with mpmath.workdps(60):
+        p = mpmath.mpf(d - 1) / 2
+        near = sum(math.comb(k, i) * math.comb(n - k, i) for i in range(h))
+        ratio = mpmath.mpf(math.comb(n, k)) / near / mpmath.sqrt(mpmath.mpf(710) * d / 113)
+        if averaged:
+            s = ratio ** (1 / p)
+            growth = p * (s**2 / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 / ((p + 1) * (p + 2))
+            edge = mpmath.sqrt(mpmath.mpf(k * (n - k)) / (n - 1) / growth) / h
+        else:
+            count = mpmath.mpf(-(-math.comb(n, k) // near)) / mpmath.sqrt(mpmath.mpf(710) * d / 113)
+            edge = mpmath.mpf(k) / h / (count ** (1 / p) - 1)
+    assert float(high) == pytest.approx(min(1.0, float(edge)), rel=1e-6)
 
 
 def test_recall_refuses_what_it_cannot_answer(cli) -> None:

@@ -88,7 +88,7 @@ class _Hunt:
         free = min(goal.d // 2, (goal.n - 1) // 2)  # all frequencies at most: the regular simplex
         alternating = goal.n % 2 == 0 and 2 * free < goal.d
         self.planes = free + alternating
-        self.listed = goal.k == 2 or Necklaces.affordable(goal.n, goal.k)
+        self.listed = goal.k == 2 or Necklaces.affordable(goal.n, goal.k, self.planes)
         self.possible = free > 0 and self.listed
         self.equal = np.full(self.planes, 1 / math.sqrt(max(1, self.planes)))  # amplitudes
         self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 2e-14
@@ -131,7 +131,7 @@ class _Hunt:
     def _promising(self) -> list[tuple[float, int, Batch]]:
         """(an estimate of the margin, row, batch) of candidates, the best first. For a large n, where to solve one takes long,
         the best of several batches are compared by a sample of their separations."""
-        if self.goal.n <= _SAMPLED:
+        if self.goal.n <= _SAMPLED or isinstance(self.orbits, Necklaces):
             return self._screened(4)
         found = []
         for _ in range(_GATHERED):

@@ -8,7 +8,6 @@ random sample of sets, and solved for more and more of them.
 from __future__ import annotations
 
 import math
-import time
 
 import numpy as np
 import numpy.typing as npt
@@ -16,20 +15,19 @@ import torch
 from torch import Tensor
 
 from limitbench.capacity.max_margin import parting
-from limitbench.capacity.orbit_solver import Solved
+from limitbench.capacity.orbit_solver import TOLERANCE, Solved, rounds
 from limitbench.capacity.orbits import necklaces
 from limitbench.orbit_proof import count_necklaces
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 MOST = 1_000_000  # necklaces of a search
-_ROUNDS = 16
 _RIVALS = 24  # that join in a round
 _FIRST = 24  # of the first round
 _KEPT = 48  # of those known before
 _STAGES = (64, 1024)  # sets that are solved before all others
 _TOGETHER = 8192  # sets of the stages after those
-_TOLERANCE = 1e-4  # relative, between the bounds of a set's margin
+_MOST_COORDINATES = 4_000_000  # of the documents of one candidate
 
 
 class Necklaces:
@@ -48,9 +46,9 @@ class Necklaces:
         self.order = torch.as_tensor(shuffled, device=self.device)
 
     @staticmethod
-    def affordable(n: int, k: int) -> bool:
-        """Whether the necklaces are few enough to be listed."""
-        return count_necklaces(n, k) <= MOST
+    def affordable(n: int, k: int, planes: int) -> bool:
+        """Whether the necklaces are few enough to be listed, and the documents to be held."""
+        return 2 * planes * n <= _MOST_COORDINATES and count_necklaces(n, k) <= MOST
 
     def points(self, f: Tensor, a: Tensor) -> Tensor:
         """(C, n, 2D) the documents of candidates f, a (C, D): the cosines of all planes, then the sines."""
@@ -59,20 +57,16 @@ class Necklaces:
 
     def screen(self, f: Tensor, a: Tensor, steps: int = 18) -> Tensor:
         """(C,) upper bounds of the margins of candidates f (C, D) with amplitudes a (C, D), by a few sets."""
-        v, members = self.points(f, a), self.members[self.order[:48]]
-        wide = max(1, self.together // (len(members) * (self.k + _FIRST) * 2 * self.planes))
-        return torch.cat([self._bound(v[i : i + wide], members, steps) for i in range(0, len(v), wide)])
+        members = self.members[self.order[:48]]
+        wide = max(1, self.together // (max(self.n, len(members) * (self.k + _FIRST)) * 2 * self.planes))
+        at = range(0, len(f), wide)
+        return torch.cat([self._bound(self.points(f[i : i + wide], a[i : i + wide]), members, steps) for i in at])
 
     def _bound(self, v: Tensor, members: Tensor, steps: int) -> Tensor:
         scores = v[:, members].mean(2) @ v.mT
         rivals = _others(scores, members.expand(len(v), -1, -1), _FIRST)[1]
         others = torch.stack([x[y] for x, y in zip(v, rivals, strict=True)])
         return parting(v[:, members].flatten(0, 1), others.flatten(0, 1), steps)[1].view(len(v), -1).amin(1)
-
-    def sample(self, f: Ints, a: Floats, deadline: float) -> float:
-        """An upper bound, nearly reached, of the least margin of some sets; minus infinity at the deadline."""
-        found = self._rounds(self._point(f, a), self.order[: _STAGES[-1]], -math.inf, True, deadline, tolerance=0.1)
-        return -math.inf if found is None else found[2]
 
     def solve(self, f: Ints, a: Floats, *, need: float, best: bool, deadline: float) -> Solved | None:
         """Queries for all necklaces, in their order, with margins of at least `need`; with `best` the largest there are. None
@@ -95,30 +89,19 @@ class Necklaces:
         return self.points(ft[None], at[None])[0]
 
     def _rounds(
-        self, v: Tensor, chosen: Tensor, need: float, best: bool, deadline: float, *, tolerance: float = _TOLERANCE
+        self, v: Tensor, chosen: Tensor, need: float, best: bool, deadline: float
     ) -> tuple[Tensor, float, float] | None:
         """(directions, least margin, its upper bound) of these necklaces, or None."""
         members = self.members[chosen]
-        _, rivals = self._against_all(v[members].mean(1), members, v, _FIRST)
-        out = torch.zeros(len(members), v.shape[1], device=self.device, dtype=torch.float64)
-        low = torch.full((len(members),), -math.inf, device=self.device, dtype=torch.float64)
-        high = -low
-        active = torch.arange(len(members), device=self.device)
-        for round_ in range(_ROUNDS):
-            b, bound = self._directions(v, members[active], rivals, 40 if round_ > 3 else 20 if best or round_ else 14)
-            high[active] = torch.minimum(high[active], bound)
-            if time.monotonic() > deadline or float(high.amin()) < need:
-                return None
-            margin, index = self._against_all(b, members[active], v, _RIVALS)
-            better = margin > low[active]
-            low[active] = torch.where(better, margin, low[active])
-            out[active] = torch.where(better[:, None], b, out[active])
-            lacks = high[active] - low[active] > tolerance * high[active] if best else low[active] < need
-            least, bound_now, left = torch.stack([low.amin(), high.amin(), lacks.sum().double()]).tolist()
-            if not left:
-                return out, least, bound_now
-            active, rivals = active[lacks], _renewed(v, b[lacks], rivals[lacks], index[lacks])
-        return (out, least, bound_now) if least >= need else None
+
+        def ask(active: Tensor, rivals: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+            return self._directions(v, members[active], rivals, steps)
+
+        def score(b: Tensor, active: Tensor, _rivals: Tensor, _enough: float) -> tuple[Tensor, Tensor]:
+            return self._against_all(b, members[active], v, _RIVALS)
+
+        first = self._against_all(v[members].mean(1), members, v, _FIRST)[1]
+        return rounds(v, first, ask, score, _KEPT, need, best, deadline, TOLERANCE)
 
     def _against_all(self, b: Tensor, members: Tensor, v: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """(margins (J,), the documents outside with the highest scores (J, count)) of queries b for these sets."""
@@ -142,11 +125,3 @@ def _others(scores: Tensor, members: Tensor, count: int) -> tuple[Tensor, Tensor
     own = scores.gather(-1, members).amin(-1)
     top = scores.scatter_(-1, members, -math.inf).topk(min(count, scores.shape[-1] - members.shape[-1]), -1)
     return own - top.values[..., 0], top.indices
-
-
-def _renewed(v: Tensor, b: Tensor, rivals: Tensor, index: Tensor) -> Tensor:
-    """The rivals that these directions rank highest, and the new ones."""
-    if rivals.shape[1] > _KEPT:
-        high = torch.bmm(v[rivals], b[..., None])[..., 0].topk(_KEPT, 1).indices
-        rivals = rivals.gather(1, high)
-    return torch.cat([rivals, index], 1)

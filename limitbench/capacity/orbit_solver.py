@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,17 +29,21 @@ _KEPT = 64  # of those known before
 _SAMPLE = 256  # separations by which templates are compared
 _PROBE = 64  # separations that are solved before all others
 _FLOAT32 = 4e-6  # more than rounding to float32 moves the difference of two scores of unit vectors, for D <= 32
-_TOLERANCE = 1e-4  # relative, between the bounds of a separation's margin
+TOLERANCE = 1e-4  # relative, between the bounds of a separation's margin
 
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """Queries of all separations: directions (n / 2, D), and the least margin, which is twice the half-gap, with its upper
-    bound."""
+    """Queries of all pairs or sets up to rotation: directions (n / 2, D) or (necklaces, 2D), and the least margin with its upper
+    bound. The margin is twice the half-gap."""
 
     directions: Floats
     least: float
     bound: float
+
+
+Ask = Callable[[Tensor, Tensor, int], tuple[Tensor, Tensor]]
+Score = Callable[[Tensor, Tensor, Tensor, float], tuple[Tensor, Tensor]]
 
 
 class Orbits:
@@ -142,43 +147,21 @@ class Orbits:
 
     def _rounds(
         self, points: _Class, own: Tensor, steps: Tensor, need: float, best: bool, deadline: float,
-        *, tolerance: float = _TOLERANCE,
+        *, tolerance: float = TOLERANCE,
     ) -> tuple[Tensor, float, float] | None:  # fmt: skip
         """(directions, least margin, its upper bound) of some separations of one parity, or None."""
-        rivals = (self.rivals(own, steps.expand(len(own), -1)) - points.parity) // 2
         place = (own - points.parity) // 2  # of the pair among the points
-        out = torch.zeros(len(own), self.planes, device=self.device, dtype=torch.float64)
-        low = torch.full((len(own),), -math.inf, device=self.device, dtype=torch.float64)
-        high = -low
-        active = torch.arange(len(own), device=self.device)
-        for round_ in range(_ROUNDS):
-            at = place[active]
-            b, bound = self._directions(points.values, at, rivals, 40 if round_ > 3 else 20 if best or round_ else 14)
-            high[active] = torch.minimum(high[active], bound)
-            if time.monotonic() > deadline or float(high.amin()) < need:
-                return None
-            margin, index = points.against_all(b, at, math.inf if best else need, deadline)
-            better = margin > low[active]
-            low[active] = torch.where(better, margin, low[active])
-            out[active] = torch.where(better[:, None], b, out[active])
-            lacks = high[active] - low[active] > tolerance * high[active] if best else low[active] < need
-            least, bound_now, left = torch.stack([low.amin(), high.amin(), lacks.sum().double()]).tolist()
-            if not left:
-                return out, least, bound_now
-            if time.monotonic() > deadline:
-                return None
-            index = torch.where((index < 0) | (index == at[:, None]), rivals[:, :1], index)
-            active, rivals = active[lacks], self._renewed(points.values, b, rivals, index, lacks)
-        return (out, least, bound_now) if least >= need else None
 
-    @staticmethod
-    def _renewed(values: Tensor, b: Tensor, rivals: Tensor, index: Tensor, lacks: Tensor) -> Tensor:
-        """The rivals that these directions rank highest, and the new ones, of the rows that go on."""
-        rivals, index, b = rivals[lacks], index[lacks], b[lacks]
-        if rivals.shape[1] > _KEPT:
-            high = torch.bmm(values[rivals], b[..., None])[..., 0].topk(_KEPT, 1).indices
-            rivals = rivals.gather(1, high)
-        return torch.cat([rivals, index], 1)
+        def ask(active: Tensor, rivals: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+            return self._directions(points.values, place[active], rivals, steps)
+
+        def score(b: Tensor, active: Tensor, rivals: Tensor, enough: float) -> tuple[Tensor, Tensor]:
+            at = place[active]
+            margin, index = points.against_all(b, at, enough, deadline)
+            return margin, torch.where((index < 0) | (index == at[:, None]), rivals[:, :1], index)
+
+        rivals = (self.rivals(own, steps.expand(len(own), -1)) - points.parity) // 2
+        return rounds(points.values, rivals, ask, score, _KEPT, need, best, deadline, tolerance)
 
     def _directions(self, values: Tensor, at: Tensor, rivals: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """`max_margin` of the pairs at these places against their rivals, so many at a time."""
@@ -200,6 +183,43 @@ class Orbits:
         out[y[even] - 1] = directions[even]
         out[self.n - y[~even] - 1] = directions[~even] * np.where(np.asarray(f) % 2, -1.0, 1.0)
         return out
+
+
+def rounds(
+    points: Tensor, rivals: Tensor, ask: Ask, score: Score, kept: int,
+    need: float, best: bool, deadline: float, tolerance: float,
+) -> tuple[Tensor, float, float] | None:  # fmt: skip
+    """(directions (J, D), least margin, its upper bound) of J sets of points (Y, D), from their first rivals (J, K); None where one
+    has less than `need`, or at the deadline.
+
+    `ask(active, rivals, steps)` gives directions and upper bounds of the sets that go on; `score(b, active, rivals, enough)` their
+    margins against all points, and new rivals. `kept` of those known before stay.
+    """
+    out = torch.zeros(len(rivals), points.shape[1], device=points.device, dtype=torch.float64)
+    low = torch.full((len(rivals),), -math.inf, device=points.device, dtype=torch.float64)
+    high = -low
+    active = torch.arange(len(rivals), device=points.device)
+    for round_ in range(_ROUNDS):
+        b, bound = ask(active, rivals, 40 if round_ > 3 else 20 if best or round_ else 14)
+        high[active] = torch.minimum(high[active], bound)
+        if time.monotonic() > deadline or float(high.amin()) < need:
+            return None
+        margin, index = score(b, active, rivals, math.inf if best else need)
+        better = margin > low[active]
+        low[active] = torch.where(better, margin, low[active])
+        out[active] = torch.where(better[:, None], b, out[active])
+        lacks = high[active] - low[active] > tolerance * high[active] if best else low[active] < need
+        least, bound_now, left = torch.stack([low.amin(), high.amin(), lacks.sum().double()]).tolist()
+        if not left:
+            return out, least, bound_now
+        if time.monotonic() > deadline:
+            return None
+        active, b, rivals, index = active[lacks], b[lacks], rivals[lacks], index[lacks]
+        if rivals.shape[1] > kept:
+            ranked = torch.bmm(points[rivals], b[..., None])[..., 0].topk(kept, 1).indices
+            rivals = rivals.gather(1, ranked)
+        rivals = torch.cat([rivals, index], 1)
+    return (out, least, bound_now) if least >= need else None
 
 
 class _Class:

@@ -35,6 +35,7 @@ Ints = npt.NDArray[np.int64]
 SUFFIX = ".certificate.json"
 _CHUNK = 4_000_000  # scores at a time
 _MOST_WORK = 2e13  # products of a check in floating point
+_MOST_ENTRIES = 50_000_000  # numbers of the documents of a check in floating point
 _MOST_ROW_WORK = 2e12  # products of a check of rows as stored
 _ROUNDOFF = 2.0**-53
 
@@ -213,10 +214,14 @@ def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = Non
         raise CertificateError(f"found queries of shape {queries.shape}, expected {expected}")
     largest = max(
         int(queries.max(initial=0)), -int(queries.min(initial=0))
-    )  # in Python's integers: no product wraps round
+    )  # Python's integers: no product wraps round
     if largest * max(orbit.amplitudes) >= 2**53 or (queries == 0).all(1).any():
         raise CertificateError("a query is 0, or holds integers beyond 2^53 once multiplied by the amplitudes")
-    if product is None and len(queries) * places * width > _MOST_WORK:
+    if width * n > _MOST_ENTRIES:
+        raise CertificateError(
+            f"{n} documents with {width} coefficients a query are more than {_MOST_ENTRIES:,} numbers"
+        )
+    if (product is None or k != 2) and len(queries) * places * width > _MOST_WORK:
         raise CertificateError(
             f"the check would take {len(queries) * places * width:.2g} products, expected at most {_MOST_WORK:g}"
         )
@@ -228,7 +233,9 @@ def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = Non
 @lru_cache(maxsize=2)
 def necklaces(n: int, k: int) -> Ints:
     """(necklaces, k) the members of each, in the order of `orbit_proof.necklaces`."""
-    return np.array(list(orbit_proof.necklaces(n, k)), np.int64).reshape(-1, k)
+    members = np.array(list(orbit_proof.necklaces(n, k)), np.int64).reshape(-1, k)
+    members.flags.writeable = False
+    return members
 
 
 def _pair_gaps(orbit: Orbit, queries: Ints, relative: float, product: Product | None) -> Floats:
@@ -347,20 +354,24 @@ def check_certificate(certificate: Certificate) -> str:
             f"an orbit of {code.d} dimensions, too large for integers, does not prove {certificate.notion} "
             f"{certificate.side} {certificate.value}"
         )
-    gaps = half_gaps(code.orbit, code.k, code.queries)
-    if not affordable(code) and Fraction(float(gaps.min())) < code.half_gap:
+    integers = affordable(code)
+    gaps = None if integers and code.dtype == "real" else half_gaps(code.orbit, code.k, code.queries)
+    if not integers and gaps is not None and Fraction(float(gaps.min())) < code.half_gap:
         raise CertificateError("the half-gap claimed is not shown, and the code is too large for integers")
     if code.dtype != "real" and stored_margin(code, gaps) < code.margin:
         raise CertificateError(
             f"the arrays as stored in {code.dtype} are not shown to have the half-gap {code.margin:g}"
         )
-    return "integers" if affordable(code) else "directed floating point"
+    return "integers" if integers else "directed floating point"
 
 
 def affordable(code: OrbitCode) -> bool:
     """Whether integers alone check this code within `certificates.MOST_STEPS`."""
-    places = code.orbit.n // 2 + 1 if code.k == 2 else code.orbit.n
-    return code.queries.size * places * 2 / 64 < certificates.MOST_STEPS
+    n, a = code.orbit.n, code.orbit.amplitudes
+    if len(code.queries) == 0 or code.queries.shape[1] * n > orbit_proof.MOST_ENTRIES:
+        return False
+    largest = int(np.abs(code.queries).astype(object).sum(1).max()) * max(a)
+    return orbit_proof.work(n, code.k, len(a), len(code.queries), largest) < certificates.MOST_STEPS
 
 
 def good_length(n: int, d: int) -> int:

@@ -130,10 +130,6 @@ class Plan:
         if not self.pairs_alone or (dtype != "real" and self.retriever.metric != "dot"):
             # rounded rows were checked by inner products; cosines and distances have the bound below
             found = [method for method in found if method != "symmetric code"]
-        if (
-            not self.pairs_alone or self.retriever.metric != "dot"
-        ):  # its centre has length 0, and is never returned alone
-            found = [method for method in found if method != "simplex and its centre"]
         if self.retriever.metric == "dot":
             return bool(found)
         # cosines and distances: documents of equal length, which all constructions have but the integers on the moment curve

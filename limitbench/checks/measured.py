@@ -14,7 +14,7 @@ from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecide
 from limitbench.checks.measurement import Case, Floats, Measured, retrieved
 from limitbench.dtypes import typical_score_error
 from limitbench.rankings import RunFile
-from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, recall
+from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, recall, rounded_up
 
 _ROUNDING = 1e-9  # a mean of 0.9 may be summed to a little less
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
@@ -55,15 +55,17 @@ def recall_out_of_reach(case: Case) -> Outcome | None:
     if Fraction(min(at, k), k) < Fraction(str(gate.min)):  # the list is too short for any system: LB106 says so
         return None
     d = retriever.dim + (retriever.metric == "euclidean")  # distances are inner products with one coordinate more
-    found = recall(n, k, d, recall=str(gate.min), at=at, dtype=retriever.dtype)
-    if found.verdict != "impossible":
+    found = recall(n, k, d, at=at, dtype=retriever.dtype)
+    if found.ceiling is not None and found.ceiling >= Fraction(str(gate.min)):
         return Passes()
+    least = recall(n, k, recall=str(gate.min), at=at, dtype=retriever.dtype).least_dim
+    plan = "" if least is None else f"plan {least - (d - retriever.dim)} dimensions or more, "
     assert found.ceiling is not None
     return Fails(
-        f"{gate.metric} over all {k}-subsets of {n:,} documents cannot exceed {float(found.ceiling):.4f} with {retriever.dim} "
-        f"dimensions of {retriever.dtype}, below the floor of {gate.min:g}: {found.because}",
-        f"plan {found.least_dim} dimensions or more, more bits, or longer lists; or lower min to at most "
-        f"{math.floor(10_000 * found.ceiling) / 10_000:g}",
+        f"{gate.metric} over all {k}-subsets of {n:,} documents cannot exceed {rounded_up(found.ceiling)} with {retriever.dim} "
+        f"dimensions of {retriever.dtype}{' (distances count one more)' if d > retriever.dim else ''}, below the floor of "
+        f"{gate.min:g}: {found.because}",
+        f"{plan}more bits, or longer lists; or lower min to at most {math.floor(10_000 * found.ceiling) / 10_000:g}",
         expected=f"a ceiling of at least {gate.min:g}",
         observed=f"{float(found.ceiling):.4f}",
         numbers={"ceiling": float(found.ceiling), "min": gate.min, "at": at, "dim": retriever.dim, "n": n, "k": k},

@@ -162,6 +162,7 @@ def _recall(
 ) -> None:
     """`design --recall`."""
     from limitbench.theory.recall import recall as ask
+    from limitbench.theory.recall import rounded_up
 
     if n is None:
         raise InputError("found --recall without --n; expected the number of documents, such as --n 1e6")
@@ -171,12 +172,13 @@ def _recall(
         return
     asked = f"recall@{found.at} of {recall}, on average over all {found.k}-subsets of {found.n}"
     gap = f", half-gap {float(found.margin):g}" if found.margin is not None else ""
-    rows = [(f"least dimension of {dtype} left open for {asked}{gap}", str(found.least_dim))]
+    least = "none up to a million" if found.least_dim is None else str(found.least_dim)
+    rows = [(f"least dimension of {dtype} left open for {asked}{gap}", least)]
     if found.ceiling is not None:
         rows = [
             (f"{asked}, with {found.d} dimensions of {dtype}{gap}", str(found.verdict)),
-            ("no system of this size has more than", f"{float(found.ceiling):.4f} (proved: {found.because})"),
-            *rows,
+            ("no system of this size has more than", f"{rounded_up(found.ceiling)} (proved: {found.because})"),
+            *(rows if found.verdict == "impossible" else []),
         ]
     print_table(["question", "answer"], [list(row) for row in rows], keep=2)
     for assumption in found.assumptions:

@@ -31,8 +31,9 @@ def orthogonal_simplices(n: int, k: int, d: int) -> Fraction:
     """The squared half-gap of n documents in n - d >= 2 regular simplices in orthogonal spaces, in d dimensions; 0 where none.
 
     With at least m > k documents in each it is (m - k) / (4 k (m - 1)), that of a set within one of the smallest
-    (theory/margin-ceiling.md).
+    (theory/margin-ceiling.md). For k > n / 2 the sets of the others are parted, which is the same.
     """
+    k = min(k, n - k)
     m = n // (n - d) if 0 < n - d <= n else 0
     return Fraction(m - k, 4 * k * (m - 1)) if n - d >= 2 and m > k >= 1 else Fraction(0)
 
@@ -40,7 +41,8 @@ def orthogonal_simplices(n: int, k: int, d: int) -> Fraction:
 def simplex_and_centre(n: int, k: int, d: int) -> Fraction:
     """The squared half-gap of a regular simplex of d + 1 documents and its centre, n = d + 2 in all; 0 where none.
 
-    The worst sets hold the centre and k - 1 others, k <= n / 2: (k - 1) / (4 d (d + 2 - k)) (theory/margin-ceiling.md).
+    The worst sets hold the centre and k - 1 others, k <= n / 2: (k - 1) / (4 d (d + 2 - k)) (theory/margin-ceiling.md). The centre
+    has length 0: these documents are in the unit ball, and not on the sphere.
     """
     k = min(k, n - k)
     return Fraction(k - 1, 4 * d * (d + 2 - k)) if n == d + 2 and k >= 2 and d >= 2 else Fraction(0)

@@ -19,7 +19,7 @@ from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
 from limitbench.theory.codes import best_code, kept_by
 from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
-from limitbench.theory.packing import least_open, monotone_packing
+from limitbench.theory.packing import least_open, likely, monotone_packing
 
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
 _WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
@@ -156,7 +156,7 @@ class _Case:
     gamma: Fraction | None
 
     def impossible(self, n: int, d: int) -> list[Reason]:
-        """Every proved reason why d dimensions do not suffice."""
+        """Proved reasons why d dimensions do not suffice; of the bounds on the margin the first that applies."""
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         out = []
         least = closed_form(n, k, "order_preserving")
@@ -194,7 +194,7 @@ class _Case:
                 )  # fmt: skip
             elif (most := margins.radon_squared(n, k, d)) is not None and gamma * gamma > most:
                 out.append(
-                    Reason("impossible", "Radon partition", f"margin {float(gamma):g} > {_rounded_up(most)} >= the most that "
+                    Reason("impossible", "Radon partition", f"margin {_shown(gamma)} > {_rounded_up(most)} >= the most that "
                            f"{n} documents have in {d} dimensions", "theory/margin-ceiling.md", "proved")
                 )  # fmt: skip
             elif (packing := monotone_packing(n, k, gamma, d)) is not None:
@@ -213,8 +213,9 @@ class _Case:
                 )  # fmt: skip
         return out
 
-    def forbids(self, n: int, d: int) -> bool:
-        """Whether `impossible` has a reason, without writing it out: what searches over n or d ask."""
+    def forbids(self, n: int, d: int, *, sure: bool = True) -> bool:
+        """Whether `impossible` has a reason, without writing it out: what searches over n or d ask. Unless `sure`, floating point
+        may answer for the packing, which takes longest."""
         k, gamma, bits = self.k, self.gamma, DTYPES[self.dtype].bits
         least = closed_form(n, k, "order_preserving")
         if d < least:
@@ -236,7 +237,7 @@ class _Case:
             margins.exceeds_ceiling(n, k, gamma)
             or (most is not None and gamma * gamma > most)
             or margins.caps_forbid(subsets, gamma, d)
-            or monotone_packing(n, k, gamma, d) is not None
+            or (monotone_packing(n, k, gamma, d) is not None if sure else likely(n, k, gamma, d))
         )
 
     def possible(self, n: int, d: int) -> list[Reason]:
@@ -282,10 +283,6 @@ class _Case:
         if dtype == "real" and joined and joined >= g2:
             add("orthogonal simplices", f"{n - d} regular simplices of {n // (n - d)} documents or more in d = {d}; half-gap at "
                 f"least {_rounded_down_root(joined)}", "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
-        centred = build.simplex_and_centre(n, k, d)
-        if dtype == "real" and centred and centred >= g2:
-            add("simplex and its centre", f"n = d + 2 = {n}; half-gap at least {_rounded_down_root(centred)}",
-                "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
         poly = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
         if poly is not None:
             add("polynomial code", f"q = {poly.q}, degree {poly.r}, {poly.points} points: {poly.q}^{poly.r + 1} >= {n} documents "
@@ -369,13 +366,15 @@ class _Case:
         if self.forbids(start, d):
             return start
         low, high = start, 2 * start
-        while not self.forbids(high, d):
+        while not self.forbids(high, d, sure=False):
             low, high = high, high * high
             if high.bit_length() > 14_000:  # more digits than Python prints
                 return None
         while high - low > 1:
             middle = (low + high) // 2
-            low, high = (low, middle) if self.forbids(middle, d) else (middle, high)
+            low, high = (low, middle) if self.forbids(middle, d, sure=False) else (middle, high)
+        while not self.forbids(high, d):  # integers have the last word
+            high += 1 + (high >> 20)
         return high
 
     def _largest(self, d: int, start: int) -> int | None:
@@ -402,7 +401,13 @@ class _Case:
 
 def _rounded_up(square: Fraction) -> str:
     """The root of this square to six decimals, rounded up."""
-    return f"{(math.isqrt(square.numerator * 10**12 // square.denominator) + 1) / 10**6:.6f}"
+    root = math.isqrt(square.numerator * 10**12 // square.denominator)
+    return f"{(root + (Fraction(root, 10**6) ** 2 < square)) / 10**6:.6f}"
+
+
+def _shown(gamma: Fraction) -> str:
+    """The margin with so many digits that it is exact, or up to nine."""
+    return f"{float(gamma):.9g}"
 
 
 def _rounded_down_root(square: Fraction) -> str:

@@ -52,6 +52,16 @@ def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
     >>> monotone_packing(10**6, 2, Fraction(1, 10), 18), monotone_packing(10**6, 2, Fraction(1, 10), 19)
     (Packing(n=1000000, k=2, different=1, averaged=True), None)
     """
+    chosen = _likely(n, k, gamma, d)
+    return chosen if chosen is not None and chosen.refutes(gamma, d) else None
+
+
+def likely(n: int, k: int, gamma: Fraction, d: int) -> bool:
+    """Whether floating point expects `monotone_packing` to find one: for searches, which ask integers where they end."""
+    return _likely(n, k, gamma, d) is not None
+
+
+def _likely(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
     k = min(k, n - k)
     if k < 1 or d < 2 or not 0 < gamma <= 1:
         return None
@@ -65,8 +75,7 @@ def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
         for h, log_near in _near(n, k)
         for averaged, excess in _excess(n, k, log_gamma, d, h, log_subsets - log_near)
     )
-    chosen = Packing(n, k, h, averaged)
-    return chosen if excess > _SLACK and chosen.refutes(gamma, d) else None
+    return Packing(n, k, h, averaged) if excess > _SLACK else None
 
 
 def too_many_sets(count: int, k: int, gamma: Fraction, d: int) -> bool:
@@ -83,6 +92,8 @@ def least_open(n: int, k: int, gamma: Fraction) -> int:
     low, high = 1, 2
     while monotone_packing(n, k, gamma, high) is not None:
         low, high = high, 2 * high
+    if high == 2:
+        return 1  # it says nothing of one dimension
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if monotone_packing(n, k, gamma, middle) is not None else (low, middle)
