@@ -60,6 +60,7 @@ def row_of(code: OrbitCode) -> dict[str, Any]:
     row = {
         "d": code.d, "n": code.orbit.n, "k": code.k, "half_gap": f"{gap.numerator}/{gap.denominator}",
         "frequencies": list(code.orbit.frequencies), "amplitudes": list(code.orbit.amplitudes), "stored": {},
+        "found": {name: code.found[name] for name in ("seed", "budget_s", "device") if name in code.found},
     }  # fmt: skip
     return row | {"stored": stored(row)}
 
@@ -182,10 +183,10 @@ def read(path: Path) -> list[dict[str, Any]]:
     return json.loads(path.read_text(encoding="utf-8"))["codes"] if path.exists() else []
 
 
-def write(path: Path, rows: list[dict[str, Any]], budget: float) -> None:
-    """Write a table, whole or not at all."""
+def write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write a table, whole or not at all. A row says how it was found; rows of before that was recorded do not."""
     with atomic_write(path) as out:
-        told = {"schema": SCHEMA, "budget_s": budget, "provenance": provenance(), "codes": rows}
+        told = {"schema": SCHEMA, "provenance": provenance(), "codes": rows}
         out.write((json.dumps(told, indent=None, separators=(",", ":")).replace('{"d"', '\n{"d"') + "\n").encode())
 
 
@@ -199,7 +200,7 @@ def search(options: argparse.Namespace) -> None:
                 rows = better([*rows, row_of(code)])
                 told = f"{code.orbit.n} documents, half-gap {float(code.half_gap):.4g} ({dtype} at {gap:g})"
                 print(f"d = {code.d}, k = {code.k}: {told}", flush=True)
-        write(options.table, rows, options.budget)
+        write(options.table, rows)
 
 
 def main() -> None:
@@ -221,7 +222,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = read(options.table)
     if options.merge:
-        write(options.table, better([*rows, *(row for path in options.merge for row in read(path))]), options.budget)
+        write(options.table, better([*rows, *(row for path in options.merge for row in read(path))]))
     elif options.check:
         chosen = [row for row in rows if row["n"] <= options.most]
         how = Counter(check(row, options.device) for row in chosen)

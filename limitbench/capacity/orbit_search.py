@@ -154,7 +154,7 @@ class _Hunt:
         return [(float(bounds[row]), row, batch) for row in np.argsort(-bounds, kind="stable")[:count].tolist()]
 
     def _try(self, batch: Batch, row: int, bar: float) -> bool:
-        """Solve one candidate for all separations and keep it if it is the best; whether the goal is reached."""
+        """Solve one candidate for all sets and keep it if it is the best; whether the goal is reached."""
         f = batch.f[row]
         solved = self.orbits.solve(f, self.equal, need=bar, best=self.largest, deadline=self.deadline)
         if solved is None:

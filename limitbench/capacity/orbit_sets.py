@@ -41,7 +41,7 @@ class Necklaces:
         self.turn = torch.arange(n, device=self.device)
         angle = self.turn.double() * (2 * math.pi / n)
         self.cos, self.sin = torch.cos(angle), torch.sin(angle)
-        self.members = torch.as_tensor(necklaces(n, k), device=self.device)
+        self.members = torch.tensor(necklaces(n, k), device=self.device)
         shuffled = np.random.default_rng(0).permutation(len(self.members))
         self.order = torch.as_tensor(shuffled, device=self.device)
 

@@ -1,9 +1,9 @@
-"""Symmetric codes: documents on the orbit of a cyclic group, their queries by separation, and proofs of what they carry.
+"""Symmetric codes: documents on the orbit of a cyclic group, their queries, and proofs of what they carry.
 
 The symmetry does the work (`limitbench.orbit_proof` has the mathematics): for all pairs of n documents only n / 2 queries are
-stored, each of as many integers as there are frequencies. A file of such a code is a certificate of kind `orbit`, which
-`limitbench verify` checks: with integers, or in floating point with directed bounds where they would take too long. This module
-needs numpy only; `orbit_search` finds codes.
+stored, each of as many integers as there are frequencies; for all k-subsets one for each set up to rotation. A file of such a
+code is a certificate of kind `orbit`, which `limitbench verify` checks: with integers, or in floating point with directed bounds
+where they would take too long. This module needs numpy only; `orbit_search` finds codes.
 
 Where a dtype is named, the claim is about arrays as stored: documents and queries rounded from float64. The proved half-gap less
 what rounding can take away serves all pairs at once; separations below that are checked row by row, as stored.
@@ -276,7 +276,7 @@ def _set_gaps(orbit: Orbit, k: int, queries: Ints, relative: float) -> Floats:
 
 
 def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
-    """A proved lower bound of the half-gap of the arrays as stored in the code's dtype, over all pairs. Raises
+    """A proved lower bound of the half-gap of the arrays as stored in the code's dtype, over all sets. Raises
     `CertificateError` where a row is not strict as stored, or would take too long to check.
 
     `gaps` are those of `half_gaps`, where they are at hand.

@@ -14,6 +14,7 @@ from dataclasses import replace
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import subsets
 from limitbench.capacity.search import CapacityResult, Search, Status, Task
+from limitbench.orbit_proof import MOST_RELEVANT
 from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
 
 _LISTED = 5_000_000  # scores of all pairs, up to which the annealer goes on from a code
@@ -36,13 +37,18 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
     def solved() -> bool:
         return any(one.solved_n is not None and (one.margin or 0.0) >= task.margin for one in found)
 
+    def done() -> bool:
+        return solved() and not task.maximise
+
     found: list[CapacityResult] = []
+    served = (task.k or 0) <= MOST_RELEVANT
     if task.qrels is not None:
         run("anneal", 1.0)
     elif task.n is None:
         if task.d <= _FEW and task.k == 2:
             run("cyclic", 0.2)
-        run("orbit", 0.75)
+        if served:
+            run("orbit", 0.75)
         run("anneal", 1.0)
     elif task.d >= task.n - 1 and run("simplex", 1.0).solved_n is not None and (found[-1].margin or 0.0) >= task.margin:
         pass  # the regular simplex: no dimension allows more
@@ -50,9 +56,9 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
         k = task.k or 0
         if orthogonal_simplices(task.n, k, task.d) or simplex_and_centre(task.n, k, task.d):
             run("simplices", 0.2)
-        code = run("orbit", 0.5 if task.maximise else 0.4).witness
+        code = run("orbit", 0.5 if task.maximise else 0.4).witness if served and not done() else None
         listed = task.k == 2 and subsets(task.n, 2) * task.n <= _LISTED
-        asked = found[-1].status != Status.IMPOSSIBLE and (task.maximise or not solved())
+        asked = (not found or found[-1].status != Status.IMPOSSIBLE) and not done()
         if asked and listed and code is None and task.margin:  # the largest margin of a code may be a start
             free = replace(task, solver="orbit", margin=0.0, maximise=True, budget_s=max(0.05, 0.35 * left()))
             code = Search(free, say).run().witness
@@ -60,7 +66,7 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
             search = Search(replace(task, solver="anneal", margin=0.0, budget_s=max(0.05, 0.6 * left())), say)
             polished = search.polish(task.n, code, math.inf if task.maximise else task.margin)
             found += [polished] if (polished.margin or 0.0) >= task.margin else []
-        if asked and (listed or task.k != 2) and (task.maximise or not solved()):
+        if asked and (listed or task.k != 2) and not done():
             run("anneal", 1.0)
     best = max(found, key=lambda one: (one.solved_n or 0, one.margin or 0.0))
     tried = tuple(one for result in found for one in result.tried)

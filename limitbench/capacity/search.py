@@ -52,6 +52,9 @@ class Status(Enum):
     SOLVED = "This relevance matrix was solved and verified."
     UNSOLVED = "This relevance matrix was tried with every seed and not solved, which proves nothing."
     TOO_LARGE = "This relevance matrix does not fit into memory; it was not tried."
+    MANY = (
+        "There are more sets up to rotation, or documents, than the search lists (a million); nothing larger was tried."
+    )
     IMPOSSIBLE = "Theory proves that no vectors do this: limitbench design says why."
     UNEQUAL = "Theory proves that no documents of equal length do this, as those of an orbit are; others may."
     CUT = "The time ran out before every seed was tried; that proves nothing."
@@ -234,7 +237,8 @@ class Search:
         if task.solver == "orbit":
             assert task.k is not None
             if task.n is not None and task.n <= task.k:  # one query that asks for everything
-                return replace(Search(replace(task, solver="simplex", maximise=False), self.say).run(), task=task)
+                trivial = "simplex" if task.d >= task.n - 1 else "gaussian"
+                return replace(Search(replace(task, solver=trivial, maximise=False), self.say).run(), task=task)
             if task.n is not None and closed_form(task.n, task.k, "cosine") > task.d:
                 return self._result(Status.UNEQUAL)
         if task.n is not None or task.qrels is not None:
@@ -244,7 +248,7 @@ class Search:
                 self._raise_margin(n)
             cut = self.tried[-1].stopped == "deadline"
             if self.tried[-1].stopped == "memory":
-                return self._result(Status.TOO_LARGE)
+                return self._result(Status.MANY if task.solver == "orbit" else Status.TOO_LARGE)
             return self._result(Status.SOLVED if solved else Status.CUT if cut else Status.UNSOLVED)
         assert task.k is not None
         proved = design(None, task.k, task.d, "real", task.margin or None).smallest_impossible_n
@@ -293,8 +297,8 @@ class Search:
                 low = n
             else:
                 high = min(high, n)
-                if self.tried[-1].stopped == "memory" and self.best:
-                    return Status.MEMORY
+                if self.tried[-1].stopped == "memory" and (orbit or self.best):
+                    return Status.MANY if orbit else Status.MEMORY
                 if self.tried[-1].stopped == "deadline" and self.left <= 0:
                     return Status.BUDGET if self.best else Status.NONE
             took = max(time.monotonic() - at, 1e-3)
@@ -370,6 +374,8 @@ class Search:
 
     def _range(self, least: int, most: int) -> Status:
         """The largest corpus of a construction: by doubling, then by bisection."""
+        if self.task.solver == "simplices":  # with fewer documents one simplex is better, and this has none
+            least = max(least, self.task.d + 2)
         low, high, n = least - 1, most + 1, least
         while high - low > 1 and self.left > 0:
             if self.solve(n):
@@ -428,7 +434,7 @@ class Search:
         return found is not None
 
     def _solve_orbit(self, n: int) -> bool:
-        """As `solve`, by a symmetric code, which is proved for all pairs at once and never listed."""
+        """As `solve`, by a symmetric code, which is proved for all sets at once; they are never listed."""
         from limitbench.capacity.orbit_search import Goal, find
 
         task, at = self.task, time.monotonic()

@@ -70,11 +70,12 @@ def capacity(
     from limitbench.capacity.records import Records
     from limitbench.capacity.search import OPTIMIZERS, TORCH
     from limitbench.cli.theory import read_relevance
+    from limitbench.orbit_proof import MOST_RELEVANT
 
     if qrels is not None and at is not None:
         raise InputError("found --qrels together with --at; the qrels have their own number of documents")
     where = _device(device)
-    names = [name for name in SOLVERS if k == 2 or name != "orbit"] if solver == "all" else [solver]
+    names = [name for name in SOLVERS if k <= MOST_RELEVANT or name != "orbit"] if solver == "all" else [solver]
     common = {
         "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "device": where,
         "margin": 0.0 if margin == "max" else _number(margin), "maximise": margin == "max",
@@ -147,7 +148,7 @@ def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[di
 def _line(shown: dict[str, Any], kind: str) -> str:
     if kind == "cell":
         told = "solved, verified" if shown["verified"] else "not solved"
-        why = f" ({shown['status']})" if shown["status"].startswith("Theory proves") else ""
+        why = f" ({shown['status']})" if shown["status"].startswith(("Theory proves", "There are more sets")) else ""
         return f"d={shown['d']} n={shown['n']} {_solver(shown)}: {told}{why}"
     return (
         f"d={shown['d']} k={shown['k']} {shown['solver']}: solved {shown['solved_n']}; not solved {shown['failed_n']}"

@@ -24,7 +24,7 @@ from limitbench.theory.codes import kept_by
 _COLOURS = {
     "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#7A1FA2", "orbit+anneal": "#3B8BBA",
     "cyclic": "#009E73", "random-sign": "#CC79A7",
-    "gaussian": "#E69F00", "simplex": "#56B4E9", "simplices": "#56B4E9", "polynomial": "#8A7F00",
+    "gaussian": "#E69F00", "simplex": "#56B4E9", "simplices": "#E6AB02", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to
 _FORMATS = ("svg", "png", "pdf")
