@@ -10,10 +10,13 @@ export OMP_NUM_THREADS ?= 2
 # processes of `make test`, with one thread each
 WORKERS ?= 2
 
-.PHONY: run test test-long lint types format docs bench clean help
+# what `make test` leaves to `make test-all`
+REST := docs or process or slow
+
+.PHONY: run test test-rest test-all test-long lint types format docs bench clean help
 
 help:
-	@echo "make run | test | test-long | lint | types | format | docs | bench | clean"
+	@echo "make run | test | test-all | test-long | lint | types | format | docs | bench | clean"
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "limitbench needs Python 3.11 or newer; found %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
@@ -35,7 +38,12 @@ run: $(VENV)/run.stamp
 	$(BIN)/limitbench report --results $(RESULTS)
 
 test: $(VENV)/dev.stamp
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not long" -n $(WORKERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not (long or $(REST))" -n $(WORKERS) --dist worksteal
+
+test-rest: $(VENV)/dev.stamp
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "($(REST)) and not long" -n $(WORKERS) --dist worksteal
+
+test-all: test test-rest
 
 test-long: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -m long --timeout 7200

@@ -382,6 +382,7 @@ def test_cuda_solves_without_hidden_reads(monkeypatch: pytest.MonkeyPatch) -> No
     assert found.solved_n == 28
 
 
+@pytest.mark.process
 def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     """torchrun with two processes and one process agree to 1e-5 after 50 steps from one seed, in float64."""
     out = tmp_path / "two.npz"
@@ -398,6 +399,7 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
     assert np.abs(shared["queries"] - alone.queries).max() < 1e-5
 
 
+@pytest.mark.process
 def test_torchrun_solves_a_cell_together(tmp_path: Path) -> None:
     """Under torchrun the command solves a given cell once, verified, and prints one JSON object; a sweep is refused."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(21000 + os.getpid() % 20000),
@@ -882,6 +884,7 @@ def test_bad_capacity_input_is_one_line(cli, tmp_path: Path, arguments: tuple[st
     assert says in err
 
 
+@pytest.mark.process
 def test_shards_and_pools_share_a_folder(cli, tmp_path: Path) -> None:
     """Two shards do all points between them, once each; the whole call then only reads. A pool gives the same."""
     command = ("capacity", "--at", "4:8,5:9,6:10", "--results", tmp_path, "--json")
@@ -895,6 +898,7 @@ def test_shards_and_pools_share_a_folder(cli, tmp_path: Path) -> None:
     assert [(c["d"], c["n"], c["verified"]) for c in other] == [(c["d"], c["n"], c["verified"]) for c in whole]
 
 
+@pytest.mark.process
 def test_killed_at_any_moment_a_sweep_resumes(cli, tmp_path: Path) -> None:
     """SIGKILL in the middle leaves whole records only, each with its witness; the same command goes on from there."""
     cells = ",".join(f"{d}:{d + 3}" for d in range(4, 60))

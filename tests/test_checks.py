@@ -734,6 +734,7 @@ def test_a_query_that_asks_for_everything_hides_nothing(cli, tmp_path: Path) -> 
         assert (code, [f["rule"] for f in found]) == (1, ["LB101"])
 
 
+@pytest.mark.slow
 def test_constructions_serve_every_size_that_is_asked_for(cli, tmp_path: Path) -> None:
     """A query with nearly all documents relevant is as easy as its complement, and says nothing of the others."""
     rng = __import__("random").Random(0)

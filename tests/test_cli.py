@@ -155,6 +155,7 @@ def test_help_and_version() -> None:
         assert "Traceback" not in done.stderr
 
 
+@pytest.mark.process
 def test_ctrl_c_exits_130_and_keeps_what_was_done(tmp_path: Path) -> None:
     """An interrupted suite exits with 130, leaves whole records only, and resumes."""
     command = [

@@ -17,6 +17,7 @@ DOCS = ROOT / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
 
 
+@pytest.mark.docs
 @pytest.mark.parametrize("reader", ["researcher", "theorist", "ci"])
 def test_a_how_to_does_what_it_says(reader: str, tmp_path: Path) -> None:
     """Every block runs, in order, in an empty folder, and prints what the page says that it prints."""
@@ -88,6 +89,7 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert (page.parent / target).exists(), target
 
 
+@pytest.mark.docs
 def test_figures_of_the_docs_are_drawn_from_the_records(cli, tmp_path: Path) -> None:
     """docs/figures are what `limitbench report --format svg` draws of results/ today."""
     pytest.importorskip("matplotlib", reason="needs limitbench[plots]")

@@ -34,6 +34,7 @@ def call(*command: object, cwd: Path, **environment: str) -> subprocess.Complete
     )  # fmt: skip
 
 
+@pytest.mark.process
 def test_a_change_of_the_index_is_caught(tmp_path: Path) -> None:
     """The RAG service passes with the flat index; with product quantisation the check fails with LB302 and says the drop."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
@@ -120,6 +121,7 @@ def pytest_in(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return call(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, cwd=home)
 
 
+@pytest.mark.process
 def test_the_pytest_plugin(tmp_path: Path) -> None:
     """The fixture and --limitbench pass on a sound plan; on another each finding is a failing test, with its reason."""
     home = copied("ci-check", tmp_path)

@@ -176,6 +176,7 @@ def test_impossible_patterns_are_refused(case: str) -> None:
 # ---------------------------------------------------------------------------------------------------------------- language
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
@@ -321,6 +322,7 @@ def test_length_gives_nothing_away() -> None:
         assert 0.1 < place < 0.9, name
 
 
+@pytest.mark.slow
 def test_bm25_on_the_large_ones() -> None:
     """BM25 finds 80 to 95 % in 2 and over 90 % in 100 on limit-synthetic; on limit-synonyms it is near the floor even at 100."""
     for name, low, high, low_100, high_100 in (("limit-synthetic", 80, 95, 90, 100), ("limit-synonyms", 0, 5, 0, 20)):
@@ -331,6 +333,7 @@ def test_bm25_on_the_large_ones() -> None:
         assert low_100 <= found["Recall@100"] <= high_100, (name, found)
 
 
+@pytest.mark.slow
 def test_synonyms_hurt_words_more_than_meaning() -> None:
     """From the same form to synonyms BM25 loses at least 70 % of its recall@2, and MiniLM less than BM25."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
@@ -409,6 +412,7 @@ def test_names_are_distinct(n: int) -> None:
     assert len(names[0].split()) == (2 if n < 94_424 else 3)
 
 
+@pytest.mark.process
 @pytest.mark.skipif(
     not Path("/proc/self/status").exists(), reason="needs /proc: a child's ru_maxrss counts its parent's"
 )

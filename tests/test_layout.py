@@ -36,6 +36,7 @@ def test_catalogue_holds_no_code(noun: str) -> None:
     assert not [path for path in (ROOT / noun).rglob("*.py") if "local" not in path.parts]
 
 
+@pytest.mark.process
 def test_sentence_transformers_imports_from_the_root() -> None:
     """Standing in the repo root does not shadow Hugging Face's `datasets`."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")

@@ -224,6 +224,7 @@ for number in range(60):
 """
 
 
+@pytest.mark.process
 def test_processes_that_write_at_once_lose_nothing(store: Path, tmp_path: Path) -> None:
     """Three processes write their own records and one in common: all are there, whole, and no scrap beside them."""
     source = next(store.glob("limit-small-synthetic/bm25/*.json"))

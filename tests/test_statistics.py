@@ -154,6 +154,7 @@ def test_small_differences_beside_large_ones_count() -> None:
     assert paired_randomisation(tiny, 0 * tiny) < 1e-3
 
 
+@pytest.mark.slow
 def test_many_systems_can_still_be_told_apart() -> None:
     """Forty systems far apart are forty groups after Holm's correction, for values of two kinds and for values of many."""
     rng = np.random.default_rng(2)

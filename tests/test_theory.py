@@ -94,6 +94,7 @@ def all_certificates_hold(found, matrix) -> None:
         assert bound.evidence != "proved" or bound.established in ("theorem", "certificate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SUITE)
 def test_intervals_of_the_suite(name: str) -> None:
     """On known matrices the interval is no wider than what the theory says, tight where it is, and every certificate checks."""
@@ -183,6 +184,7 @@ def random_matrix_holds(a: np.ndarray) -> None:
                 assert not (verify(raised, qrels) and c.side == "lower" and raised.value > found.upper.value)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(tiny)
 def test_random_matrices(a: np.ndarray) -> None:
@@ -223,6 +225,7 @@ def test_sign_patterns_by_enumeration() -> None:
     assert bracket(([*rows, [1]], 6)).exact == 2
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(hnp.arrays(np.int8, (5, 6), elements=st.integers(0, 1)), st.permutations(range(5)), st.permutations(range(6)))
 def test_permutations_and_repetitions(a: np.ndarray, rows: list[int], columns: list[int]) -> None:

@@ -277,6 +277,7 @@ def test_two_processes_share_a_cache(tmp_path: Path) -> None:
     assert len(EmbeddingCache(tmp_path, 10**9).files()) == 60
 
 
+@pytest.mark.process
 def test_a_killed_encode_goes_on(tmp_path: Path) -> None:
     """Killed in the middle of an encode, the next run takes every finished batch from the cache."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
@@ -570,6 +571,7 @@ def test_maxsim_is_its_definition(monkeypatch: pytest.MonkeyPatch) -> None:
         assert np.allclose(index.scores(queries), wanted, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_maxsim_agrees_with_the_librarys_evaluator() -> None:
     """sentence-transformers' own multi-vector evaluator reports the same recall on the same vectors."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
@@ -594,6 +596,7 @@ def test_maxsim_agrees_with_the_librarys_evaluator() -> None:
         assert ours[f"Recall@{k}"].mean == pytest.approx(theirs[name], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spec", "published", "within"),
     [("minilm-maxsim", (96.0, 99.95, 99.95), 0.5), ("minilm,dim=128", (11.15, 38.95, 63.1), 0.3), ("minilm,dim=64", (9.45, 36.75, 59.6), 0.3), ("exact", (100, 100, 100), 0)],
