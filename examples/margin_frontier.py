@@ -21,9 +21,8 @@ from limitbench.provenance import provenance
 def smallest(n: int, gamma: float, budget: float) -> dict[str, object]:
     """The smallest d solved by `auto`, going down from the one that `limitbench design` knows; and the proved bound."""
     proved = (design(n, 2, None, "real", gamma).greatest_insufficient_dim or 0) + 1
-    known = (
-        design(n, 2, None, "fp32", gamma).least_sufficient_dim or n - 1
-    )  # a construction, or a code of the shipped table
+    # a construction, or a code of the shipped table
+    known = design(n, 2, None, "fp32", gamma).least_sufficient_dim or n - 1
     best: tuple[int, float | None, str] = (known, gamma, "limitbench design")
     d = known
     misses = 0

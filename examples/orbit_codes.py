@@ -33,6 +33,7 @@ from limitbench.errors import CertificateError
 from limitbench.files import atomic_write
 from limitbench.provenance import provenance
 from limitbench.theory.codes import Code
+from limitbench.theory.exact import rounded_down
 
 SCHEMA = "limitbench.orbit-codes.v1"
 DIMENSIONS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 24, 28, 32, 48, 64)
@@ -56,7 +57,7 @@ def searched(d: int, k: int, gap: float, dtype: str, budget: float, seed: int, d
 def row_of(code: OrbitCode) -> dict[str, Any]:
     """The table's row: what is proved, and of which documents. Half-gaps are rounded down a little, so that queries that are
     found again, on another machine too, reach them."""
-    gap = Fraction(down(0.9998 * float(code.half_gap)))
+    gap = Fraction(float(rounded_down(0.9998 * float(code.half_gap), 5)))
     row = {
         "d": code.d, "n": code.orbit.n, "k": code.k, "half_gap": f"{gap.numerator}/{gap.denominator}",
         "frequencies": list(code.orbit.frequencies), "amplitudes": list(code.orbit.amplitudes), "stored": {},
@@ -77,7 +78,7 @@ def stored(row: dict[str, Any]) -> dict[str, float]:
             margin = stored_margin(OrbitCode(code.orbit, code.k, code.queries, code.half_gap, dtype, 0.0))
         except CertificateError:
             continue
-        out[dtype] = down(0.5 * margin) if margin > 1e-6 else 0.0
+        out[dtype] = float(rounded_down(0.5 * margin, 5)) if margin > 1e-6 else 0.0
     return out
 
 
@@ -93,12 +94,6 @@ def solved(row: dict[str, Any], *, best: bool, device: str = "cpu") -> OrbitCode
     if found is None:
         raise CertificateError(f"no queries were found for n = {orbit.n}, d = {orbit.d}")
     return OrbitCode(orbit, k, quantised(found.directions, float(gap) / 256), gap, "real", 0.0)
-
-
-def down(x: float) -> float:
-    """x rounded down to five significant digits."""
-    shown = float(f"{x:.4e}")
-    return shown if shown <= x else float(f"{x - 0.5 * 10.0 ** (math.floor(math.log10(x)) - 4):.4e}")
 
 
 def better(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

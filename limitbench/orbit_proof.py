@@ -166,7 +166,7 @@ def check(
     largest = max((sum(abs(b) for b in query) for query in queries), default=0) * max(abs(a) for a in amplitudes)
     if largest == 0:
         raise CertificateError("every query is 0")
-    if (width + 4) * n > MOST_ENTRIES:
+    if not holds(n, width):
         raise CertificateError(
             f"{n} documents with {width} coefficients a query are more than {MOST_ENTRIES:,} numbers"
         )
@@ -178,6 +178,11 @@ def check(
     else:
         _sets(n, k, frequencies, amplitudes, queries, half_gap, norm, field)
     return dimension(n, frequencies)
+
+
+def holds(n: int, width: int) -> bool:
+    """Whether the cosines of n documents with so many coefficients a query may be held."""
+    return (width + 4) * n <= MOST_ENTRIES
 
 
 def _field(largest: int) -> int:

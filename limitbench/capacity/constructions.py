@@ -155,9 +155,8 @@ def simplices(problem: Problem, d: int, _dtype: str, _seed: int) -> Built | None
         v[part, at : at + len(part) - 1] = corners @ np.linalg.svd(corners)[0][:, : len(part) - 1]
         at += len(part) - 1
     v /= np.linalg.norm(v, axis=1, keepdims=True)
-    own = np.repeat(np.arange(len(parts)), list(map(len, parts)))[
-        problem.relevant
-    ]  # the simplex of each relevant document
+    simplex_of = np.repeat(np.arange(len(parts)), list(map(len, parts)))
+    own = simplex_of[problem.relevant]
     together = (own[:, :, None] == own[:, None]).sum(2)  # relevant documents in it
     size = np.array(list(map(len, parts)))[own]
     weight = (size - 1) / (size - together)  # 1 / (documents in it times the squared length of their centroid)

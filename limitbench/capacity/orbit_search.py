@@ -99,14 +99,13 @@ class _Hunt:
         self.plain = self.least = 0.0  # the best margin so far, twice the half-gap: of equal amplitudes, of any
         self.code: OrbitCode | None = None
         if self.possible:
-            size = 64 if goal.device == "cpu" else 512
             pairs = goal.k == 2
+            size = (64 if goal.device == "cpu" else 512) // (1 if pairs else 4)  # a larger set takes longer to screen
             self.orbits: Orbits | Necklaces = (
                 Orbits(goal.n, self.planes, goal.device)
                 if pairs
                 else Necklaces(goal.n, self.planes, goal.k, goal.device)
             )
-            size = size if pairs else size // 4  # where to screen a candidate takes long
             self.drawn = Candidates(
                 goal.n, self.planes, np.random.default_rng([goal.seed, goal.n, goal.d]),
                 max(4, min(size, 40_000_000 // max(1, goal.n))), alternating, goal.templates,
@@ -202,9 +201,8 @@ class _Hunt:
         for step in range(16):
             margins = self._margins(f, a, solved)
             weight = np.exp(-(margins / margins.min() - 1) * 8)
-            squares = (
-                (solved.directions**2).reshape(len(margins), -1, self.planes).sum(1)
-            )  # cosine and sine of a plane as one
+            # of larger sets, the cosine and the sine of a plane as one
+            squares = (solved.directions**2).reshape(len(margins), -1, self.planes).sum(1)
             pull = (weight[:, None] * squares).sum(0) / weight.sum()
             trial = a * np.exp(rate * (pull - pull.mean()))
             trial /= np.linalg.norm(trial)

@@ -212,9 +212,8 @@ def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = Non
     expected = (n // 2 if k == 2 else orbit_proof.count_necklaces(n, k), width)
     if queries.shape != expected:
         raise CertificateError(f"found queries of shape {queries.shape}, expected {expected}")
-    largest = max(
-        int(queries.max(initial=0)), -int(queries.min(initial=0))
-    )  # Python's integers: no product wraps round
+    # in Python's integers, so that no product wraps round
+    largest = max(int(queries.max(initial=0)), -int(queries.min(initial=0)))
     if largest * max(orbit.amplitudes) >= 2**53 or (queries == 0).all(1).any():
         raise CertificateError("a query is 0, or holds integers beyond 2^53 once multiplied by the amplitudes")
     if width * n > _MOST_ENTRIES:
@@ -344,7 +343,8 @@ def check_certificate(certificate: Certificate) -> str:
     bounds.
     """
     code = of_certificate(certificate)
-    if affordable(code):
+    integers = affordable(code)
+    if integers:
         certificates.check(certificate)
     elif (
         certificate.notion not in ("order_preserving", "cosine") or certificate.side != "upper"
@@ -354,7 +354,6 @@ def check_certificate(certificate: Certificate) -> str:
             f"an orbit of {code.d} dimensions, too large for integers, does not prove {certificate.notion} "
             f"{certificate.side} {certificate.value}"
         )
-    integers = affordable(code)
     gaps = None if integers and code.dtype == "real" else half_gaps(code.orbit, code.k, code.queries)
     if not integers and gaps is not None and Fraction(float(gaps.min())) < code.half_gap:
         raise CertificateError("the half-gap claimed is not shown, and the code is too large for integers")
@@ -368,7 +367,7 @@ def check_certificate(certificate: Certificate) -> str:
 def affordable(code: OrbitCode) -> bool:
     """Whether integers alone check this code within `certificates.MOST_STEPS`."""
     n, a = code.orbit.n, code.orbit.amplitudes
-    if len(code.queries) == 0 or code.queries.shape[1] * n > orbit_proof.MOST_ENTRIES:
+    if len(code.queries) == 0 or not orbit_proof.holds(n, code.queries.shape[1]):
         return False
     largest = int(np.abs(code.queries).astype(object).sum(1).max()) * max(a)
     return orbit_proof.work(n, code.k, len(a), len(code.queries), largest) < certificates.MOST_STEPS

@@ -74,9 +74,8 @@ def best_of(task: Task, say: Callable[[str], None]) -> CapacityResult:
         (one.n for one in tried if not one.solved and one.seeds and one.n > (best.solved_n or 0)), default=None
     )
     status = best.status
-    if (
-        best.solved_n is None or status == Status.UNEQUAL
-    ):  # what another part was cut short of, or says of all vectors, weighs more
+    # what another part was cut short of, or says of all vectors, weighs more
+    if best.solved_n is None or status == Status.UNEQUAL:
         others = [one.status for one in found if one is not best]
         status = next((one for one in (Status.CUT, Status.BUDGET, *others) if one in others), status)
     return replace(best, task=task, tried=tried, failed_n=failed, status=status, seconds=time.monotonic() - start)

@@ -30,6 +30,7 @@ from limitbench.errors import CertificateError, InputError, OutOfMemory, Unknown
 from limitbench.provenance import provenance
 from limitbench.relevance import Qrels
 from limitbench.theory import design
+from limitbench.theory.exact import rounded_down
 from limitbench.theory.margin import ceiling_squared
 
 OPTIMIZERS = ("anneal", "paper")
@@ -319,10 +320,8 @@ class Search:
             if orbit:
                 n = min(most, high - 1, orbits.good_length(n, self.task.d))
                 if n <= low and self.tried[-1].stopped == "deadline" and self.left > 0.1 * self.task.budget_s:
-                    high, n = (
-                        most + 1,
-                        min(most, orbits.good_length(low + low // 4 + 1, self.task.d)),
-                    )  # time is left: once more
+                    high = most + 1  # time is left: once more
+                    n = min(most, orbits.good_length(low + low // 4 + 1, self.task.d))
                 if n <= low:
                     return self._ended(high)
 
@@ -489,7 +488,11 @@ class Search:
             "solver": "orbit", "seed": seed, "candidates": candidates, "start": _START["orbit"], "budget_s": task.budget_s,
             "device": task.device,
         }  # fmt: skip
-        held = replace(code, margin=max(_down(code.margin), task.margin), found={**found, "provenance": provenance()})
+        held = replace(
+            code,
+            margin=max(float(rounded_down(code.margin, 6)), task.margin),
+            found={**found, "provenance": provenance()},
+        )
         try:
             if orbits.affordable(held):
                 certificates.check(held.certificate)
@@ -580,7 +583,7 @@ class Search:
             margin = witnesses.check(replace(held, margin=least), task.qrels).margin
         except CertificateError:
             return None
-        margin = 0.0 if margin is None else _down(margin)
+        margin = 0.0 if margin is None else max(0.0, float(rounded_down(margin, 6)))
         return replace(held, margin=max(margin, least), found={**found, "provenance": provenance()})
 
 
@@ -613,14 +616,6 @@ def _all_rows(problem: Problem, u: Any, task: Task) -> Any:
     out[:, 0] = 1
     out[problem.rows] = u
     return out
-
-
-def _down(x: float, digits: int = 6) -> float:
-    """x rounded down to so many significant digits."""
-    if x <= 0:
-        return 0.0
-    shown = float(f"{x:.{digits - 1}e}")
-    return shown if shown <= x else float(f"{shown * (1 - 0.6 * 10.0 ** (1 - digits)):.{digits - 1}e}")
 
 
 def _warm_up() -> None:

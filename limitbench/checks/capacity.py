@@ -136,9 +136,8 @@ class Plan:
         if any(method != "integer moment curve" for method in found):
             return True
         spare = best_half_gap(self.n, k, d, self.pairs_alone)[0] - float(self.gamma or 0)
-        moved = score_error(dtype, self.d) * (
-            2 if self.retriever.metric == "euclidean" else 1
-        )  # |u - v|^2 moves twice as far
+        # |u - v|^2 moves twice as far
+        moved = score_error(dtype, self.d) * (2 if self.retriever.metric == "euclidean" else 1)
         return dtype != "real" and spare > moved
 
     def _enough(self) -> int:

@@ -14,7 +14,8 @@ from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecide
 from limitbench.checks.measurement import Case, Floats, Measured, retrieved
 from limitbench.dtypes import typical_score_error
 from limitbench.rankings import RunFile
-from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, recall, rounded_up
+from limitbench.theory.exact import rounded_up
+from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, not_below, recall
 
 _ROUNDING = 1e-9  # a mean of 0.9 may be summed to a little less
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
@@ -62,13 +63,13 @@ def recall_out_of_reach(case: Case) -> Outcome | None:
     plan = "" if least is None else f"plan {least - (d - retriever.dim)} dimensions or more, "
     assert found.ceiling is not None
     return Fails(
-        f"{gate.metric} over all {k}-subsets of {n:,} documents cannot exceed {rounded_up(found.ceiling)} with {retriever.dim} "
+        f"{gate.metric} over all {k}-subsets of {n:,} documents cannot exceed {rounded_up(found.ceiling, 4)} with {retriever.dim} "
         f"dimensions of {retriever.dtype}{' (distances count one more)' if d > retriever.dim else ''}, below the floor of "
         f"{gate.min:g}: {found.because}",
         f"{plan}more bits, or longer lists; or lower min to at most {math.floor(10_000 * found.ceiling) / 10_000:g}",
         expected=f"a ceiling of at least {gate.min:g}",
-        observed=f"{float(found.ceiling):.4f}",
-        numbers={"ceiling": float(found.ceiling), "min": gate.min, "at": at, "dim": retriever.dim, "n": n, "k": k},
+        observed=rounded_up(found.ceiling, 4),
+        numbers={"ceiling": not_below(found.ceiling), "min": gate.min, "at": at, "dim": retriever.dim, "n": n, "k": k},
         assumptions=(*found.assumptions, *(() if workload.assumption is None else (workload.assumption,))),
     )
 

@@ -146,9 +146,12 @@ def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[di
 
 
 def _line(shown: dict[str, Any], kind: str) -> str:
+    from limitbench.capacity import Status
+
     if kind == "cell":
         told = "solved, verified" if shown["verified"] else "not solved"
-        why = f" ({shown['status']})" if shown["status"].startswith(("Theory proves", "There are more sets")) else ""
+        untried = {one.value for one in (Status.IMPOSSIBLE, Status.UNEQUAL, Status.MANY)}
+        why = f" ({shown['status']})" if shown["status"] in untried else ""
         return f"d={shown['d']} n={shown['n']} {_solver(shown)}: {told}{why}"
     return (
         f"d={shown['d']} k={shown['k']} {shown['solver']}: solved {shown['solved_n']}; not solved {shown['failed_n']}"

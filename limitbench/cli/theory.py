@@ -161,8 +161,8 @@ def _recall(
     n: str | None, k: str, dim: str | None, dtype: str, margin: str | None, recall: str, at: str | None, json: bool
 ) -> None:
     """`design --recall`."""
+    from limitbench.theory.exact import rounded_up
     from limitbench.theory.recall import recall as ask
-    from limitbench.theory.recall import rounded_up
 
     if n is None:
         raise InputError("found --recall without --n; expected the number of documents, such as --n 1e6")
@@ -175,9 +175,14 @@ def _recall(
     least = "none up to a million" if found.least_dim is None else str(found.least_dim)
     rows = [(f"least dimension of {dtype} left open for {asked}{gap}", least)]
     if found.ceiling is not None:
+        all_of_it = found.verdict == "impossible" and found.ceiling == 1
+        most = "recall 1" if all_of_it else f"more than {rounded_up(found.ceiling, 4)}"
         rows = [
             (f"{asked}, with {found.d} dimensions of {dtype}{gap}", str(found.verdict)),
-            ("no system of this size has more than", f"{rounded_up(found.ceiling)} (proved: {found.because})"),
+            (
+                "no system of this size has",
+                f"{most} (proved: {found.because})" if found.because else "no bound is proved",
+            ),
             *(rows if found.verdict == "impossible" else []),
         ]
     print_table(["question", "answer"], [list(row) for row in rows], keep=2)
@@ -231,6 +236,7 @@ def verify(
     """
     from limitbench import certificates
     from limitbench.capacity import orbits, witness
+    from limitbench.theory.codes import named
 
     if witness.is_witness(file):
         _verify_witness(file, read_relevance(qrels, split, min_grade) if qrels is not None else None, json)
@@ -270,7 +276,7 @@ def verify(
             orbit = _shown_orbit(c)
             if orbit:
                 claim = (
-                    f"all {_sets(c.matrix['k'])} of {orbit['n']} documents in {c.value} dimensions with half-gap "
+                    f"all {named(c.matrix['k'])} of {orbit['n']} documents in {c.value} dimensions with half-gap "
                     f"{float(Fraction(orbit['half_gap'])):.4g} (orbit{f', checked with {how}' if how else ''})"
                 )
                 if "stored" in orbit:
@@ -278,10 +284,6 @@ def verify(
             typer.echo(f"{'refused ' if why else 'accepted'} {claim}{': ' + why if why else ''}")
     if refused:
         raise typer.Exit(1)
-
-
-def _sets(k: int) -> str:
-    return "pairs" if k == 2 else f"{k}-subsets"
 
 
 def _shown_orbit(certificate: Any) -> dict[str, Any]:

@@ -85,9 +85,8 @@ class Standing:
     asked: int | None
     returned: int | None
     effective_rank: float | None
-    code_half_gap: float | None = (
-        None  # that the best known symmetric code for all pairs of so many documents keeps in this dtype
-    )
+    # what the best known symmetric code for all pairs of so many documents keeps in this dtype
+    code_half_gap: float | None = None
 
     @property
     def verdict(self) -> str:

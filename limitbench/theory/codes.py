@@ -1,8 +1,8 @@
 """Symmetric codes that searches have found, from the table that ships: all k-subsets of n documents in d dimensions.
 
-Each row was proved when it was recorded (theory/orbit.md); `python examples/orbit_codes.py TABLE --check` finds the
-queries and proves it again. A row is constructed: what is not in the table is open, not impossible. A corpus of fewer documents,
-or more dimensions, is covered too.
+Each row was checked when it was recorded (theory/orbit.md): with integers, or, for a few large ones, in floating point with
+directed bounds. `python examples/orbit_codes.py TABLE --check` finds the queries again and says which. A row is constructed: what
+is not in the table is open, not impossible. A corpus of fewer documents, or more dimensions, is covered too.
 """
 
 from __future__ import annotations
@@ -46,6 +46,11 @@ class Code:
         """The code of a row of the table."""
         f, a = tuple(row["frequencies"]), tuple(row["amplitudes"])
         return cls(dimension(row["n"], f), row["n"], row.get("k", 2), Fraction(row["half_gap"]), f, a, row["stored"])
+
+
+def named(k: int) -> str:
+    """What all sets of k documents are called."""
+    return "pairs" if k == 2 else f"{k}-subsets"
 
 
 @cache

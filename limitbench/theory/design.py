@@ -17,9 +17,17 @@ from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
-from limitbench.theory.codes import best_code, kept_by
-from limitbench.theory.exact import as_count, as_fraction, binomial, log2_ceiling
-from limitbench.theory.packing import least_open, likely, monotone_packing
+from limitbench.theory.codes import best_code, kept_by, named
+from limitbench.theory.exact import (
+    as_count,
+    as_fraction,
+    binomial,
+    log2_ceiling,
+    root_rounded_down,
+    root_rounded_up,
+    rounded_down,
+)
+from limitbench.theory.packing import candidate, least_open, monotone_packing
 
 Answer: TypeAlias = Literal["impossible", "possible", "open"]
 _WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
@@ -194,7 +202,7 @@ class _Case:
                 )  # fmt: skip
             elif (most := margins.radon_squared(n, k, d)) is not None and gamma * gamma > most:
                 out.append(
-                    Reason("impossible", "Radon partition", f"margin {_shown(gamma)} > {_rounded_up(most)} >= the most that "
+                    Reason("impossible", "Radon partition", f"margin {float(gamma):.9g} > {root_rounded_up(most)} >= the most that "
                            f"{n} documents have in {d} dimensions", "theory/margin-ceiling.md", "proved")
                 )  # fmt: skip
             elif (packing := monotone_packing(n, k, gamma, d)) is not None:
@@ -237,7 +245,7 @@ class _Case:
             margins.exceeds_ceiling(n, k, gamma)
             or (most is not None and gamma * gamma > most)
             or margins.caps_forbid(subsets, gamma, d)
-            or (monotone_packing(n, k, gamma, d) is not None if sure else likely(n, k, gamma, d))
+            or (monotone_packing(n, k, gamma, d) is not None if sure else candidate(n, k, gamma, d) is not None)
         )
 
     def possible(self, n: int, d: int) -> list[Reason]:
@@ -269,9 +277,9 @@ class _Case:
         code = best_code(n, k, d, dtype) if dtype != "binary" else None
         if code is not None and code[1] >= gamma:
             held, kept = code
-            add("symmetric code", f"all {_sets(k)} of {held.n} >= {n} documents in {held.d} dimensions; half-gap "
-                f"{_rounded_down(kept)} in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly",
-                f"found by search and proved: {_PROVED_AGAIN}")  # fmt: skip
+            add("symmetric code", f"all {named(k)} of {held.n} >= {n} documents in {held.d} dimensions; half-gap "
+                f"{float(rounded_down(kept, 4)):.4g} in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly",
+                f"found by search and checked: {_CHECKED_BY}")  # fmt: skip
         zero_one = dtype != "binary" or not gamma
         if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
             add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
@@ -282,7 +290,7 @@ class _Case:
         joined = build.orthogonal_simplices(n, k, d)
         if dtype == "real" and joined and joined >= g2:
             add("orthogonal simplices", f"{n - d} regular simplices of {n // (n - d)} documents or more in d = {d}; half-gap at "
-                f"least {_rounded_down_root(joined)}", "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
+                f"least {root_rounded_down(joined)}", "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
         poly = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
         if poly is not None:
             add("polynomial code", f"q = {poly.q}, degree {poly.r}, {poly.points} points: {poly.q}^{poly.r + 1} >= {n} documents "
@@ -373,8 +381,9 @@ class _Case:
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (low, middle) if self.forbids(middle, d, sure=False) else (middle, high)
+        step = 1 + (high >> 20)
         while not self.forbids(high, d):  # integers have the last word
-            high += 1 + (high >> 20)
+            high, step = high + step, 2 * step
         return high
 
     def _largest(self, d: int, start: int) -> int | None:
@@ -399,33 +408,7 @@ class _Case:
         return max((n for n in found if n > k), default=k)  # k documents are one query, which any vectors serve
 
 
-def _rounded_up(square: Fraction) -> str:
-    """The root of this square to six decimals, rounded up."""
-    root = math.isqrt(square.numerator * 10**12 // square.denominator)
-    return f"{(root + (Fraction(root, 10**6) ** 2 < square)) / 10**6:.6f}"
-
-
-def _shown(gamma: Fraction) -> str:
-    """The margin with so many digits that it is exact, or up to nine."""
-    return f"{float(gamma):.9g}"
-
-
-def _rounded_down_root(square: Fraction) -> str:
-    """The root of this square to six decimals, rounded down."""
-    return f"{math.isqrt(square.numerator * 10**12 // square.denominator) / 10**6:.6f}"
-
-
-_PROVED_AGAIN = "python examples/orbit_codes.py results/reference/orbit-codes.json --check"
-
-
-def _sets(k: int) -> str:
-    return "pairs" if k == 2 else f"{k}-subsets"
-
-
-def _rounded_down(x: Fraction) -> str:
-    """Four significant digits that are not above x."""
-    shown = f"{float(x):.3e}"
-    return f"{float(shown if Fraction(shown) <= x else f'{float(x) * (1 - 5e-4):.3e}'):.4g}"
+_CHECKED_BY = "python examples/orbit_codes.py results/reference/orbit-codes.json --check"
 
 
 def _big(value: int) -> str:

@@ -6,7 +6,7 @@ Margins are read as decimals (0.1 is one tenth), so that squares, powers and bin
 from __future__ import annotations
 
 import math
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from functools import lru_cache
 from numbers import Integral
@@ -52,6 +52,32 @@ def as_count(value: Any, what: str) -> int:
         except (ArithmeticError, ValueError, OverflowError):
             pass
     raise InputError(f"found {what} = {value!r}, expected a whole number such as 46 or 1e6, of at most 4000 digits")
+
+
+def rounded_up(x: Fraction, digits: int) -> str:
+    """x as a decimal number with so many places, not below x."""
+    return _decimal(-(-x.numerator * 10**digits // x.denominator), digits)
+
+
+def root_rounded_up(square: Fraction, digits: int = 6) -> str:
+    """The square root as a decimal number with so many places, not below it."""
+    root = math.isqrt(square.numerator * 10 ** (2 * digits) // square.denominator)
+    return _decimal(root + (Fraction(root, 10**digits) ** 2 < square), digits)
+
+
+def root_rounded_down(square: Fraction, digits: int = 6) -> str:
+    """The square root as a decimal number with so many places, not above it."""
+    return _decimal(math.isqrt(square.numerator * 10 ** (2 * digits) // square.denominator), digits)
+
+
+def _decimal(parts: int, digits: int) -> str:
+    return f"{parts // 10**digits}.{parts % 10**digits:0{digits}d}"
+
+
+def rounded_down(x: float | Fraction, digits: int) -> Decimal:
+    """x to so many significant digits, not above x."""
+    exact = Fraction(x)
+    return Context(prec=digits, rounding=ROUND_FLOOR).divide(Decimal(exact.numerator), Decimal(exact.denominator))
 
 
 @lru_cache(maxsize=64)

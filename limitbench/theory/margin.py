@@ -10,7 +10,7 @@ import math
 from fractions import Fraction
 
 from limitbench.errors import InputError
-from limitbench.theory.exact import double_cap_parts
+from limitbench.theory.exact import double_cap_parts, root_rounded_up
 
 
 def _margin(gamma: Fraction) -> None:
@@ -128,11 +128,7 @@ def ceiling_rounded(n: int, k: int, digits: int = 6) -> str:
     >>> ceiling_rounded(46, 2)
     '0.365494'
     """
-    square = ceiling_squared(n, k) * 10 ** (2 * digits)
-    root = math.isqrt(square.numerator // square.denominator)
-    while root * root < square:
-        root += 1
-    return f"{root // 10**digits}.{root % 10**digits:0{digits}d}"
+    return root_rounded_up(ceiling_squared(n, k), digits)
 
 
 def table_1() -> dict[tuple[int, int], int]:

@@ -9,14 +9,16 @@ less, never more.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from typing import TypeVar
 
 from limitbench.errors import InputError
-from limitbench.theory.exact import binomial
+from limitbench.theory.exact import PI_ABOVE, binomial
 
-_PI = Fraction(355, 113)  # above pi
+Number = TypeVar("Number", float, Fraction)
 _MOST_DIFFERENT = 2000  # documents in which sets differ, at most
 _MOST_BITS = 8_000_000  # of a power
 _PLACES = 40  # bits of the rational s
@@ -38,12 +40,10 @@ class Packing:
         n, k, h = self.n, self.k, self.different
         if not (0 < k < n and 1 <= h <= k and 0 < gamma <= 1 and d >= 2):
             return False
-        near = sum(
-            math.comb(k, i) * math.comb(n - k, i) for i in range(h)
-        )  # sets that differ in fewer than h documents
-        return (
-            _averaged(n, k, gamma, d, h, near) if self.averaged else _plain(-(-math.comb(n, k) // near), k, gamma, d, h)
-        )
+        near = sum(math.comb(k, i) * math.comb(n - k, i) for i in range(h))
+        if self.averaged:
+            return _averaged(n, k, gamma, d, h, near)
+        return _plain(-(-math.comb(n, k) // near), k, gamma, d, h)
 
 
 def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
@@ -52,29 +52,25 @@ def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
     >>> monotone_packing(10**6, 2, Fraction(1, 10), 18), monotone_packing(10**6, 2, Fraction(1, 10), 19)
     (Packing(n=1000000, k=2, different=1, averaged=True), None)
     """
-    chosen = _likely(n, k, gamma, d)
+    chosen = candidate(n, k, gamma, d)
     return chosen if chosen is not None and chosen.refutes(gamma, d) else None
 
 
-def likely(n: int, k: int, gamma: Fraction, d: int) -> bool:
-    """Whether floating point expects `monotone_packing` to find one: for searches, which ask integers where they end."""
-    return _likely(n, k, gamma, d) is not None
-
-
-def _likely(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
+def candidate(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
+    """The packing that floating point expects to refute the half-gap, of those that integers can decide; it proves nothing yet."""
     k = min(k, n - k)
     if k < 1 or d < 2 or not 0 < gamma <= 1:
         return None
     try:
-        subsets = binomial(n, k)
+        subsets = _log(binomial(n, k))
     except InputError:  # millions of digits
         return None
-    log_subsets, log_gamma = _log(subsets), math.log(gamma.numerator) - math.log(gamma.denominator)
-    excess, h, averaged = max(
+    found = (
         (excess, h, averaged)
         for h, log_near in _near(n, k)
-        for averaged, excess in _excess(n, k, log_gamma, d, h, log_subsets - log_near)
+        for averaged, excess in _excess(n, k, gamma, d, h, subsets - log_near)
     )
+    excess, h, averaged = max(found, default=(0.0, 1, False))
     return Packing(n, k, h, averaged) if excess > _SLACK else None
 
 
@@ -100,47 +96,68 @@ def least_open(n: int, k: int, gamma: Fraction) -> int:
     return high
 
 
+def _base(k: int, gamma: Fraction, h: int) -> Fraction:
+    """1 + k / (gamma h), the base of the first bound."""
+    return 1 + Fraction(k, h) / gamma
+
+
+def _room(log_count: float, d: int) -> float:
+    """log of s, the largest that the second bound allows: s^(d - 1) = (C / V)^2 / (2 pi d)."""
+    return (2 * log_count - math.log(2 * math.pi * d)) / (d - 1)
+
+
 def _plain(count: int, k: int, gamma: Fraction, d: int, h: int) -> bool:
     """Whether count > sqrt(2 pi d) (1 + k / (gamma h))^((d - 1) / 2), squared: the first bound of the page."""
-    base = 1 + Fraction(k, h) / gamma
+    base = _base(k, gamma, h)
     if (d - 1) * base.numerator.bit_length() > _MOST_BITS:
         return False
-    left: int = count * count * _PI.denominator * base.denominator ** (d - 1)
-    right: int = 2 * _PI.numerator * d * base.numerator ** (d - 1)
+    left: int = count * count * PI_ABOVE.denominator * base.denominator ** (d - 1)
+    right: int = 2 * PI_ABOVE.numerator * d * base.numerator ** (d - 1)
     return left > right
 
 
 def _averaged(n: int, k: int, gamma: Fraction, d: int, h: int, near: int) -> bool:
     """Whether G(s) > k (n - k) / ((n - 1) gamma^2 h^2), the second bound; s is rational, s^(d - 1) <= (C / V)^2 / (2 pi d)."""
     subsets = math.comb(n, k)
-    room = (2 * (_log(subsets) - _log(near)) - math.log(2 * _PI * d)) / (d - 1)
-    if room <= 0 or (d - 1) * (_PLACES + room / math.log(2)) > _MOST_BITS:
+    room = _room(_log(subsets) - _log(near), d)
+    if room <= 0 or _bits(room, d) > _MOST_BITS:
         return False
     s = Fraction(math.floor(math.exp(min(room, 700.0)) * (1 - 1e-9) * 2**_PLACES), 2**_PLACES)
-    left = s.numerator ** (d - 1) * 2 * _PI.numerator * d * near * near
-    if s <= 1 or left > _PI.denominator * subsets * subsets * s.denominator ** (d - 1):
+    left = s.numerator ** (d - 1) * 2 * PI_ABOVE.numerator * d * near * near
+    if s <= 1 or left > PI_ABOVE.denominator * subsets * subsets * s.denominator ** (d - 1):
         return False
-    return _growth(s, Fraction(d - 1, 2)) * (n - 1) * gamma * gamma * h * h > k * (n - k)
+    return bool(_growth(s, Fraction(d - 1, 2)) * (n - 1) * gamma * gamma * h * h > k * (n - k))
 
 
-def _growth(s: Fraction, p: Fraction) -> Fraction:
+def _bits(room: float, d: int) -> float:
+    """Bits of s^(d - 1)."""
+    return (d - 1) * (_PLACES + room / math.log(2))
+
+
+def _growth(s: Number, p: Number) -> Number:
     """G(s), or less: its last term, 2 s^-p / ((p + 1)(p + 2)), counts as if s were 1."""
     return p * (s * s / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 / ((p + 1) * (p + 2))
 
 
-def _excess(n: int, k: int, log_gamma: float, d: int, h: int, log_count: float) -> list[tuple[bool, float]]:
-    """(averaged, relative excess of the bound) of both bounds, in floating point: what is worth asking of integers."""
-    log_base = math.log1p(math.exp(min(700.0, math.log(k / h) - log_gamma)))
-    volume = math.log(2 * math.pi * d)
-    out = [(False, (2 * log_count - volume - (d - 1) * log_base) / max(1.0, 2 * log_count))]
-    room, p = (2 * log_count - volume) / (d - 1), (d - 1) / 2
-    if 0 < room < 300:
-        s = math.exp(room)
-        growth = p * (s * s / (p + 2) - 2 * s / (p + 1) + 1 / p) - 2 / ((p + 1) * (p + 2))
+def _excess(n: int, k: int, gamma: Fraction, d: int, h: int, log_count: float) -> Iterator[tuple[bool, float]]:
+    """(averaged, relative excess over the bound) of both bounds, in floating point, where integers can decide."""
+    base = _base(k, gamma, h)
+    if (d - 1) * base.numerator.bit_length() <= _MOST_BITS:
+        needed = math.log(2 * math.pi * d) + (d - 1) * (_log(base.numerator) - _log(base.denominator))
+        yield False, (2 * log_count - needed) / max(1.0, 2 * log_count)
+    room = _room(log_count, d)
+    if 0 < room < 300 and _bits(room, d) <= _MOST_BITS:
+        growth = _growth(math.exp(room), (d - 1) / 2)
+        share = math.log((n - k) / (n - 1)) if n < 1e300 else 0.0
         if growth > 0:
-            asked = math.log(k) + math.log((n - k) / (n - 1) if n < 1e300 else 1.0) - 2 * log_gamma - 2 * math.log(h)
-            out.append((True, math.log(growth) - asked))
-    return out
+            yield (
+                True,
+                math.log(growth)
+                - math.log(k)
+                - share
+                + 2 * (_log(gamma.numerator) - _log(gamma.denominator))
+                + 2 * math.log(h),
+            )
 
 
 @lru_cache(maxsize=16)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from math import ceil, comb, log2, nextafter
+from math import ceil, comb, inf, log2, nextafter
 from typing import Any, Literal
 
 from limitbench.certificates import AllSubsets
@@ -19,6 +19,7 @@ from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory.design import design
 from limitbench.theory.exact import as_count, as_fraction, binomial, double_cap_parts
+from limitbench.theory.margin import exceeds_ceiling
 
 _UNIT = 1 << 48  # the ceiling is a whole number of these parts of 1
 MOST_DIMENSIONS = 10**6
@@ -58,9 +59,7 @@ class RecallVerdict:
             for name in ("margin", "recall")
             for value in [getattr(self, name)]
         }
-        top = None if self.ceiling is None else float(self.ceiling)
-        if top is not None and self.ceiling is not None and Fraction(top) < self.ceiling:
-            top = nextafter(top, 2.0)
+        top = None if self.ceiling is None else not_below(self.ceiling)
         return {**self.__dict__, **shown, "ceiling": top, "assumptions": list(self.assumptions)}
 
 
@@ -118,9 +117,10 @@ def recall(
     return RecallVerdict(n, k, at, d, dtype, gamma, asked, top, why, answer, least, case.assumptions())
 
 
-def rounded_up(x: Fraction, digits: int = 4) -> str:
-    """x as a decimal number, rounded up."""
-    return f"{-(-x.numerator * 10**digits // x.denominator) / 10**digits:.{digits}f}"
+def not_below(x: Fraction) -> float:
+    """The nearest double that is not below x."""
+    near = float(x)
+    return near if Fraction(near) >= x else nextafter(near, inf)
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class _Case:
     def ceiling(self, d: int) -> tuple[Fraction, str]:
         """(the least ceiling on average recall, rounded up, what was counted)."""
         whole = Fraction(min(self.at, self.k), self.k)
-        said = "no bound" if whole == 1 else f"a list of {self.at} documents holds no more of {self.k}"
+        said = "" if whole == 1 else f"a list of {self.at} documents holds no more of {self.k}"
         found = [(self._share(lists), why) for lists, why in self._lists(d)] if self.at < self.n else []
         return min([(whole, said), *found], key=lambda one: one[0])
 
@@ -168,6 +168,8 @@ class _Case:
             middle = (low + high) // 2
             low, high = (middle, high) if self.ceiling(middle)[0] < asked else (low, middle)
         if self.all_of_it(asked):
+            if self.gamma is not None and exceeds_ceiling(self.n, self.k, self.gamma):
+                return None
             high = max(high, (design(self.n, self.k, None, self.dtype, self.gamma).greatest_insufficient_dim or 0) + 1)
         return high if high <= MOST_DIMENSIONS else None
 
@@ -194,17 +196,14 @@ class _Case:
             yield from self._hyperplanes(d, sets)
         if self.gamma is not None and d >= 2 and (d - 1) * -log2(self.gamma) <= sets + 40:
             share, whole = double_cap_parts(self.gamma, d)
-            yield (
-                2 * (2 * whole // share),
-                f"caps of half-gap {float(self.gamma):g} on the sphere of {d} dimensions",
-            )
+            said = f"caps of half-gap {float(self.gamma):g} on the sphere of {d} dimensions"
+            yield 2 * (2 * whole // share), said
 
     def _hyperplanes(self, d: int, sets: int) -> Iterator[tuple[int, str]]:
         n, c, half = self.n, self.at, d // 2
         rest, few = d - half, min(half, n - half)
-        if max(few, few * (n.bit_length() - few.bit_length() - 1)) <= min(
-            sets, _MOST_BITS
-        ):  # log2 C(n, half) is no less
+        least = max(few, few * (n.bit_length() - few.bit_length() - 1))  # log2 C(n, half) is no less
+        if least <= min(sets, _MOST_BITS):
             above, below = (rest + c) ** rest * comb(n, half), rest**rest
             power, base = (rest, _ABOVE_E) if c > 4 * rest else (c, Fraction(rest + c, c))  # (1 + a/c)^c < e^a
             above, below = above * base.numerator**power, below * base.denominator**power
@@ -213,10 +212,8 @@ class _Case:
             yield cut, said
         if n <= 100_000 and d <= 64:
             parts = 2 * sum(comb(n - 1, i) for i in range(d + 1))
-            yield (
-                parts,
-                f"hyperplanes in {d} dimensions part {n} points in at most 2^{parts.bit_length()} ways",
-            )
+            said = f"hyperplanes in {d} dimensions part {n} points in at most 2^{parts.bit_length()} ways"
+            yield parts, said
 
     @cached_property
     def _sets_bits(self) -> int:
