@@ -978,8 +978,8 @@ def test_the_frontier_picture(cli, tmp_path: Path) -> None:
 
 def test_decimals_of_margins_are_rounded_down() -> None:
     """A margin that is printed is never more than what was proved."""
-    from limitbench.capacity.search import _down
+    from limitbench.theory.exact import rounded_down
 
     rng = np.random.default_rng(0)
     for x in [*rng.random(200), *(10.0 ** -rng.integers(1, 12, 50) * rng.random(50)), 0.1, 1e-9]:
-        assert 0 <= x - _down(float(x)) <= 1e-5 * x
+        assert 0 <= x - float(rounded_down(float(x), 6)) <= 1e-5 * x
