@@ -25,6 +25,7 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "endpoint": ("limitbench.retrievers.endpoint:Endpoint", "endpoint"),
     "vectors": ("limitbench.retrievers.precomputed:Precomputed", None),
     "free": ("limitbench.retrievers.free:Free", "models"),
+    "constructed": ("limitbench.retrievers.constructed:Constructed", "models"),
     "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
     "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
     "mteb": ("limitbench.retrievers.mteb_model:MtebModel", "mteb"),

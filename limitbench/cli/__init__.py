@@ -15,7 +15,19 @@ from typing import Annotated, Any
 import typer
 
 from limitbench import __version__
-from limitbench.cli import bench, capacity, catalogue, checks, datasets, doctor, report, results, theory, training
+from limitbench.cli import (
+    bench,
+    capacity,
+    catalogue,
+    checks,
+    datasets,
+    design,
+    doctor,
+    report,
+    results,
+    theory,
+    training,
+)
 from limitbench.errors import LimitbenchError
 
 # typer carries a click of its own since 0.26 and used the installed one before; this finds the right class in either
@@ -30,7 +42,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure, bound and check what a retriever can carry.",
 )
-for module in (bench, results, report, datasets, catalogue, theory, capacity, checks, training, doctor):
+for module in (bench, results, report, datasets, catalogue, theory, design, capacity, checks, training, doctor):
     module.register(app)
 
 

@@ -31,6 +31,9 @@ def _finite(value: Any) -> Any:
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
 
 
+_WIDEST_NUMBER = 40  # characters of a cell that is a number, with its interval and unit
+
+
 def say(message: str) -> None:
     """One line on stderr."""
     line = " ".join("".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in message).split())
@@ -61,7 +64,9 @@ def print_table(
         out.print(Text(title, style="bold"), soft_wrap=True)
     table = Table()
     for i, name in enumerate(head[:shown]):
-        numeric = i > 0 and all(not row[i] or row[i][0].isdigit() or row[i][0] == "-" for row in rows)
+        numeric = (
+            i > 0 and widths[i] <= _WIDEST_NUMBER and all(not row[i] or row[i][0] in "-0123456789" for row in rows)
+        )
         table.add_column(Text(name), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell) for cell in row[:shown]))

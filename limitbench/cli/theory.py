@@ -1,4 +1,4 @@
-"""`limitbench bounds`, `design` and `verify`."""
+"""`limitbench bounds` and `verify`."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from limitbench.errors import CertificateError, DataError, InputError
 
 if TYPE_CHECKING:
     from limitbench.certificates import AllSubsets
+    from limitbench.design_proof import Claim
     from limitbench.relevance import Qrels
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(bounds)
-    app.command()(design)
     app.command()(verify)
 
 
@@ -113,114 +113,6 @@ def read_relevance(source: str, split: str = "test", min_grade: int | None = Non
     return found
 
 
-def design(
-    n: Annotated[
-        str | None, typer.Option("--n", help="Documents, such as 46 or 1e6; leave out to ask how many.")
-    ] = None,
-    k: Annotated[str, typer.Option("--k", help="Relevant documents per query.")] = "2",
-    dim: Annotated[str | None, typer.Option("--dim", help="Dimensions; leave out to ask how many.")] = None,
-    dtype: Annotated[str, typer.Option(help="real, fp64, fp32, bf16, fp16, int8 or binary.")] = "real",
-    margin: Annotated[str | None, typer.Option(help="Half-gap of the scores of unit vectors.")] = None,
-    recall: Annotated[
-        str | None, typer.Option(help="An average recall that is enough, such as 0.9, instead of every set in full.")
-    ] = None,
-    at: Annotated[str | None, typer.Option(help="With --recall: documents of a list. Default: k.")] = None,
-    json: JsonFlag = False,
-) -> None:
-    """Say whether a design can carry all k-subsets: impossible, possible or open, and why.
-
-    Without --dim: which dimension is enough. Without --n: how many documents are possible.
-
-    With --recall: whether that share of the relevant documents can be on the lists, on average over all k-subsets.
-    """
-    from limitbench.theory import design as ask
-
-    if at is not None and recall is None:
-        raise InputError("found --at without --recall; give both, such as --recall 0.9 --at 100")
-    if recall is not None:
-        _recall(n, k, dim, dtype, margin, recall, at, json)
-        return
-    verdict = ask(n, k, dim, dtype, margin)
-    if json:
-        echo_json({"schema_version": 1, **verdict.to_json()})
-        return
-    print_table(["question", "answer"], [[q, a] for q, a in _answers(verdict)], keep=2)
-    if verdict.reasons:
-        print_table(
-            ["because", "evidence", "inequality", "source"],
-            [[r.method, r.evidence, r.inequality, r.citation] for r in verdict.reasons],
-            keep=3,
-        )
-    for assumption in dict.fromkeys([*verdict.assumptions, *(a for r in verdict.reasons for a in r.assumptions)]):
-        typer.echo(f"Assumes: {assumption}.")
-    if verdict.extrapolation:
-        typer.echo(f"{verdict.extrapolation['label']}: n = {verdict.extrapolation['critical_n']}")
-
-
-def _recall(
-    n: str | None, k: str, dim: str | None, dtype: str, margin: str | None, recall: str, at: str | None, json: bool
-) -> None:
-    """`design --recall`."""
-    from limitbench.theory.exact import rounded_up
-    from limitbench.theory.recall import recall as ask
-
-    if n is None:
-        raise InputError("found --recall without --n; expected the number of documents, such as --n 1e6")
-    found = ask(n, k, dim, recall=recall, at=at, dtype=dtype, margin=margin)
-    if json:
-        echo_json({"schema_version": 1, **found.to_json()})
-        return
-    asked = f"recall@{found.at} of {recall}, on average over all {found.k}-subsets of {found.n}"
-    gap = f", half-gap {float(found.margin):g}" if found.margin is not None else ""
-    least = "none up to a million" if found.least_dim is None else str(found.least_dim)
-    rows = [(f"least dimension of {dtype} left open for {asked}{gap}", least)]
-    if found.ceiling is not None:
-        all_of_it = found.verdict == "impossible" and found.ceiling == 1
-        most = "recall 1" if all_of_it else f"more than {rounded_up(found.ceiling, 4)}"
-        rows = [
-            (f"{asked}, with {found.d} dimensions of {dtype}{gap}", str(found.verdict)),
-            (
-                "no system of this size has",
-                f"{most} (proved: {found.because})" if found.because else "no bound is proved",
-            ),
-            *(rows if found.verdict == "impossible" else []),
-        ]
-    print_table(["question", "answer"], [list(row) for row in rows], keep=2)
-    for assumption in found.assumptions:
-        typer.echo(f"Assumes: {assumption}.")
-    typer.echo("Source: theory/recall.md.")
-
-
-def _answers(verdict: Any) -> list[tuple[str, str]]:
-    gap = f", half-gap {float(verdict.margin):g}" if verdict.margin is not None else ""
-    if verdict.verdict is not None:
-        return [
-            (
-                f"{verdict.d} dimensions of {verdict.dtype} for all {verdict.k}-subsets of {verdict.n}{gap}",
-                verdict.verdict,
-            )
-        ]
-    if verdict.d is None:
-        what = f"of {verdict.dtype} for all {verdict.k}-subsets of {verdict.n} documents{gap}"
-        return [
-            (f"least dimension {what} proved sufficient", _number(verdict.least_sufficient_dim)),
-            (f"greatest dimension {what} proved insufficient", _number(verdict.greatest_insufficient_dim)),
-        ]
-    what = f"with all {verdict.k}-subsets in {verdict.d} dimensions of {verdict.dtype}{gap}"
-    if verdict.every_n_possible:
-        return [(f"largest corpus {what} proved possible", "every number of documents")]
-    return [
-        (f"largest corpus {what} proved possible", _number(verdict.largest_possible_n)),
-        (f"smallest corpus {what} proved impossible", _number(verdict.smallest_impossible_n)),
-    ]
-
-
-def _number(value: int | None) -> str:
-    if value is None:
-        return "none is proved"
-    return str(value) if value.bit_length() < 60 else f"about 10^{value.bit_length() * 0.30103:.0f}"
-
-
 def verify(
     file: Annotated[Path, typer.Argument(help="A file of certificates, or a witness .npz.")],
     qrels: Annotated[str | None, typer.Option("--qrels", help="The dataset, folder or qrels file it is about.")] = None,
@@ -228,18 +120,24 @@ def verify(
     min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
     json: JsonFlag = False,
 ) -> None:
-    """Check certificates with integers alone, or a witness of `capacity` without torch.
+    """Check certificates of `bounds` and `design` with integers alone, or a witness of `capacity` without torch.
 
     A symmetric code of `capacity --solver orbit` is a certificate; what it says of stored arrays is checked as well.
 
     Exit 0 accepted, 1 refused, 2 unreadable or qrels missing.
     """
-    from limitbench import certificates
+    from limitbench import certificates, design_proof
     from limitbench.capacity import orbits, witness
     from limitbench.theory.codes import named
 
     if witness.is_witness(file):
         _verify_witness(file, read_relevance(qrels, split, min_grade) if qrels is not None else None, json)
+        return
+    claims = design_proof.read(file)
+    if claims is not None:
+        if qrels is not None:
+            raise InputError("found --qrels with claims about a design, which are about all k-subsets; leave it out")
+        _verify_claims(claims, json)
         return
     found = certificates.read(file)
     matrix = read_relevance(qrels, split, min_grade) if qrels is not None else None
@@ -282,6 +180,31 @@ def verify(
                 if "stored" in orbit:
                     claim += f"; stored in {orbit['stored']['dtype']}, {orbit['stored']['half_gap']:.4g}"
             typer.echo(f"{'refused ' if why else 'accepted'} {claim}{': ' + why if why else ''}")
+    if refused:
+        raise typer.Exit(1)
+
+
+def _verify_claims(claims: list[Claim], json: bool) -> None:
+    """Check what `limitbench design --certificate` wrote."""
+    from limitbench import design_proof
+
+    refused, rows = False, []
+    for claim in claims:
+        try:
+            design_proof.check(claim)
+            why = ""
+        except CertificateError as error:
+            refused, why = True, str(error)
+        said = claim.to_json()
+        rows.append(
+            {"claim": said["claim"], "kind": claim.kind, "accepted": not why, "why": why, "checked_with": "integers"}
+        )
+        if not json:
+            sizes = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in vars(claim.system).items())
+            what = f"{claim.system.family} ({sizes}): all {claim.k}-subsets of {claim.n} documents {claim.answer} ({claim.kind})"
+            typer.echo(f"{'refused ' if why else 'accepted'} {what}{': ' + why if why else ''}")
+    if json:
+        echo_json({"schema_version": 1, "accepted": not refused, "certificates": rows})
     if refused:
         raise typer.Exit(1)
 

@@ -128,23 +128,29 @@ class MaxSimIndex:
 
     def scores(self, asked: Sequence[Floats]) -> Floats:
         """The sum over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""
-        ends = np.concatenate([[0], np.cumsum([len(x) for x in asked])])
-        together = torch.from_numpy(np.concatenate(asked))  # (t, d)
-        out = np.zeros((len(asked), len(self.document_ids)), np.float32)
-        room = max(1, SIMILARITIES // max(1, len(together)))
-        at, n = 0, len(self.document_ids)
-        while at < n:
-            stop = max(at + 1, int(np.searchsorted(self.starts, self.starts[at] + room, "right")) - 1)
-            stop = min(stop, n)
-            low, high = self.starts[at], self.starts[stop]
-            filled = np.flatnonzero(np.diff(self.starts[at : stop + 1]))  # documents without a token have no segment
-            if len(filled) and len(together):
-                similar = (together @ torch.from_numpy(self.tokens[low:high]).T).numpy()  # (t, tokens)
-                most = np.maximum.reduceat(similar, self.starts[at:stop][filled] - low, axis=1)  # (t, documents)
-                whole = np.flatnonzero(np.diff(ends))
-                out[np.ix_(whole, at + filled)] = np.add.reduceat(most, ends[:-1][whole], axis=0)
-            at = stop
-        return out
+        return maxsim(asked, self.tokens, self.starts)
+
+
+def maxsim(asked: Sequence[Floats], tokens: Floats, starts: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:
+    """For token vectors (tokens, d) of each query, and of all documents, document i's from `starts[i]` to `starts[i + 1]`: the sum
+    over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""
+    ends = np.concatenate([[0], np.cumsum([len(x) for x in asked])])
+    together = torch.from_numpy(np.concatenate(asked))  # (t, d)
+    out = np.zeros((len(asked), len(starts) - 1), np.float32)
+    room = max(1, SIMILARITIES // max(1, len(together)))
+    at, n = 0, len(starts) - 1
+    while at < n:
+        stop = max(at + 1, int(np.searchsorted(starts, starts[at] + room, "right")) - 1)
+        stop = min(stop, n)
+        low, high = starts[at], starts[stop]
+        filled = np.flatnonzero(np.diff(starts[at : stop + 1]))  # documents without a token have no segment
+        if len(filled) and len(together):
+            similar = (together @ torch.from_numpy(tokens[low:high]).T).numpy()  # (t, tokens)
+            most = np.maximum.reduceat(similar, starts[at:stop][filled] - low, axis=1)  # (t, documents)
+            whole = np.flatnonzero(np.diff(ends))
+            out[np.ix_(whole, at + filled)] = np.add.reduceat(most, ends[:-1][whole], axis=0)
+        at = stop
+    return out
 
 
 def load(options: MaxSim) -> Loaded:

@@ -15,6 +15,7 @@ from math import ceil, comb, inf, log2, nextafter
 from typing import Any, Literal
 
 from limitbench.certificates import AllSubsets
+from limitbench.design_proof.counting import MOST_BITS, cut_off, halves
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory.design import design
@@ -27,7 +28,6 @@ MOST_LISTED = 10**6  # documents of a list
 _MOST_RELEVANT = 20_000  # documents of a set, for which lists are counted
 _MOST_BITS = 200_000  # of a number of lists that is computed
 _MANTISSA = 96  # bits to which a share is rounded up
-_ABOVE_E = Fraction(27182818285, 10**10)
 
 
 @dataclass(frozen=True)
@@ -201,17 +201,14 @@ class _Case:
 
     def _hyperplanes(self, d: int, sets: int) -> Iterator[tuple[int, str]]:
         n, c, half = self.n, self.at, d // 2
-        rest, few = d - half, min(half, n - half)
+        few = min(half, n - half)
         least = max(few, few * (n.bit_length() - few.bit_length() - 1))  # log2 C(n, half) is no less
-        if least <= min(sets, _MOST_BITS):
-            above, below = (rest + c) ** rest * comb(n, half), rest**rest
-            power, base = (rest, _ABOVE_E) if c > 4 * rest else (c, Fraction(rest + c, c))  # (1 + a/c)^c < e^a
-            above, below = above * base.numerator**power, below * base.denominator**power
-            cut = -(-above // below) << (d + 1)
+        if least <= min(sets, _MOST_BITS) and d * n.bit_length() <= MOST_BITS:
+            cut = cut_off(n, d, c)
             said = f"hyperplanes in {d} dimensions cut off at most 2^{cut.bit_length()} sets of up to {c} documents"
             yield cut, said
         if n <= 100_000 and d <= 64:
-            parts = 2 * sum(comb(n - 1, i) for i in range(d + 1))
+            parts = halves(n, d)
             said = f"hyperplanes in {d} dimensions part {n} points in at most 2^{parts.bit_length()} ways"
             yield parts, said
 
