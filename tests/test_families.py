@@ -12,7 +12,7 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
-from scipy.optimize import linprog
+from oracles import edge_documents, maxsim, separable
 
 from limitbench import catalog, design_proof, load
 from limitbench.design_proof import KINDS, Claim, MultiVector, Sparse, System, TwoStages, check, holds
@@ -39,11 +39,6 @@ def any_of(n: int, k: int, system: System, answer: str) -> list[str]:
 
 
 # constructions -------------------------------------------------------------------------------------------------------------
-
-
-def maxsim(query: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """Scores of documents (n, t, d) for one query (s, d), by the definition."""
-    return np.array([sum(max(u @ v for v in document) for u in query) for document in tokens])
 
 
 @pytest.mark.parametrize(("n", "k"), [(9, 1), (9, 2), (8, 3), (8, 5), (27, 2)])
@@ -150,22 +145,6 @@ def test_pairs_without_a_four_cycle_return_every_pair(q: int) -> None:
     assert possible(n, 2, system, "edges", edges=pairs.tolist())
     assert not possible(n + 1, 2, system, "polarity-graph", q=q)
     assert not impossible(n, 2, system, "four-cycles")
-
-
-def separable(documents: np.ndarray, wanted: tuple[int, ...], signed: bool) -> bool:
-    """Whether some weights put these documents above all others, by a linear program."""
-    others = [i for i in range(len(documents)) if i not in wanted]
-    rows = [np.append(documents[o] - documents[w], 1.0) for w in wanted for o in others]
-    bounds = [(-1 if signed else 0, 1)] * documents.shape[1] + [(None, 1)]
-    found = linprog([0.0] * documents.shape[1] + [-1.0], A_ub=rows, b_ub=np.zeros(len(rows)), bounds=bounds)
-    return bool(found.status == 0 and found.x[-1] > 1e-9)
-
-
-def edge_documents(edges: list[list[int]], terms: int) -> np.ndarray:
-    documents = np.zeros((len(edges), terms))
-    for row, (a, b) in enumerate(edges):
-        documents[row, [a, b]] = 1
-    return documents
 
 
 def test_four_cycles_are_what_forbids_pairs() -> None:

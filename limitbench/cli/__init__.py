@@ -16,6 +16,7 @@ import typer
 
 from limitbench import __version__
 from limitbench.cli import (
+    atlas,
     bench,
     capacity,
     catalogue,
@@ -42,7 +43,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure, bound and check what a retriever can carry.",
 )
-for module in (bench, results, report, datasets, catalogue, theory, design, capacity, checks, training, doctor):
+for module in (bench, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training, doctor):
     module.register(app)
 
 

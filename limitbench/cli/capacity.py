@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench.cli.bench import JsonFlag, ResultsFolder
+from limitbench.cli.options import seconds
 from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError, MissingExtra, SpecError
 from limitbench.files import require_writable
@@ -77,7 +78,7 @@ def capacity(
     where = _device(device)
     names = [name for name in SOLVERS if k <= MOST_RELEVANT or name != "orbit"] if solver == "all" else [solver]
     common = {
-        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": _seconds(budget), "device": where,
+        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": seconds(budget), "device": where,
         "margin": 0.0 if margin == "max" else _number(margin), "maximise": margin == "max",
     }  # fmt: skip
     tasks: list[Task] = []
@@ -233,15 +234,6 @@ def _cells(text: str, k: int) -> list[tuple[int, int]]:
         return [(int(d), int(n)) for d, n in pairs]
     except ValueError:
         raise SpecError(f"found --at {text}, expected cells d:n such as 4:10,8:28, or paper") from None
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
-    try:
-        return float(number) * units[unit]
-    except ValueError:
-        raise SpecError(f"found --budget {text}, expected a time such as 60s, 5m or 1h") from None
 
 
 def _number(text: str) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limitbench.cli.output import say
+from limitbench.errors import SpecError
 
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
@@ -48,3 +49,16 @@ def say_notes(data: Dataset) -> None:
     """What was left out and assumed on loading."""
     for note in data.notes:
         say(f"{data.name}: {note}")
+
+
+def seconds(text: str) -> float:
+    """A budget such as 60s, 5m or 1h, or plain seconds, in seconds. Raises `SpecError`."""
+    units = {"s": 1, "m": 60, "h": 3600}
+    number, unit = (text[:-1], text[-1]) if text and text[-1] in units else (text, "s")
+    try:
+        found = float(number) * units[unit]
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < float("inf"):
+        raise SpecError(f"found --budget {text}, expected a time such as 60s, 5m or 1h")
+    return found

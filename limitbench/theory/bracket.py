@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from limitbench.certificates import (
     NOTIONS,
@@ -398,7 +399,7 @@ def _stages(
 
     def order() -> Iterator[Bound]:
         floor = max(1, lower() - (notion != "order_preserving"))
-        found, value = orders.best_order(reduced, deadline=share(0.1), rng=rng, floor=floor)
+        found, value = orders.best_order(reduced, deadline=share(0.3), rng=rng, floor=floor)
         place = np.empty(n, np.int64)
         place[found] = np.arange(n)
         spread = np.lexsort((np.arange(qrels.n_documents), place[reduced.column_of]))
@@ -438,7 +439,7 @@ def _stages(
                 yield made
 
     def blocks() -> Iterator[Bound]:
-        made = _block_bound(qrels, notion, share(0.1), rng)
+        made = _block_bound(qrels, notion, share(0.1), rng, upper())
         if made is not None:
             yield made
 
@@ -557,15 +558,18 @@ def _row(qrels: Qrels, number: int) -> tuple[int, ...]:
     return tuple(relevant.indices[relevant.indptr[number] : relevant.indptr[number + 1]].tolist())
 
 
-def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.Generator) -> Bound | None:
-    """The bound of a matrix that falls into blocks, from sign changes and degrees inside each; None where it does not."""
+def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.Generator, known: int) -> Bound | None:
+    """The bound of a matrix that falls into blocks, from sign changes and degrees inside each; None unless it is below `known`.
+
+    Blocks of large degree come first: once one is as bad as `known`, the others need not be looked at. A block whose degree is no
+    worse than what was found needs no order.
+    """
     if notion == "global_threshold" or qrels.n_documents > 200_000:
         return None
     relevant = qrels.relevant
     sizes = qrels.sizes
     varying = np.flatnonzero((sizes > 0) & (sizes < qrels.n_documents))
     matrix = relevant.csr()[varying]
-    n = qrels.n_documents
     from scipy import sparse
     from scipy.sparse.csgraph import connected_components
 
@@ -581,29 +585,48 @@ def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.G
     for row, label in zip(varying.tolist(), labels[: len(varying)].tolist(), strict=True):
         rows_of.setdefault(label, []).append(row)
     lonely = [c for label, columns in columns_of.items() if label not in rows_of for c in columns]
+    blocks = len(rows_of) + bool(lonely)
+    if not 2 <= blocks <= 20_000:
+        return None
+    more = (1 if blocks == 2 else 2) + (notion != "order_preserving")
+
+    def degree(label: int) -> int:
+        width = len(columns_of[label])
+        return 2 * max(min(int(size), width - int(size)) for size in sizes[rows_of[label]])
+
     parts, worst = [], 0
-    for label, rows in rows_of.items():
-        columns = columns_of[label]
-        place = {c: i for i, c in enumerate(columns)}
-        inside = Qrels.from_sets([[place[c] for c in _row(qrels, r)] for r in rows], len(columns))
-        part = reduce(inside, complements=True, constants=True)
-        order, value = orders.best_order(part, deadline=min(deadline, time.monotonic() + 0.2), rng=rng)
-        own = inside.sizes
-        degree = 2 * int(np.minimum(own, len(columns) - own).max(initial=0))
-        if degree <= value:
-            kind, data, value = "moment-curve", {}, degree
-        else:
-            at = np.empty(len(order), np.int64)
-            at[order] = np.arange(len(order))
-            spread = np.lexsort((np.arange(len(columns)), at[part.column_of]))
-            kind, data = "sign-changes", {"order": spread.tolist()}
+    for least, label in sorted(((degree(label), label) for label in rows_of), reverse=True):
+        columns, kind, data, value = columns_of[label], "moment-curve", {}, least
+        if least > worst:
+            inside, order, found = _ordered(qrels, rows_of[label], columns, deadline, rng)
+            if found < least:
+                at = np.empty(len(order), np.int64)
+                at[order] = np.arange(len(order))
+                spread = np.lexsort((np.arange(len(columns)), at[inside.column_of]))
+                kind, data, value = "sign-changes", {"order": spread.tolist()}, found
         worst = max(worst, value)
+        if worst + more >= known:
+            return None
         parts.append({"columns": columns, "kind": kind, "data": data})
     if lonely:
         parts.append({"columns": lonely, "kind": "trivial", "data": {}})
-    if len(parts) < 2 or len(parts) > 20_000 or n == 0:
-        return None
-    value = worst + (1 if len(parts) == 2 else 2) + (notion != "order_preserving")
     return _bound(
-        qrels, notion, "upper", value, "blocks", {"blocks": parts}, detail=f"{len(parts)} blocks, none above {worst}"
+        qrels,
+        notion,
+        "upper",
+        worst + more,
+        "blocks",
+        {"blocks": parts},
+        detail=f"{len(parts)} blocks, none above {worst}",
     )
+
+
+def _ordered(
+    qrels: Qrels, rows: list[int], columns: list[int], deadline: float, rng: np.random.Generator
+) -> tuple[Reduced, npt.NDArray[np.int64], int]:
+    """One block, reduced, with the order of its columns that has the fewest sign changes a row, and how many."""
+    place = {c: i for i, c in enumerate(columns)}
+    inside = Qrels.from_sets([[place[c] for c in _row(qrels, r)] for r in rows], len(columns))
+    part = reduce(inside, complements=True, constants=True)
+    order, found = orders.best_order(part, deadline=min(deadline, time.monotonic() + 0.2), rng=rng)
+    return part, order, found

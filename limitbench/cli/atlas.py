@@ -1,0 +1,70 @@
+"""`limitbench atlas`: what the judgements of many collections ask of an embedding."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from limitbench.cli.bench import JsonFlag, ResultsFolder
+from limitbench.cli.options import seconds
+from limitbench.cli.output import echo_json, print_table, say, status_line
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(atlas)
+
+
+def atlas(
+    folder: Annotated[Path, typer.Argument(help="A folder of qrels files (TREC or BEIR), or of BEIR folders.")],
+    notion: Annotated[
+        str, typer.Option("--notion", help="order_preserving, sign_rank, global_threshold or cosine.")
+    ] = "order_preserving",
+    budget: Annotated[str, typer.Option(help="Time of search per file: 5s, 1m.")] = "5s",
+    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="Write the table there, as Markdown.")] = None,
+    results: ResultsFolder = Path("results"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Bracket again what is kept.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    """Bracket the dimension that the judgements of many collections need, and keep the certificates.
+
+    One line a qrels file. What is kept (RESULTS/atlas) holds positions and digests, no ids and no texts; the same command goes on
+    where it stopped. Check one with: limitbench verify RESULTS/atlas/NAME.certificates.json --qrels FILE
+    """
+    from limitbench.files import atomic_write
+    from limitbench.theory.atlas import as_markdown
+    from limitbench.theory.atlas import atlas as bracket_all
+
+    given: Any = notion
+    entries = []
+    with status_line() as status:
+        status(f"bracketing the files of {folder}")
+        for entry in bracket_all(
+            folder,
+            results / "atlas",
+            notion=given,
+            budget_s=seconds(budget),
+            min_grade=min_grade,
+            fresh=fresh,
+            told=say,
+        ):
+            entries.append(entry)
+            status(f"{len(entries)} done, last {entry.name}: {entry.lower} to {entry.upper}")
+    if out is not None:
+        with atomic_write(out) as stream:
+            stream.write(as_markdown(entries).encode())
+        say(f"wrote {out}")
+    if json:
+        echo_json({"schema_version": 1, "entries": [entry.to_json() for entry in entries]})
+        return
+    head = ["collection", "dimension", "queries", "documents", "relevant", "most", "lower by", "upper by", "seconds"]
+    rows = []
+    for e in entries:
+        value = str(e.lower) if e.lower == e.upper else f"{e.lower} to {e.upper}"
+        sizes = [str(e.queries), str(e.documents), str(e.judgements), str(e.widest)]
+        rows.append([e.name, value, *sizes, e.lower_by, e.upper_by, f"{e.seconds:g}"])
+    print_table(head, rows, title=f"Least dimension: {notion}", keep=2)
+    say(f"certificates: {(results / 'atlas').as_posix()}/NAME.certificates.json; documents are those that are judged")
