@@ -34,6 +34,7 @@ torch = pytest.importorskip("torch", reason="needs torch: pip install 'limitbenc
 from limitbench.capacity import anneal as anneal_module  # noqa: E402
 from limitbench.capacity.anneal import Annealer, Setting, adam  # noqa: E402
 from limitbench.capacity.paper import InfoNCE  # noqa: E402
+from limitbench.capacity.sigmoid import Sigmoid  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +129,51 @@ def test_the_papers_loss_is_infonce() -> None:
     assert loss.item() == pytest.approx(wanted.item(), rel=1e-12)
     assert torch.allclose(gu[0], a.grad, atol=1e-12)
     assert torch.allclose(gv[0], b.grad, atol=1e-12)
+
+
+@pytest.mark.parametrize("chunk", [None, 7])
+def test_the_sigmoid_loss_is_that_of_its_definition(chunk: int | None) -> None:
+    """Loss and gradients, those of temperature and bias too, are autograd's, for all pairs and for sets of several sizes."""
+    mixed = Problem.of(Qrels.from_sets([(0, 1, 2), (3,), (1, 4), (0, 2, 3, 4)], 6))
+    for problem in (Problem.all_subsets(5, 2), mixed):
+        solver = Sigmoid(problem, 3, dtype="fp64", chunk=chunk)
+        solver.begin(2)
+        x = solver.start([1, 2])
+        g, loss = solver._gradient(x)
+        target = torch.full((problem.m, problem.n), -1.0, dtype=torch.float64).scatter_(
+            1, torch.from_numpy(problem.relevant), 1.0
+        )
+        for seed in range(2):
+            a, scale = x[seed].clone().requires_grad_(), solver.scale[seed].clone().requires_grad_()
+            z = (a[problem.n :] @ a[: problem.n].T * scale[0].exp() + scale[1]) * target
+            wanted = torch.nn.functional.softplus(-z).sum() / problem.m
+            wanted.backward()
+            assert loss[seed].item() == pytest.approx(wanted.item(), rel=1e-12)
+            assert torch.allclose(g[seed], a.grad, atol=1e-12)
+            assert torch.allclose(solver.slope[seed], scale.grad, atol=1e-12)
+
+
+def test_the_sigmoid_loss_learns_a_common_threshold() -> None:
+    """All pairs of 10 documents in 5 dimensions: strict rows first, one threshold for all of them when that is asked for."""
+    problem = Problem.all_subsets(10, 2)
+    found = Sigmoid(problem, 5, common=True).attempt([0], deadline=time.monotonic() + 60)
+    assert found.solved
+    scores = found.queries @ found.documents.T
+    relevant = np.zeros(scores.shape, bool)
+    np.put_along_axis(relevant, problem.relevant, True, 1)
+    assert scores[relevant].min() > scores[~relevant].max()
+    assert Sigmoid(problem, 5).attempt([0], deadline=time.monotonic() + 60).steps <= found.steps
+
+
+def test_the_sigmoid_loss_is_a_solver(tmp_path: Path, cli) -> None:
+    """`capacity --solver sigmoid` keeps a witness that `verify` accepts; the same seed gives the same corpus."""
+    code, out, _ = cli(
+        "capacity", "--solver", "sigmoid", "--at", "5:10", "--budget", "30s", "--results", tmp_path, "--json"
+    )
+    (cell,) = json.loads(out)["cells"]
+    assert (code, cell["verified"], cell["solver"]) == (0, True, "sigmoid")
+    code, out, _ = cli("verify", cell["witness"])
+    assert (code, "accepted" in out) == (0, True)
 
 
 def test_adam_is_torchs() -> None:

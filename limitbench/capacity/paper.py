@@ -43,7 +43,10 @@ PAPER = Protocol()
 
 
 class InfoNCE:
-    """The paper's solver for one problem and dimension; `attempt` runs a batch of seeds side by side."""
+    """The paper's solver for one problem and dimension; `attempt` runs a batch of seeds side by side.
+
+    With `common` a run goes on until one threshold parts relevant from other scores in all rows, which asks for more.
+    """
 
     def __init__(
         self,
@@ -54,8 +57,9 @@ class InfoNCE:
         dtype: str = "fp32",
         device: str = "cpu",
         chunk: int | None = None,
+        common: bool = False,
     ) -> None:
-        self.protocol = protocol
+        self.protocol, self.common = protocol, common
         self.scores = Annealer(
             problem, d, setting=Setting(spread=0, centroid=False), dtype=dtype, device=device, chunk=chunk
         )
@@ -72,12 +76,13 @@ class InfoNCE:
             x, n = self.start(seeds), self.problem.n
             v, u = x[:, :n], x[:, n:]  # views
             mean, square = torch.zeros_like(x), torch.zeros_like(x)
+            self.begin(len(v))
             best = torch.full((len(v),), math.inf, device=v.device, dtype=v.dtype)
             stale = torch.zeros(len(v), device=v.device, dtype=v.dtype)
             move = torch.ones(len(v), 1, 1, device=v.device, dtype=v.dtype)
             for done in range(rule.steps + 1):
                 if done % rule.look == 0:
-                    seen = to_host(torch.cat([inner.gaps(u, v).amin(1), stale]))
+                    seen = to_host(torch.cat([self._gaps(u, v), stale]))
                     least, waited = seen[: len(v)], seen[len(v) :]
                     top = int(least.argmax())
                     solved = bool(least[top] > 0) and inner._strict(u[top], v[top])
@@ -96,6 +101,7 @@ class InfoNCE:
                 stale = torch.where(fell, torch.zeros_like(stale), stale + 1)
                 move = (stale < rule.patience).to(v.dtype)[:, None, None]
                 adam(x, g, mean, square, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
+                self.step(done + 1, move)
         raise AssertionError("unreachable: the last step returns")
 
     def start(self, seeds: Sequence[int]) -> Tensor:
@@ -107,6 +113,28 @@ class InfoNCE:
             parts = [threefry.normal(source, (rows, self.d)) for source, rows in shapes]
             drawn.append(torch.from_numpy(np.concatenate(parts)))
         return unit(torch.stack(drawn)).to(self.scores.device, self.scores.dtype)
+
+    def _gaps(self, u: Tensor, v: Tensor) -> Tensor:
+        """The least gap of a row, or the gap of the common threshold, (S,)."""
+        inner = self.scores
+        if not self.common:
+            least: Tensor = inner.gaps(u, v).amin(1)
+            return least
+        v, u = inner.scored(v, True), inner.scored(u, False)
+        low = torch.full((len(u),), math.inf, device=u.device, dtype=u.dtype)
+        high = -low
+        for part in inner._chunks(inner.m, len(u)):
+            s = torch.bmm(u[:, part], v.transpose(1, 2))
+            index = inner.relevant[part].expand(len(u), -1, -1)
+            low = torch.minimum(low, s.gather(2, index).amin((1, 2)))
+            high = torch.maximum(high, s.scatter(2, index, -math.inf).amax((1, 2)))
+        return low - high
+
+    def begin(self, seeds: int) -> None:
+        """Set up what a loss learns beside the vectors, for so many seeds; InfoNCE learns nothing else."""
+
+    def step(self, t: int, move: Tensor) -> None:
+        """Move what a loss learns beside the vectors, after step t of Adam."""
 
     def _gradient(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The gradient for documents and queries x (S, n + m, d), and each seed's loss: -mean over pairs of log softmax(s / T)."""

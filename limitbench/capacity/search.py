@@ -33,7 +33,7 @@ from limitbench.theory import design
 from limitbench.theory.exact import rounded_down
 from limitbench.theory.margin import ceiling_squared
 
-OPTIMIZERS = ("anneal", "paper")
+OPTIMIZERS = ("anneal", "paper", "sigmoid")
 SOLVERS = (*OPTIMIZERS, "orbit", *BUILDERS)
 AUTO = "auto"  # the best of several solvers
 TORCH = (*OPTIMIZERS, "orbit", AUTO)  # solvers that need torch
@@ -101,7 +101,9 @@ class Task:
         if self.n is not None and self.k is not None and self.k > self.n:
             raise InputError(f"found k = {self.k} of n = {self.n}, expected k <= n")
         if self.qrels is not None and self.solver not in (*OPTIMIZERS, AUTO):
-            raise InputError(f"the construction {self.solver} is for all k-subsets; for qrels use anneal or paper")
+            raise InputError(
+                f"the construction {self.solver} is for all k-subsets; for qrels use {', '.join(OPTIMIZERS)}"
+            )
         if self.solver == "orbit" and (self.k or 0) > orbit_proof.MOST_RELEVANT:
             raise InputError(
                 f"found k = {self.k} with --solver orbit, expected at most {orbit_proof.MOST_RELEVANT}; use anneal"
@@ -261,7 +263,7 @@ class Search:
         most = equal if short else most
         if most < least:
             return self._result(Status.PROVED)
-        strategies = {"paper": self._gallop, "anneal": self._stretch, "orbit": self._stretch}
+        strategies = {"paper": self._gallop, "sigmoid": self._gallop, "anneal": self._stretch, "orbit": self._stretch}
         status = strategies.get(task.solver, self._range)(least, most)
         return self._result(Status.UNEQUAL if short and status == Status.PROVED else status)
 
@@ -597,7 +599,8 @@ def _impossible(n: int, k: int, d: int, margin: float) -> bool:
 
 _RANDOM = ("random-sign", "gaussian")  # constructions that another seed may build better
 _START = {
-    "anneal": "seeded random documents", "paper": "seeded random documents and queries", "orbit": "seeded random frequencies",
+    "anneal": "seeded random documents", "paper": "seeded random documents and queries",
+    "sigmoid": "seeded random documents and queries", "orbit": "seeded random frequencies",
     **dict.fromkeys(BUILDERS, "construction"),
 }  # fmt: skip
 
@@ -621,7 +624,7 @@ def _all_rows(problem: Problem, u: Any, task: Task) -> Any:
 def _warm_up() -> None:
     """Import torch before the clock starts."""
     import limitbench.capacity.orbit_search
-    import limitbench.capacity.paper  # noqa: F401
+    import limitbench.capacity.sigmoid  # noqa: F401
 
 
 def _optimize(
@@ -637,21 +640,23 @@ def _optimize(
 
     from limitbench.capacity.anneal import Annealer, arithmetic, release
     from limitbench.capacity.paper import InfoNCE
+    from limitbench.capacity.sigmoid import Sigmoid
+
+    losses: dict[str, type[InfoNCE]] = {"paper": InfoNCE, "sigmoid": Sigmoid}
 
     def run(chunk: int | None) -> Any:
         with arithmetic():
             return attempt(chunk)
 
     def attempt(chunk: int | None) -> Any:
-        if task.solver == "paper":
-            return InfoNCE(problem, task.d, dtype=task.dtype, device=task.device, chunk=chunk).attempt(
-                batch, deadline=deadline
-            )
+        if task.solver in losses:
+            solver = losses[task.solver](problem, task.d, dtype=task.dtype, device=task.device, chunk=chunk)
+            return solver.attempt(batch, deadline=deadline)
         options = {"margin": task.margin, "dtype": task.dtype, "device": task.device, "chunk": chunk}
         if peers is not None:
             return peers.attempt(problem, task.d, batch, deadline=deadline, **options)
-        solver = Annealer(problem, task.d, **options)  # type: ignore[arg-type]
-        return solver.attempt(batch, deadline=deadline, warm=warm, heat=heat)
+        annealer = Annealer(problem, task.d, **options)  # type: ignore[arg-type]
+        return annealer.attempt(batch, deadline=deadline, warm=warm, heat=heat)
 
     threads = torch.get_num_threads()
     few = problem.m * problem.n < 200_000  # not worth waking a second thread for

@@ -37,8 +37,8 @@ def capacity(
     solver: Annotated[
         str,
         typer.Option(
-            help="anneal, orbit, auto (tries several, names the best), paper, all, or a construction: cyclic, "
-            "random-sign, gaussian, simplex, simplices, polynomial."
+            help="anneal, orbit, auto (tries several, names the best), paper (InfoNCE), sigmoid, all, or a construction: "
+            "cyclic, random-sign, gaussian, simplex, simplices, polynomial."
         ),
     ] = "anneal",
     seed: Annotated[int, typer.Option(help="The first seed.")] = 0,

@@ -22,7 +22,7 @@ from limitbench.theory.codes import kept_by
 
 # Okabe and Ito's colours, told apart by everyone
 _COLOURS = {
-    "anneal": "#0072B2", "paper": "#D55E00", "published": INK, "orbit": "#7A1FA2", "orbit+anneal": "#3B8BBA",
+    "anneal": "#0072B2", "paper": "#D55E00", "sigmoid": "#A0522D", "published": INK, "orbit": "#7A1FA2", "orbit+anneal": "#3B8BBA",
     "cyclic": "#009E73", "random-sign": "#CC79A7",
     "gaussian": "#E69F00", "simplex": "#56B4E9", "simplices": "#E6AB02", "polynomial": "#8A7F00",
 }  # fmt: skip
