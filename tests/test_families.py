@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from fractions import Fraction
 from itertools import combinations, pairwise
 from math import comb
@@ -12,6 +13,7 @@ from pathlib import Path
 import networkx as nx
 import numpy as np
 import pytest
+from conftest import ROOT
 from oracles import edge_documents, maxsim, separable
 
 from limitbench import catalog, design_proof, load
@@ -373,6 +375,21 @@ def test_bounds_of_the_families_page_are_reproduced() -> None:
     assert sparse(10**6, 2, 15_832, document_terms=2, query_terms=9, dtype="binary").verdict == "impossible"
     assert sparse(1000, 3, document_terms=1, query_terms=3).greatest_insufficient == 999
     assert sparse(1000, 3, document_terms=1, query_terms=3).least_sufficient == 1000
+
+
+def test_the_table_of_the_docs_is_reproduced(cli) -> None:
+    """Every row of "Other families" in docs/theory.md holds the numbers that its own command prints."""
+    page = (ROOT / "docs" / "theory.md").read_text()
+    rows = re.findall(r"^\| [^|]* \| [^|]* \|([^|]*)\|([^|]*)\| `(design .*)` \|$", page, re.M)
+    assert len(rows) >= 6
+    for impossible_up_to, constructed, command in rows:
+        code, out, _ = cli(*command.split(), "--json")
+        found = json.loads(out)
+        low, high = (
+            found.get(name, found.get(f"{name}_dim")) for name in ("greatest_insufficient", "least_sufficient")
+        )
+        told = [re.sub(r"\D", "", cell) for cell in (impossible_up_to, constructed)]
+        assert (code, told) == (0, ["" if low is None else str(low), str(high)]), command
 
 
 def test_a_margin_leaves_fewer_systems() -> None:
