@@ -37,6 +37,7 @@ class Protocol:
     patience: int = 1000
     improvement: float = 1e-5
     look: int = 50  # steps between two evaluations
+    halvings: int = 0  # times that the rate is halved, each after `patience` steps, before a run ends early
 
 
 PAPER = Protocol()
@@ -78,7 +79,7 @@ class InfoNCE:
             mean, square = torch.zeros_like(x), torch.zeros_like(x)
             self.begin(len(v))
             best = torch.full((len(v),), math.inf, device=v.device, dtype=v.dtype)
-            stale = torch.zeros(len(v), device=v.device, dtype=v.dtype)
+            stale, halved = (torch.zeros(len(v), device=v.device, dtype=v.dtype) for _ in range(2))
             move = torch.ones(len(v), 1, 1, device=v.device, dtype=v.dtype)
             for done in range(rule.steps + 1):
                 if done % rule.look == 0:
@@ -99,7 +100,9 @@ class InfoNCE:
                 fell = loss < best - rule.improvement
                 best = torch.where(fell, loss, best)
                 stale = torch.where(fell, torch.zeros_like(stale), stale + 1)
-                move = (stale < rule.patience).to(v.dtype)[:, None, None]
+                again = (stale >= rule.patience) & (halved < rule.halvings)
+                halved, stale = halved + again.to(v.dtype), torch.where(again, torch.zeros_like(stale), stale)
+                move = ((stale < rule.patience) * 0.5**halved).to(v.dtype)[:, None, None]
                 adam(x, g, mean, square, rate=rule.rate, b1=0.9, b2=0.999, t=done + 1, move=move, eps=1e-8)
                 self.step(done + 1, move)
         raise AssertionError("unreachable: the last step returns")

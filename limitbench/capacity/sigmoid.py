@@ -2,8 +2,9 @@
 
 Unit documents and one unit query per relevant set, both free; for every query and document softplus(-y (t s + b)), y = 1 where the
 document is relevant and -1 elsewhere, summed over documents and averaged over queries. Log t and b are learnt with the vectors, by
-Adam with rate 0.01. Where the loss is small, all relevant scores are above -b / t and all others below: one threshold for all
-queries, a margin around it, and more than the strict order that is checked here. Steps and the end of a run are those of `paper`.
+Adam with rate 0.01, halved up to eight times where the loss stops falling. Where the loss is small, all relevant scores are above
+-b / t and all others below: one threshold for all queries, a margin around it, and more than the strict order that is checked here.
+Steps and the end of a run are those of `paper`.
 
 The settings of arXiv 2605.23556 are not known here; these are SigLIP's start, t = 10 and b = -10.
 """
@@ -11,18 +12,24 @@ The settings of arXiv 2605.23556 are not known here; these are SigLIP's start, t
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from limitbench.capacity.paper import InfoNCE
+from limitbench.capacity.paper import InfoNCE, Protocol
+from limitbench.capacity.problem import Problem
 
 _TEMPERATURE, _BIAS = 10.0, -10.0
+SIGMOID = Protocol(halvings=8)
 
 
 class Sigmoid(InfoNCE):
     """The solver for one problem and dimension; `attempt` runs a batch of seeds side by side."""
+
+    def __init__(self, problem: Problem, d: int, *, protocol: Protocol = SIGMOID, **options: Any) -> None:
+        super().__init__(problem, d, protocol=protocol, **options)
 
     def begin(self, seeds: int) -> None:
         """Temperature and bias of each seed at their start, and Adam's means of their gradients."""

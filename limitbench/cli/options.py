@@ -60,5 +60,5 @@ def seconds(text: str) -> float:
     except ValueError:
         found = -1.0
     if not 0 <= found < float("inf"):
-        raise SpecError(f"found --budget {text}, expected a time such as 60s, 5m or 1h")
+        raise SpecError(f"found --budget {text}, expected a time with an end, such as 60s, 5m or 1h")
     return found

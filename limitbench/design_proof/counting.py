@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fractions import Fraction
+from functools import lru_cache
 from math import comb
 from typing import Any, TypeAlias
 
 from limitbench.dtypes import DTYPES
 from limitbench.errors import CertificateError
 
-MOST_BITS = 1 << 21  # of a number that a check computes; its powers and binomials take seconds at most
+MOST_BITS = 1 << 19  # of a number that a check computes: parts of a second
 MOST_DIMENSIONS = 20_000  # in which parts are counted
 MOST_LISTED = 4_000_000  # parts of documents that are kept to be compared
 _MOST_NUMBER = 10**4000
@@ -31,8 +32,9 @@ def whole(value: Any, least: int, what: str, most: int = _MOST_NUMBER) -> int:
     return int(value)
 
 
+@lru_cache(maxsize=256)
 def subsets(n: int, k: int) -> int:
-    """C(n, k). Raises `CertificateError` where it has more than `MOST_BITS` bits."""
+    """C(n, k), kept. Raises `CertificateError` where it has more than `MOST_BITS` bits."""
     few = min(k, n - k)
     if few < 0:
         return 0
