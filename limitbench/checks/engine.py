@@ -13,13 +13,14 @@ from pathlib import Path
 
 from limitbench import __version__
 from limitbench.checks import baseline as recorded
-from limitbench.checks import capacity, data, measured, reproducibility
+from limitbench.checks import capacity, data, gates, measured, reproducibility
 from limitbench.checks.baseline import Baseline
 from limitbench.checks.config import Project, Suppression, read_project
 from limitbench.checks.findings import (
     Counts,
     Fails,
     Finding,
+    GateState,
     Outcome,
     Passes,
     Report,
@@ -34,6 +35,8 @@ from limitbench.checks.workloads import Loaded, read_workload
 from limitbench.errors import DataError, InputError, LimitbenchError
 
 Key = tuple[str | int, ...]
+_GATE_RULES = ("LB106", "LB107", "LB301", "LB302")
+_WORST: tuple[GateState, ...] = ("passed", "not measured", "undecided", "violated")
 _VERDICTS = {0: "passed", 1: "violated", 3: "undecided"}
 
 
@@ -78,7 +81,7 @@ def check(
     code = exit_code(run.findings, run.undecided, fail_on)
     return Report(
         limitbench=__version__, config=project.shown, tier=settings.tier, fail_on=fail_on, exit_code=code,
-        verdict=_VERDICTS[code],
+        verdict=_VERDICTS[code], gates=[gates.row(case, run.gate_states) for case in run.cases()],
         counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), notes=run.notes(),
         seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
@@ -107,6 +110,7 @@ class _Run:
         self.fatal = failing(fail_on)
         self.made: set[tuple[str, str | None, str | None]] = set()  # rule, workload, retriever of what was decided
         self.told: dict[tuple[str | None, str | None, str], bool] = {}  # what was said of whom: does it fail the check
+        self.gate_states: dict[int, tuple[GateState, str]] = {}  # of the gate's number: the worst outcome, and why
         self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
@@ -247,6 +251,7 @@ class _Run:
                 outcome = Undecided("it does not fit into memory", "check on a machine with more")
         if outcome is None:
             return
+        self._on_gate(one, outcome)
         level = self.config.level(one.rule)
         assert level != "off"
         self.made.add((one.rule, one.workload, one.retriever))
@@ -273,6 +278,25 @@ class _Run:
                 count = "error"
             if not self._meta(one, "LB902", said, fails=count in self.fatal):
                 self.undecided.append(count)
+
+    def _on_gate(self, one: Check, outcome: Outcome) -> None:
+        """Keep how a gate ended: by its floor and its drop, LB301 and LB302, and by a ceiling that is proved below its floor."""
+        if one.rule not in _GATE_RULES:
+            return
+        state: GateState = "passed"
+        if isinstance(outcome, Fails):
+            state = "violated"
+        elif isinstance(outcome, Undecided):
+            state = "undecided"
+        elif isinstance(outcome, Skipped):
+            state = "not measured"
+        elif one.rule not in ("LB301", "LB302"):
+            return  # a ceiling above the floor says nothing of the gate
+        why = outcome.message if isinstance(outcome, Fails) else "" if isinstance(outcome, Passes) else outcome.reason
+        number = int(one.key[1])
+        old = self.gate_states.get(number)
+        if old is None or _WORST.index(state) > _WORST.index(old[0]):
+            self.gate_states[number] = (state, why)
 
     def _meta(self, one: Check, rule: str, said: Fails, *, fails: bool | None = None) -> bool:
         """Add a finding about a check; whether it is suppressed. Switched off or ignored, it is not shown but still counts.

@@ -102,6 +102,41 @@ class Counts(_Model):
     suppressed: int
 
 
+GateState = Literal["passed", "violated", "undecided", "not measured"]
+
+
+class GateRow(_Model):
+    """One gate: what it asks, what was measured, how that compares with the baseline, and what its queries can show.
+
+    Figures are fractions, intervals 95 % bootstrap limits over queries; `p` is two-sided, of a paired randomisation of before and
+    now. `lost` and `gained` count queries whose figure fell or rose. `detectable` is the drop beyond the allowed one that so many
+    queries show with 95 % power. What was not measured, or has no baseline, is None; `no_before` says why.
+    """
+
+    number: int
+    workload: str
+    retriever: str
+    metric: str
+    state: GateState
+    why: str = ""
+    queries: int
+    min: float | None = None
+    max_drop: float | None = None
+    confidence: float
+    now: float | None = None
+    now_low: float | None = None
+    now_high: float | None = None
+    before: float | None = None
+    difference: float | None = None
+    difference_low: float | None = None
+    difference_high: float | None = None
+    p: float | None = None
+    lost: int | None = None
+    gained: int | None = None
+    detectable: float | None = None
+    no_before: str | None = None
+
+
 class Report(_Model):
     """The result of a check."""
 
@@ -113,6 +148,7 @@ class Report(_Model):
     exit_code: Literal[0, 1, 2, 3]
     verdict: Literal["passed", "violated", "undecided"]
     counts: Counts
+    gates: list[GateRow] = []  # every gate, passed or not
     findings: list[Finding]
     assumptions: list[str]
     notes: list[str] = []  # what to know of the measurements before their numbers are read, each with its count

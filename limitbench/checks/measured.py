@@ -106,7 +106,7 @@ def below_floor(case: Case) -> Outcome | None:
     )
 
 
-def _against_baseline(case: Case) -> tuple[Floats, Floats] | Outcome | None:
+def before_and_now(case: Case) -> tuple[Floats, Floats] | Outcome | None:
     """(before, now) of the gate's queries, or why there are none."""
     if case.gate.max_drop is None:
         return None
@@ -140,7 +140,7 @@ def _against_baseline(case: Case) -> tuple[Floats, Floats] | Outcome | None:
 
 def regression(case: Case) -> Outcome | None:
     """LB302."""
-    pair = _against_baseline(case)
+    pair = before_and_now(case)
     if not isinstance(pair, tuple):
         return pair
     before, now = pair
@@ -202,7 +202,7 @@ def too_few_queries(case: Case) -> Outcome | None:
     gate, workload = case.gate, case.workload
     if gate.max_drop is None or workload.m is None or not workload.m:
         return None
-    pair = _against_baseline(case)
+    pair = before_and_now(case)
     if isinstance(pair, tuple) and drop_p_value(*pair, gate.max_drop) <= 1 - gate.confidence:
         return Passes()  # they were enough to see this one
     differences = pair[0] - pair[1] if isinstance(pair, tuple) else np.zeros(0)

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from limitbench.checks.findings import Finding, Report
+from limitbench.checks.findings import Finding, GateRow, Report
+from limitbench.checks.gates import sentence
 from limitbench.checks.rules import RULES, Rule, page
 from limitbench.errors import StorageError
 from limitbench.files import atomic_write
@@ -35,6 +36,7 @@ def text(report: Report) -> str:
     if not lines:
         lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
     lines += [f"note: {_clean(said)}" for said in report.notes]
+    lines += [_clean(sentence(gate)) for gate in report.gates]
     return "\n".join([*lines, summary(report)]) + "\n"
 
 
@@ -66,9 +68,31 @@ def markdown(report: Report) -> str:
             cells = (f"{f.rule} {f.severity}", f"{f.path}:{f.line}", f.evidence, f.message, f.remedy)
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         lines.append("")
+    if report.gates:
+        lines += ["| gate | now | before | change | lost, gained | asked | shows | |", "| --- " * 8 + "|"]
+        lines += ["| " + " | ".join(map(_cell, _gate_cells(gate))) + " |" for gate in report.gates]
+        lines.append("")
     lines += [f"Assumes: {_cell(said)}." for said in report.assumptions]
     lines += [f"Note: {_cell(said)}." for said in report.notes]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _gate_cells(gate: GateRow) -> list[str]:
+    """A gate as a row: figure, before, change, each with its interval; queries lost and gained, what is asked and can be shown."""
+    low, high = gate.difference_low, gate.difference_high
+    change = "" if gate.difference is None else f"{gate.difference:+.3f} [{low:+.3f}, {high:+.3f}], p = {gate.p:.2g}"
+    asked = [f"at least {gate.min:g}"] if gate.min is not None else []
+    asked += [f"drop of at most {gate.max_drop:g}"] if gate.max_drop is not None else []
+    return [
+        f"{gate.metric} of {gate.retriever} on {gate.workload} ({gate.queries} queries)",
+        "" if gate.now is None else f"{gate.now:.3f} [{gate.now_low:.3f}, {gate.now_high:.3f}]",
+        f"{gate.before:.3f}" if gate.before is not None else gate.no_before or "",
+        change,
+        "" if gate.lost is None else f"{gate.lost}, {gate.gained}",
+        ", ".join(asked),
+        "" if gate.detectable is None or gate.max_drop is None else f"{gate.detectable:.3f} beyond that",
+        gate.state if gate.now is not None or not gate.why else f"{gate.state}: {gate.why}",
+    ]
 
 
 def junit(report: Report) -> str:
@@ -93,8 +117,9 @@ def junit(report: Report) -> str:
         kind = "error" if finding in lost else "failure" if finding in broken else "system-out"
         attributes = {} if kind == "system-out" else {"message": _xml(finding.message), "type": finding.rule}
         ElementTree.SubElement(case, kind, attributes).text = _xml(told)
-    if report.notes:
-        ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(report.notes))
+    if report.notes or report.gates:
+        said = [*report.notes, *map(sentence, report.gates)]
+        ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(said))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
 
@@ -108,8 +133,8 @@ def sarif(report: Report) -> str:
         "rules": [_rule(name, RULES[name]) for name in used],
     }  # fmt: skip
     invocation: dict[str, Any] = {"executionSuccessful": report.exit_code in (0, 1), "exitCode": report.exit_code}
-    if report.notes:
-        told = [{"level": "note", "message": {"text": said}} for said in report.notes]
+    told = [{"level": "note", "message": {"text": said}} for said in (*report.notes, *map(sentence, report.gates))]
+    if told:
         invocation["toolExecutionNotifications"] = told
     run = {
         "tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints",
@@ -151,7 +176,8 @@ def github(report: Report) -> str:
     for f in report.shown:
         properties = f"file={_property(f.path)},line={f.line},title={_property(f'{f.rule} {f.name}')}"
         lines.append(f"::{f.severity} {properties}::{_data(f'{f.message} [{f.evidence}] {f.remedy}')}")
-    lines += [f"::notice title=limitbench::{_data(said)}" for said in report.notes]
+    told = (*report.notes, *map(sentence, report.gates))
+    lines += [f"::notice title=limitbench::{_data(said)}" for said in told]
     return "".join(f"{line}\n" for line in lines)
 
 

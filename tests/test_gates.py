@@ -1,0 +1,89 @@
+"""The gate table: every gate with its figures, in every format, on green too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from gallery import BASE, FILES, M, Project, measured, qrels, run
+
+from limitbench.checks import check
+from limitbench.checks.config import read_project
+from limitbench.checks.ratchet import init
+
+GATE = measured("max_drop = 0.5\nmin = 0.1\n", end=BASE.format(mark=""))
+
+
+def lost_one() -> str:
+    """The perfect run, but for query q0, which gets another document first."""
+    lines = run().splitlines(True)
+    return "".join(["q0 Q0 d5 1 0.95 prod\n", *lines])
+
+
+def recorded(folder: Path, config: str = GATE, **now: str) -> Path:
+    """A project whose baseline is that of the perfect run; then these files."""
+    path = Project(config, files=FILES).write(folder)
+    init(read_project(path))
+    for name, text in now.items():
+        (folder / f"{name}.trec" if name == "run" else folder / f"{name}.tsv").write_text(text)
+    return path
+
+
+def test_a_loss_that_is_allowed_is_seen(tmp_path: Path) -> None:
+    """One of eight queries lost, half allowed: green, and the table says what fell, by how much, and which way the interval lies."""
+    report = check(recorded(tmp_path, run=lost_one()))
+    assert (report.exit_code, report.verdict) == (0, "passed")
+    (gate,) = report.gates
+    assert (gate.state, gate.why, gate.queries, gate.min, gate.max_drop) == ("passed", "", M, 0.1, 0.5)
+    assert (gate.before, gate.now, gate.lost, gate.gained) == (1.0, (M - 1) / M, 1, 0)
+    assert gate.difference == pytest.approx(-1 / M)
+    assert gate.difference_low is not None
+    assert gate.difference_high is not None
+    assert gate.difference_low <= gate.difference <= gate.difference_high <= 0
+    assert gate.p == 1.0, "one changed query shows nothing"
+    assert gate.detectable is not None
+    assert gate.detectable > 0
+
+
+@pytest.mark.parametrize("form", ["text", "json", "junit", "sarif", "github", "markdown"])
+def test_every_format_has_the_table(form: str, cli, tmp_path: Path) -> None:
+    """Before, now, the change with its sign and what was lost stand in each format of a check that passed."""
+    path = recorded(tmp_path, run=lost_one())
+    out = tmp_path / "out"
+    assert cli("check", "--config", path, "-o", f"{form}={out}")[0] == 0
+    text = out.read_text()
+    assert "0.875" in text
+    assert "-0.125" in text
+    if form == "json":
+        assert json.loads(text)["gates"][0]["lost"] == 1
+    else:
+        assert "1.000" in text
+        assert ("1, 0" if form == "markdown" else "lost 1 of 8 queries, gained 0") in text
+
+
+def test_gates_that_ended_otherwise_say_how(tmp_path: Path) -> None:
+    """Violated, undecided and not measured, each with its reason; a gate without a baseline has no before."""
+    floor = check(
+        Project(measured("min = 0.99\n"), files={**FILES, "run.trec": run(first=1)}).write(tmp_path / "floor")
+    )
+    (gate,) = floor.gates
+    assert (floor.exit_code, gate.state, gate.now, gate.before) == (1, "violated", 0.0, None)
+    assert "the floor is 0.99" in gate.why
+    gone = check(
+        Project(measured("min = 0.5\n").replace("run.trec", "gone.trec"), files=FILES).write(tmp_path / "gone")
+    )
+    assert (gone.exit_code, gone.gates[0].state, gone.gates[0].now) == (3, "undecided", None)
+    asked = measured("min = 0.5\n").replace('run = "run.trec"', 'python = "rag:retrieve"')
+    (row,) = check(Project(asked, files=FILES).write(tmp_path / "python")).gates
+    assert (row.state, "full tier" in row.why) == ("not measured", True)
+
+
+def test_data_that_changed_leave_no_before(tmp_path: Path) -> None:
+    """Other judgements than the baseline's: the row has the present figure, and says why there is no earlier one."""
+    path = recorded(tmp_path, qrels=qrels(n=M - 1))
+    (gate,) = check(path).gates
+    assert gate.now == 1.0
+    assert gate.before is None
+    assert gate.no_before is not None
+    assert "not those of the baseline" in gate.no_before
