@@ -6,7 +6,7 @@ import dataclasses
 import json
 import re
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import combinations, combinations_with_replacement, pairwise, product
 from math import comb
 from pathlib import Path
 
@@ -498,6 +498,77 @@ def test_broken_claims_are_refused_with_a_sentence(broken: dict, tmp_path: Path)
     (tmp_path / "c.json").write_text(json.dumps(good))
     (claim,) = design_proof.read(tmp_path / "c.json") or []
     check(claim)
+
+
+def test_signs_have_no_zero_to_leave_a_token_out() -> None:
+    """A binary query of three tokens is none of four, since -1 and 1 cannot pad it: found true for 3 tokens, and false for 4."""
+    signs = [[-1, -1, -1, -1], [-1, -1, -1, 1], [-1, -1, 1, -1], [-1, 1, -1, -1], [1, -1, -1, -1], [1, 1, 1, 1]]
+    rows = np.array(signs)
+    every = [list(x) for x in product((-1, 1), repeat=4)]
+    queries = []
+    for wanted in combinations(range(6), 3):
+        others = [i for i in range(6) if i not in wanted]
+        sums = ((u, rows @ np.sum(u, axis=0)) for u in combinations_with_replacement(every, 3))
+        queries.append(next(list(u) for u, s in sums if s[list(wanted)].min() > s[others].max()))
+    data = {"documents": [[one] for one in signs], "queries": queries}
+    assert possible(6, 3, MultiVector(4, 3, 1, "binary"), "maxsim-embedding", **data)
+    assert not possible(6, 3, MultiVector(4, 4, 1, "binary"), "maxsim-embedding", **data)
+    assert possible(6, 3, MultiVector(4, 4, 1, "int8"), "maxsim-embedding", **data)
+
+
+@pytest.mark.timeout(60)  # each took from half a minute to for ever
+def test_checks_of_large_claims_end() -> None:
+    """Many relevant documents, tokens, terms and dimensions: refused or decided, in seconds of work."""
+    assert holds(Claim("impossible", 10**3999, 10001, TwoStages(20_000, 10_001), "radon", {})) in (True, False)
+    assert two_stages(10**6, 8000, 15_000).least_sufficient == 70_000
+    assert multi_vector(10**6, 8000, 20_000, query_tokens=2, document_tokens=2, margin="0.01").verdict is not None
+    equal = Sparse(530_000, 1, 530_000, "real", "equal")
+    assert not holds(Claim("impossible", 2**29 - 1, 32_767, equal, "query-codes", {}))
+    far = [[[int(10**6 * np.cos(x)), int(10**6 * np.sin(x))]] for x in np.linspace(0, 6, 9000)]
+    with pytest.raises(CertificateError, match="too large"):
+        check(Claim("possible", 9000, 1, MultiVector(2, 1, 1), "maxsim-embedding", {"documents": far, "queries": far}))
+    wide = [list(range(2000 * i, 2000 * i + 2000)) for i in range(4)]
+    with pytest.raises(CertificateError, match="too large"):
+        check(Claim("possible", 4, 1, Sparse(10**6, 2000, 2000), "packing", {"documents": wide, "overlap": 1998}))
+
+
+ODD = {
+    "huge": 10**5000,
+    "nested": [[[]]],
+    "nan": float("nan"),
+    "none": None,
+    "table": {"a": 1},
+    "long": "x" * 10**6,
+    "true": True,
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("place", ["kind", "answer", "n", "dtype", "query_weights", "terms", "data"])
+def test_claims_with_odd_parts_are_refused(name: str, place: str) -> None:
+    """Whatever stands in a claim's place, the check refuses it with one short sentence."""
+    value = ODD[name]
+    good = Claim("possible", 9, 2, Sparse(9, 1, 2), "one-hot", {})
+    inside = place in ("dtype", "query_weights", "terms")
+    odd = (
+        dataclasses.replace(good, system=dataclasses.replace(good.system, **{place: value}))
+        if inside
+        else dataclasses.replace(good, **{place: value})
+    )
+    if (place, name) == ("data", "table"):
+        check(odd)  # data that nobody reads
+        return
+    with pytest.raises(CertificateError) as caught:
+        check(odd)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
+    """Lists in lists where a number stands: a DataError, and no RecursionError."""
+    good = json.dumps(Claim("possible", 9, 2, Sparse(9, 1, 2), "one-hot", {}).to_json())
+    (tmp_path / "c.json").write_text(good.replace('"terms": 9', '"terms": ' + "[" * 600 + "]" * 600))
+    with pytest.raises(DataError, match="number of terms|terms must be"):
+        design_proof.read(tmp_path / "c.json")
 
 
 # as retrievers -------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def atlas(
     """Bracket the dimension that the judgements of many collections need, and keep the certificates.
 
     One line a qrels file. What is kept (RESULTS/atlas) holds positions and digests, no ids and no texts; the same command goes on
-    where it stopped. Check one with: limitbench verify RESULTS/atlas/NAME.certificates.json --qrels FILE
+    where it stopped. Check one with: limitbench verify RESULTS/atlas/NAME.NOTION.certificates.json --qrels FILE
     """
     from limitbench.files import atomic_write
     from limitbench.theory.atlas import as_markdown
@@ -67,4 +67,6 @@ def atlas(
         sizes = [str(e.queries), str(e.documents), str(e.judgements), str(e.widest)]
         rows.append([e.name, value, *sizes, e.lower_by, e.upper_by, f"{e.seconds:g}"])
     print_table(head, rows, title=f"Least dimension: {notion}", keep=2)
-    say(f"certificates: {(results / 'atlas').as_posix()}/NAME.certificates.json; documents are those that are judged")
+    say(
+        f"certificates: {(results / 'atlas').as_posix()}/NAME.{notion}.certificates.json; documents are those that are judged"
+    )

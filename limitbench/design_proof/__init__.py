@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from limitbench.design_proof import multi_vector, sparse, two_stages
-from limitbench.design_proof.counting import Checker, require, whole
+from limitbench.design_proof.counting import Checker, require, shown, whole
 from limitbench.design_proof.systems import (
     QUERY_WEIGHTS,
     SYSTEMS,
@@ -43,6 +43,9 @@ _CHECKERS: dict[str, dict[str, tuple[Answer, Checker]]] = {
     "sparse": sparse.CHECKERS,
     "two-stages": two_stages.CHECKERS,
 }
+_BROKEN = (  # what checks raise on data made to break them
+    KeyError, TypeError, IndexError, ValueError, ArithmeticError, AttributeError, RecursionError, MemoryError,
+)  # fmt: skip
 KINDS: dict[str, dict[str, Answer]] = {
     family: {kind: answer for kind, (answer, _) in kinds.items()} for family, kinds in _CHECKERS.items()
 }
@@ -73,15 +76,19 @@ class Claim:
         """The claim in such values. Raises `InputError` where they have another shape."""
         try:
             if raw["schema"] != SCHEMA:
-                raise InputError(f"found schema {raw['schema']!r}, expected {SCHEMA!r}; update limitbench or the file")
+                raise InputError(
+                    f"found schema {shown(raw['schema'])}, expected {SCHEMA!r}; update limitbench or the file"
+                )
             said = dict(raw["claim"])
             system = SYSTEMS[said.pop("family")]
             size = {field.name: said.pop(field.name) for field in fields(system)}
             out = cls(said.pop("answer"), said.pop("n"), said.pop("k"), system(**size), raw["kind"], raw["data"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"this is no claim about a design: {error!r} is missing or misplaced") from None
+        except KeyError as error:
+            raise InputError(f"this is no claim about a design: {shown(error.args[0])} is missing or unknown") from None
+        except (TypeError, ValueError, AttributeError):
+            raise InputError("this is no claim about a design: a part of it has another shape") from None
         if said:
-            raise InputError(f"found {next(iter(said))!r} in the claim, expected nothing of that name")
+            raise InputError(f"found {shown(next(iter(said)))} in the claim, expected nothing of that name")
         try:
             _shapes(out)
         except CertificateError as error:
@@ -96,8 +103,8 @@ def check(claim: Claim) -> None:
     require(answer == claim.answer, f"a {claim.kind} proof cannot show that something is {claim.answer}")
     try:
         checker(claim.n, claim.k, claim.system, claim.data)
-    except (KeyError, TypeError, IndexError, ValueError, ArithmeticError, AttributeError) as error:
-        raise CertificateError(f"the data of a {claim.kind} proof are broken ({error!r})") from None
+    except _BROKEN as error:
+        raise CertificateError(f"the data of a {claim.kind} proof are broken ({type(error).__name__})") from None
 
 
 def holds(claim: Claim) -> bool:
@@ -139,20 +146,23 @@ def _shapes(claim: Claim) -> None:
     kinds = _CHECKERS[claim.system.family]
     require(
         isinstance(claim.kind, str) and claim.kind in kinds,
-        f"found the kind {claim.kind!r}, expected one of {', '.join(kinds)}",
+        f"found the kind {shown(claim.kind)}, expected one of {', '.join(kinds)}",
     )
-    require(claim.answer in get_args(Answer), f"found the answer {claim.answer!r}, expected possible or impossible")
+    require(
+        claim.answer in get_args(Answer), f"found the answer {shown(claim.answer)}, expected possible or impossible"
+    )
     require(isinstance(claim.data, dict), "the data must be a table")
     n = whole(claim.n, 2, "number of documents n")
     require(whole(claim.k, 1, "number of relevant documents k") < n, "k must be below n")
-    for name, value in asdict(claim.system).items():
+    for name in (field.name for field in fields(claim.system)):
+        value = getattr(claim.system, name)
         if name == "dtype":
             require(
                 isinstance(value, str) and value in DTYPES,
-                f"found the dtype {value!r}, expected one of {', '.join(DTYPES)}",
+                f"found the dtype {shown(value)}, expected one of {', '.join(DTYPES)}",
             )
         elif name == "query_weights":
-            require(isinstance(value, str) and value in QUERY_WEIGHTS, f"found the query weights {value!r}")
+            require(isinstance(value, str) and value in QUERY_WEIGHTS, f"found the query weights {shown(value)}")
         else:
             whole(value, 1, name, 10**12)
     system = claim.system

@@ -26,6 +26,11 @@ def require(right: bool, message: str) -> None:
         raise CertificateError(message)
 
 
+def shown(value: Any) -> str:
+    """A value of any kind for a message: text as it is, at most 40 characters; of others the type alone."""
+    return repr(value[:40]) if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 def whole(value: Any, least: int, what: str, most: int = _MOST_NUMBER) -> int:
     """The value, where it is a whole number in the range; else `CertificateError`."""
     require(type(value) is int and least <= value <= most, f"the {what} must be a whole number of at least {least}")
@@ -101,6 +106,9 @@ def below(count: Callable[[], int], sets: int) -> bool:
 
 def up_to(n: int, k: int, enough: int) -> int:
     """How many sets of at most k of n there are, or some number above `enough`."""
+    largest = subsets(n, min(k, n // 2, MOST_BITS // (n.bit_length() + 2)))
+    if largest > enough:
+        return largest
     total = term = 1
     for j in range(k):
         term = term * (n - j) // (j + 1)

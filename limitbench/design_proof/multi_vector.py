@@ -75,18 +75,14 @@ def _maxsim_embedding(n: int, k: int, system: MultiVector, data: Mapping[str, An
                     f"expected {system.dim} integers a token",
                 )
                 require(exact is None or max(map(abs, token)) <= exact, f"{system.dtype} does not hold a coordinate")
-    words = (
-        max(abs(x).bit_length() for side in (documents, queries) for tokens in side for token in tokens for x in token)
-        // 64
-        + 1
-    )
-    require(
-        words**2 * system.dim * sum(map(len, documents)) * sum(map(len, queries)) <= MOST_STEPS,
-        "too large to be checked",
-    )
+    coordinates = {x for side in (documents, queries) for tokens in side for token in tokens for x in token}
+    words = max(map(int.bit_length, coordinates)) // 64 + 1
+    work = words**2 * (system.dim + 8) * sum(map(len, documents)) * sum(map(len, queries))
+    require(work <= MOST_STEPS // 10, "too large to be checked")
     if system.dtype == "binary":
-        values = {x for side in (documents, queries) for tokens in side for token in tokens for x in token}
-        require(values <= {0, 1} or values <= {-1, 1}, "binary coordinates are 0 and 1, or -1 and 1")
+        require(coordinates <= {0, 1} or coordinates <= {-1, 1}, "binary coordinates are 0 and 1, or -1 and 1")
+        full = all(len(tokens) == system.query_tokens for tokens in queries)
+        require(full or -1 not in coordinates, "signs have no zero: a query must have all its tokens")
     for chosen, query in zip(combinations(range(n), k), queries, strict=True):
         scores = [
             sum(max(sum(a * b for a, b in zip(u, v, strict=True)) for v in document) for u in query)

@@ -74,7 +74,7 @@ def _packing(n: int, k: int, system: Sparse, data: Mapping[str, Any]) -> None:
     require(len(documents) == n, "expected every document")
     a = len(documents[0])
     require(k * overlap < a, "expected k overlap < a")
-    require(n * subsets(a, overlap + 1) <= MOST_LISTED, "too large to be checked")
+    require(n * subsets(a, overlap + 1) * (overlap + 1) <= MOST_LISTED, "too large to be checked")
     seen: set[tuple[int, ...]] = set()
     for terms in documents:
         require(

@@ -31,8 +31,8 @@ class Sparse:
     Documents have non-negative weights of `dtype` on at most `document_terms` terms, on exactly so many where they are binary.
     Queries use at most `query_terms`.
 
-    Query weights are any reals, non-negative reals, or equal to one another. With "containment" a document counts as returned where
-    the query names all its terms.
+    Query weights are any reals, non-negative reals, or all equal to one positive number. With "containment" a document counts as
+    returned where the query names all its terms.
     """
 
     family: ClassVar[str] = "sparse"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
-from math import ceil
+from functools import lru_cache
 from typing import Any
 
 from limitbench.certificates import closed_form
@@ -43,10 +42,16 @@ def _merged_gaps(n: int, k: int, system: TwoStages, _data: Mapping[str, Any]) ->
     require(system.candidates >= k + let_in, f"{k + let_in} candidates are needed")
 
 
+@lru_cache(maxsize=256)
 def least_by_radon(n: int, d: int) -> int:
     """The least number of candidates that Radon's theorem leaves open for k-subsets in d <= 2k - 1 dimensions, d + 2 <= n."""
-    sides = (d + 2) // 2
-    return min(j + ceil(Fraction(n - j, sides * (d + 2 - j) * subsets(d + 2, j))) for j in range(1, sides + 1))
+    sides, ways, least = (d + 2) // 2, 1, n
+    for j in range(1, sides + 1):
+        ways = ways * (d + 3 - j) // j  # C(d + 2, j)
+        least = min(least, j - (j - n) // (sides * (d + 2 - j) * ways))
+        if j >= least:
+            break
+    return least
 
 
 def _radon(n: int, k: int, system: TwoStages, _data: Mapping[str, Any]) -> None:

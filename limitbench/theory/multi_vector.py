@@ -17,7 +17,7 @@ from limitbench.theory.design import Answer
 from limitbench.theory.exact import binomial, root_rounded_down
 from limitbench.theory.families import Argument, FamilyVerdict
 from limitbench.theory.margin import caps_forbid
-from limitbench.theory.packing import Packing
+from limitbench.theory.packing import monotone_packing
 
 PAGE = "theory/multi-vector.md"
 
@@ -82,12 +82,11 @@ def _against(n: int, k: int, system: MultiVector, gamma: Fraction | None) -> Ite
         yield Argument(
             None, "impossible", "spherical caps", f"queries of {s} x {d} coordinates are {2 * float(gamma):g} apart, and so many "
             "do not fit on the sphere", PAGE, "proved")  # fmt: skip
-    packing = next((h for h in (1, 2, 3, *(k * i // 16 for i in range(1, 13))) if 1 <= h <= k
-                    and Packing(n, k, h, averaged=False).refutes(gamma, s * d)), None)  # fmt: skip
+    packing = monotone_packing(n, k, gamma, s * d, plain=True)
     if packing is not None:
         yield Argument(
-            None, "impossible", "monotone packing", f"sets that differ in at least {packing} documents are too many for {s} x {d} "
-            "coordinates", PAGE, "proved")  # fmt: skip
+            None, "impossible", "monotone packing", f"sets that differ in at least {packing.different} documents are too many for "
+            f"{s} x {d} coordinates", PAGE, "proved")  # fmt: skip
 
 
 def _constructions(n: int, k: int, system: MultiVector, gamma: Fraction | None) -> Iterator[Argument]:

@@ -46,19 +46,21 @@ class Packing:
         return _plain(-(-math.comb(n, k) // near), k, gamma, d, h)
 
 
-def monotone_packing(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
+def monotone_packing(n: int, k: int, gamma: Fraction, d: int, *, plain: bool = False) -> Packing | None:
     """The packing that refutes half-gap gamma for all k-subsets of n documents in d dimensions, or None where none is found.
+
+    With `plain` only the first bound is asked, which holds where the centroids are of vectors that differ from set to set.
 
     >>> monotone_packing(10**6, 2, Fraction(1, 10), 18), monotone_packing(10**6, 2, Fraction(1, 10), 19)
     (Packing(n=1000000, k=2, different=1, averaged=True), None)
     """
-    chosen = candidate(n, k, gamma, d)
+    chosen = candidate(n, k, gamma, d, plain=plain)
     return chosen if chosen is not None and chosen.refutes(gamma, d) else None
 
 
-def candidate(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
+def candidate(n: int, k: int, gamma: Fraction, d: int, *, plain: bool = False) -> Packing | None:
     """The packing that floating point expects to refute the half-gap, of those that integers can decide; it proves nothing yet."""
-    k = min(k, n - k)
+    k = k if plain else min(k, n - k)
     if k < 1 or d < 2 or not 0 < gamma <= 1:
         return None
     try:
@@ -69,6 +71,7 @@ def candidate(n: int, k: int, gamma: Fraction, d: int) -> Packing | None:
         (excess, h, averaged)
         for h, log_near in _near(n, k)
         for averaged, excess in _excess(n, k, gamma, d, h, subsets - log_near)
+        if not (plain and averaged)
     )
     excess, h, averaged = max(found, default=(0.0, 1, False))
     return Packing(n, k, h, averaged) if excess > _SLACK else None
