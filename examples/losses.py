@@ -46,6 +46,12 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--out", type=Path, help="add the results to this JSON file")
     options = parser.parse_args()
+    if not all(part.isdigit() and int(part) > 2 for part in options.n.split(",")):
+        parser.error(f"found --n {options.n}, expected numbers above 2 such as 20,100")
+    if unknown := (set(options.losses.split(",")) - set(LOSSES)) | (
+        set(options.criteria.split(",")) - {"rows", "common"}
+    ):
+        parser.error(f"found {', '.join(sorted(unknown))}, expected losses infonce, sigmoid and criteria rows, common")
     for n in map(int, options.n.split(",")):
         for loss in options.losses.split(","):
             for criterion in options.criteria.split(","):

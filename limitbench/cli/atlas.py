@@ -23,7 +23,9 @@ def atlas(
         str, typer.Option("--notion", help="order_preserving, sign_rank, global_threshold or cosine.")
     ] = "order_preserving",
     budget: Annotated[str, typer.Option(help="Time of search per file: 5s, 1m.")] = "5s",
-    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    min_grade: Annotated[
+        int | None, typer.Option("--min-grade", min=1, help="Grades from here on are relevant.")
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="Write the table there, as Markdown.")] = None,
     results: ResultsFolder = Path("results"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Bracket again what is kept.")] = False,
@@ -34,11 +36,13 @@ def atlas(
     One line a qrels file. What is kept (RESULTS/atlas) holds positions and digests, no ids and no texts; the same command goes on
     where it stopped. Check one with: limitbench verify RESULTS/atlas/NAME.NOTION.certificates.json --qrels FILE
     """
-    from limitbench.files import atomic_write
+    from limitbench.files import atomic_write, require_writable
     from limitbench.theory.atlas import as_markdown
     from limitbench.theory.atlas import atlas as bracket_all
 
     given: Any = notion
+    if out is not None:
+        require_writable(out.parent)
     entries = []
     with status_line() as status:
         status(f"bracketing the files of {folder}")
@@ -60,11 +64,22 @@ def atlas(
     if json:
         echo_json({"schema_version": 1, "entries": [entry.to_json() for entry in entries]})
         return
-    head = ["collection", "dimension", "queries", "documents", "relevant", "most", "lower by", "upper by", "seconds"]
+    head = [
+        "collection",
+        "dimension",
+        "queries",
+        "documents",
+        "relevant",
+        "widest",
+        "shared",
+        "lower by",
+        "upper by",
+        "seconds",
+    ]
     rows = []
     for e in entries:
         value = str(e.lower) if e.lower == e.upper else f"{e.lower} to {e.upper}"
-        sizes = [str(e.queries), str(e.documents), str(e.judgements), str(e.widest)]
+        sizes = [str(e.queries), str(e.documents), str(e.judgements), str(e.widest), f"{e.shared:.0%}"]
         rows.append([e.name, value, *sizes, e.lower_by, e.upper_by, f"{e.seconds:g}"])
     print_table(head, rows, title=f"Least dimension: {notion}", keep=2)
     say(

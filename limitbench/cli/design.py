@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench.cli.bench import JsonFlag
-from limitbench.cli.output import echo_json, print_table, say
+from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def design(
 
     limitbench design --n 1e6 --k 10 --dim 768 --dtype int8 (can one embedding do it?)
 
-    limitbench design --n 1e6 --k 10 --recall 0.9 --at 100 (which dimension leaves recall@100 of 0.9 open?)
+    limitbench design --n 1e6 --k 10 --recall 0.9 --at 100 (how many dimensions at least, for recall@100 of 0.9?)
 
     limitbench design --n 1e6 --k 10 --dim 12 --family two-stages (how many candidates must the reranker see?)
     """
@@ -119,27 +119,33 @@ def design(
     elif family != "single-vector":
         if n is None:
             raise InputError("found no --n, expected the number of documents, such as --n 1e6")
-        if family == "multi-vector":
-            from limitbench.theory.multi_vector import multi_vector
+        with status_line() as status:
+            status("counting and constructing")
+            if family == "multi-vector":
+                from limitbench.theory.multi_vector import multi_vector
 
-            found = multi_vector(
-                n, k, dim, query_tokens=_given("--query-tokens", query_tokens),
-                document_tokens=_given("--document-tokens", document_tokens), dtype=dtype, margin=margin)  # fmt: skip
-        elif family == "sparse":
-            from limitbench.theory.sparse import sparse
+                found = multi_vector(
+                    n, k, dim, query_tokens=_given("--query-tokens", query_tokens),
+                    document_tokens=_given("--document-tokens", document_tokens), dtype=dtype, margin=margin)  # fmt: skip
+            elif family == "sparse":
+                from limitbench.theory.sparse import sparse
 
-            if margin is not None:
-                raise InputError("found --margin with --family sparse, for which no bound with a margin is known here")
-            weights: Any = query_weights or "nonnegative"
-            found = sparse(
-                n, k, dim, dtype=dtype, query_weights=weights, document_terms=_given("--document-terms", document_terms),
-                query_terms=_given("--query-terms", query_terms))  # fmt: skip
-        else:
-            from limitbench.theory.two_stages import two_stages
+                if margin is not None:
+                    raise InputError(
+                        "found --margin with --family sparse, for which no bound with a margin is known here"
+                    )
+                weights: Any = query_weights or "nonnegative"
+                found = sparse(
+                    n, k, dim, dtype=dtype, query_weights=weights, document_terms=_given("--document-terms", document_terms),
+                    query_terms=_given("--query-terms", query_terms))  # fmt: skip
+            else:
+                from limitbench.theory.two_stages import two_stages
 
-            if candidates is None and dim is None:
-                raise InputError("found neither --dim nor --candidates with --family two-stages, expected at least one")
-            found = two_stages(n, k, dim, candidates=candidates, dtype=dtype, margin=margin)
+                if candidates is None and dim is None:
+                    raise InputError(
+                        "found neither --dim nor --candidates with --family two-stages, expected at least one"
+                    )
+                found = two_stages(n, k, dim, candidates=candidates, dtype=dtype, margin=margin)
         _family(found, certificate, json)
     else:
         _single(n, k, dim, dtype, margin, json)
@@ -175,7 +181,7 @@ def _family(found: FamilyVerdict, certificate: Path | None, json: bool) -> None:
         name = {"dim": "dimensions", "terms": "terms", "candidates": "candidates"}[found.asked]
         rows = [
             [f"{found.family}: {sizes}, {what}: least number of {name} found enough", _number(found.least_sufficient)],
-            [f"greatest number of {name} proved too small", _number(found.greatest_insufficient)],
+            [f"greatest number of {name} proved too small", _capped(found.greatest_insufficient)],
         ]
     print_table(["question", "answer"], rows, keep=2)
     if found.reasons:
@@ -186,6 +192,18 @@ def _family(found: FamilyVerdict, certificate: Path | None, json: bool) -> None:
         )
     for assumption in dict.fromkeys([*found.assumptions, *(a for r in found.reasons for a in r.assumptions)]):
         typer.echo(f"Assumes: {assumption}.")
+    enough = [r for r in found.reasons if r.verdict == "possible"]
+    if enough and all(any("no finite precision" in a for a in r.assumptions) for r in enough):
+        typer.echo(
+            "What is possible here is so in exact arithmetic only; ask with --dtype int8 for what can be stored."
+        )
+
+
+def _capped(value: int | None) -> str:
+    """The greatest size refuted; where the search ends, it may be more."""
+    from limitbench.theory.families import MOST
+
+    return _number(value) if value is None or value < MOST else f"at least {MOST}, and no more was asked"
 
 
 def _single(n: str | None, k: str, dim: str | None, dtype: str, margin: str | None, json: bool) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from fractions import Fraction
 from functools import lru_cache
-from math import comb
+from math import comb, isqrt
 from typing import Any, TypeAlias
 
 from limitbench.dtypes import DTYPES
@@ -118,10 +118,12 @@ def up_to(n: int, k: int, enough: int) -> int:
     return total
 
 
+@lru_cache(maxsize=4096)
 def is_prime_power(q: int) -> bool:
-    """Whether q is a power of a prime; no more than 10^7 is asked."""
-    require(2 <= q <= 10**7, "the field must have 2 to 10^7 elements")
-    p = next((p for p in range(2, int(q**0.5) + 2) if q % p == 0 and p < q), q)
+    """Whether q is a power of a prime, by trial division."""
+    if q < 2:
+        return False
+    p = next((p for p in range(2, isqrt(q) + 1) if q % p == 0), q)
     while q % p == 0:
         q //= p
     return q == 1

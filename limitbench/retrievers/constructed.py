@@ -20,6 +20,7 @@ from limitbench.errors import InputError
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.maxsim import maxsim
 from limitbench.theory import family_vectors as build
+from limitbench.theory.constructions import is_prime
 from limitbench.theory.sparse import polarity_field
 
 Scores = Callable[[Sequence[Sequence[int]]], npt.NDArray[Any]]  # the wanted documents of queries -> (queries, n)
@@ -106,7 +107,7 @@ class Constructed(Adapter):
         """Pairs of terms without a 4-cycle where k <= 2, else graphs of polynomials."""
         if k <= 2:
             q = polarity_field(n)
-            while any(q % p == 0 for p in range(2, int(q**0.5) + 1)):
+            while not is_prime(q):
                 q += 1  # the arrays are of prime fields
             pairs = build.polarity_edges(q, n)
             edges = frozenset(map(tuple, pairs.tolist()))

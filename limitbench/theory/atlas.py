@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -15,10 +16,10 @@ from typing import Any
 
 from limitbench import certificates
 from limitbench.certificates import Notion
-from limitbench.errors import DataError, InputError
-from limitbench.files import atomic_write
+from limitbench.errors import DataError
+from limitbench.files import atomic_write, require_writable
 from limitbench.relevance import Qrels, read_qrels
-from limitbench.theory.bracket import bracket
+from limitbench.theory.bracket import bracket, require_notion
 
 SCHEMA = "limitbench.atlas.v1"
 _NAMES = re.compile(r"^qrels\.|\.(txt|tsv|qrels|qrel|trec|gz)$")
@@ -30,7 +31,8 @@ class Entry:
     """The bracket of one collection's judgements.
 
     `sha256` is the digest of the relevance matrix, `widest` the largest number of relevant (or irrelevant, where they are fewer)
-    documents of a query. `lower_by` and `upper_by` are kinds of certificates, which lie in `certificates`, beside the entry.
+    documents of a query, `shared` the share of relevant documents that are relevant to more than one query. `lower_by` and
+    `upper_by` are kinds of certificates, which lie in `certificates`, beside the entry.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Entry:
     documents: int
     judgements: int
     widest: int
+    shared: float
     notion: Notion
     lower: int
     upper: int
@@ -89,7 +92,11 @@ def atlas(
     budget is given as it is, unless `fresh`. A file that is no qrels file is told and left out. Raises `DataError` where none is.
     """
     store, some = Path(store), False
-    for path in qrels_files(Path(folder)):
+    require_notion(notion)
+    files = qrels_files(Path(folder))
+    require_writable(store)
+    names = Counter(collection_name(path, Path(folder)) for path in files)
+    for path in files:
         try:
             judgements = read_qrels(path)
         except (DataError, UnicodeDecodeError) as error:
@@ -101,7 +108,8 @@ def atlas(
             told(f"{path.name} is left out: nothing in it is relevant")
             continue
         some = True
-        yield _entry(collection_name(path, Path(folder)), judgements, store, notion, budget_s, min_grade, fresh)
+        name = collection_name(path, Path(folder))
+        yield _entry(name if names[name] == 1 else path.name, judgements, store, notion, budget_s, min_grade, fresh)
     if not some:
         raise DataError(Path(folder), "holds no qrels file that can be read")
 
@@ -125,20 +133,43 @@ def _entry(
     ):
         return old
     found = bracket(relevant, notion, budget_s=budget_s)
-    sizes = relevant.sizes
-    n = relevant.n_documents
     proofs = store / f"{name}.certificates.json"
+    sides = {"lower": (found.lower.value, found.lower.method, found.lower.certificate),
+             "upper": (found.upper.value, found.upper.method, found.upper.certificate)}  # fmt: skip
+    last = read_entry(home)  # written in the meantime, or with less time: what it knows better stays
+    if last is not None and (last.sha256, last.notion) == (relevant.digest, notion):
+        for one in _kept(store / last.certificates):
+            better = one.value > sides[one.side][0] if one.side == "lower" else one.value < sides[one.side][0]
+            if better:
+                sides[one.side] = (one.value, one.kind, one)
+    sizes, n = relevant.sizes, relevant.n_documents
+    widest = max((min(int(size), n - int(size)) for size in sizes), default=0)
     entry = Entry(
-        collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()),
-        max((min(int(size), n - int(size)) for size in sizes), default=0), notion, found.lower.value, found.upper.value,
-        found.lower.method, found.upper.method, float(budget_s), round(found.seconds, 1), proofs.name,
+        collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()), widest, _shared(relevant), notion,
+        sides["lower"][0], sides["upper"][0], sides["lower"][1], sides["upper"][1], float(budget_s), round(found.seconds, 1),
+        proofs.name,
     )  # fmt: skip
     store.mkdir(parents=True, exist_ok=True)
-    if found.certificates:
-        certificates.write(found.certificates, proofs)
-    with atomic_write(home) as out:  # last, so that an entry has its certificates
+    held = [proof for _, _, proof in sides.values() if proof is not None]
+    if held:
+        certificates.write(held, proofs)
+    with atomic_write(home) as out:  # last, so that every stored entry has its certificates
         out.write(json.dumps(entry.to_json(), indent=1).encode() + b"\n")
     return entry
+
+
+def _shared(relevant: Any) -> float:
+    """The share of relevant documents that are relevant to more than one query."""
+    queries = Counter(relevant.indices.tolist())
+    return round(sum(count > 1 for count in queries.values()) / max(1, len(queries)), 3)
+
+
+def _kept(path: Path) -> list[certificates.Certificate]:
+    """The certificates in a file; none where it cannot be read."""
+    try:
+        return certificates.read(path)
+    except DataError:
+        return []
 
 
 def read_entry(path: Path) -> Entry | None:
@@ -152,20 +183,15 @@ def read_entry(path: Path) -> Entry | None:
         return None
 
 
-def read_entries(store: Path | str) -> list[Entry]:
-    """All entries that are kept in a folder, by name."""
-    entries = [entry for path in sorted(Path(store).glob("*.json")) if (entry := read_entry(path)) is not None]
-    if not entries:
-        raise InputError(f"found no entry in {store}; make some with: limitbench atlas FOLDER")
-    return entries
-
-
 def as_markdown(entries: list[Entry]) -> str:
     """One table, a collection a line."""
-    head = "| collection | queries | documents judged | relevant judgements | most relevant | least dimension | proved by |"
-    lines = [head, "|---|---:|---:|---:|---:|---:|---|"]
+    head = "| collection | queries | documents judged | relevant judgements | widest query | shared | least dimension | proved by |"
+    lines = [head, "|---|---:|---:|---:|---:|---:|---:|---|"]
     for e in entries:
         value = str(e.lower) if e.lower == e.upper else f"{e.lower} to {e.upper}"
         by = e.lower_by if e.lower_by == e.upper_by else f"{e.lower_by}; {e.upper_by}"
-        lines.append(f"| {e.name} | {e.queries:,} | {e.documents:,} | {e.judgements:,} | {e.widest} | {value} | {by} |")
+        name = e.name.replace("|", "\\|")
+        lines.append(
+            f"| {name} | {e.queries:,} | {e.documents:,} | {e.judgements:,} | {e.widest} | {e.shared:.0%} | {value} | {by} |"
+        )
     return "\n".join(lines) + "\n"

@@ -59,7 +59,7 @@ def exact_all_k(n: int, k: int, notion: Notion = "order_preserving", *, at_most:
     >>> exact_all_k(46, 2), exact_all_k(46, 2, "sign_rank")
     (4, 5)
     """
-    _known(notion)
+    require_notion(notion)
     return closed_form(as_count(n, "n"), as_count(k, "k"), notion, at_most=at_most)
 
 
@@ -76,7 +76,7 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     >>> found.lower.value, found.upper.value
     (4, 4)
     """
-    _known(notion)
+    require_notion(notion)
     if not isinstance(budget_s, int | float) or not budget_s >= 0:
         raise InputError(f"found budget_s = {budget_s}, expected seconds, at least 0")
     start = time.monotonic()
@@ -169,7 +169,8 @@ def _holds(bound: Bound, matrix: Qrels | AllSubsets, rows: Explicit | None) -> b
     return bound.certificate is None or verify(bound.certificate, matrix, rows=rows)
 
 
-def _known(notion: str) -> None:
+def require_notion(notion: str) -> None:
+    """Raise `UnknownName` for a notion that is none."""
     if notion not in NOTIONS:
         raise UnknownName("notion", str(notion), NOTIONS)
 

@@ -10,11 +10,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
+from limitbench.design_proof.counting import is_prime_power
 from limitbench.dtypes import DTYPES
 from limitbench.theory.exact import binomial, exp_minus_above
 from limitbench.theory.margin import ceiling_squared
@@ -199,7 +199,7 @@ class PolynomialCode:
 
     def documents(self, numbers: Sequence[int]) -> npt.NDArray[np.int8]:
         """The 0/1 vectors (documents, d) of these document numbers; q must be a prime (not a proper power)."""
-        if not _is_prime(self.q):
+        if not is_prime(self.q):
             raise ValueError("vectors are built for prime q; for prime powers the parameters are the certificate")
         out = np.zeros((len(numbers), self.dimension), np.int8)
         for row, number in enumerate(numbers):
@@ -215,19 +215,9 @@ class PolynomialCode:
         return out
 
 
-def _is_prime(q: int) -> bool:
+def is_prime(q: int) -> bool:
+    """Whether q is a prime, by trial division."""
     return q >= 2 and all(q % p for p in range(2, math.isqrt(q) + 1))
-
-
-@lru_cache(maxsize=4096)
-def is_prime_power(q: int) -> bool:
-    """Whether q is a power of a prime, by trial division."""
-    if q < 2:
-        return False
-    p = next((p for p in range(2, math.isqrt(q) + 1) if q % p == 0), q)
-    while q % p == 0:
-        q //= p
-    return q == 1
 
 
 def best_polynomial_code(

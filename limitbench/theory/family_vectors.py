@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.theory import families
-from limitbench.theory.constructions import PolynomialCode
+from limitbench.theory.constructions import PolynomialCode, is_prime
 
 Floats = npt.NDArray[np.float64]
 _CHUNK = 1 << 22  # inner products at a time
@@ -35,9 +35,7 @@ class Graphs:
         Raises `ValueError` where no field that is tried has room.
         """
         found = [
-            cls(q, r, k * r + 1)
-            for q, r in families.codes(n, families.MOST_FIELD)
-            if all(q % p for p in range(2, int(q**0.5) + 1)) and k * r + 1 <= q
+            cls(q, r, k * r + 1) for q, r in families.codes(n, families.MOST_FIELD) if is_prime(q) and k * r + 1 <= q
         ]
         if not found:
             raise ValueError(

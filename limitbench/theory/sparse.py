@@ -8,11 +8,11 @@ from typing import Any
 
 from limitbench.certificates import closed_form
 from limitbench.design_proof import Claim, QueryWeights, Sparse, System
+from limitbench.design_proof.counting import is_prime_power
 from limitbench.design_proof.systems import QUERY_WEIGHTS
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory import families
 from limitbench.theory.bounds import STRICT
-from limitbench.theory.constructions import is_prime_power
 from limitbench.theory.design import Answer
 from limitbench.theory.families import Argument, FamilyVerdict
 
@@ -55,7 +55,7 @@ def sparse(
     assumed = [
         STRICT,
         "documents have no negative weight",
-        f"document weights are stored in {dtype}, query weights are exact",
+        f"document weights are {'exact real numbers' if dtype == 'real' else f'stored in {dtype}'}, query weights are exact",
     ]
     if dtype == "binary":
         assumed[-1] = f"every document has exactly {a} terms of weight one; query weights are exact"

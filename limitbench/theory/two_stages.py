@@ -75,7 +75,7 @@ def _against(n: int, k: int, system: TwoStages, gamma: Fraction | None) -> Itera
     d, c, bits = system.dim, system.candidates, DTYPES[system.dtype].bits
     stored = "" if bits is None else f", or {bits} x {d} bits"
     for kind, inequality in (
-        ("radon", f"d = {d} < 2k: some set has more than {c} documents above its lowest, a constant share of all {n}"),
+        ("radon", f"d = {d} < 2k: for some set more than {c} documents score as high as its lowest"),
         ("centrepoint", f"d = {d} < k: a set around a centrepoint has n / (d + 1) documents above its lowest"),
         ("candidates-count", f"{d} dimensions{stored} make too few lists of {c} to serve all {k}-subsets"),
     ):
