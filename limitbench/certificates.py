@@ -276,7 +276,8 @@ def read(path: Path) -> list[Certificate]:
     """The certificates of a JSON file, which holds one or a list of them. Raises `DataError` where it cannot."""
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
-        listed = raw["certificates"] if isinstance(raw, dict) and "certificates" in raw else [raw]
+        held = raw.get("certificates") if isinstance(raw, dict) else None
+        listed = held if isinstance(held, list) else [raw]
         if not listed:
             raise InputError("the file holds no certificate")
         return [Certificate.from_json(one) for one in listed]
