@@ -516,7 +516,8 @@ def test_signs_have_no_zero_to_leave_a_token_out() -> None:
     assert possible(6, 3, MultiVector(4, 4, 1, "int8"), "maxsim-embedding", **data)
 
 
-@pytest.mark.timeout(60)  # each took from half a minute to for ever
+@pytest.mark.slow
+@pytest.mark.timeout(120)  # each took from half a minute to for ever
 def test_checks_of_large_claims_end() -> None:
     """Many relevant documents, tokens, terms and dimensions: refused or decided, in seconds of work."""
     assert not holds(Claim("impossible", 10**3999, 10001, TwoStages(20_000, 10_001), "radon", {}))
