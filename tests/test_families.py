@@ -572,6 +572,15 @@ def test_a_file_nested_without_end_is_refused(tmp_path: Path) -> None:
         design_proof.read(tmp_path / "c.json")
 
 
+@pytest.mark.timeout(60)  # it looked for a prime power of a thousand digits
+def test_corpora_of_many_digits_are_answered() -> None:
+    """10^30 and 10^3000 documents, every family: an answer, within the fields that the checker takes."""
+    for n in (10**30, 10**3000):
+        assert sparse(n, 2, document_terms=2, query_terms=4, dtype="binary").greatest_insufficient is not None
+        assert multi_vector(n, 2, query_tokens=2, document_tokens=2).least_sufficient == 2
+        assert two_stages(n, 2, 4).least_sufficient == 2
+
+
 def test_claims_with_one_too_few_are_refused() -> None:
     """Constructions ask for what their proofs use: query terms, room for common terms; and counts are not rounded in favour."""
     assert possible(9, 2, Sparse(7, 2, 4, "binary", "nonnegative"), "polarity-graph", q=2)

@@ -87,3 +87,13 @@ def test_data_that_changed_leave_no_before(tmp_path: Path) -> None:
     assert gate.before is None
     assert gate.no_before is not None
     assert "not those of the baseline" in gate.no_before
+
+
+def test_a_gate_of_an_unreadable_workload_is_in_the_table(tmp_path: Path) -> None:
+    """Judgements that are not UTF-8: the gate stands in the table as undecided, with the reason, and the check is undecided."""
+    path = Project(measured("min = 0.5\n"), files=FILES).write(tmp_path)
+    (tmp_path / "qrels.tsv").write_bytes(b"query-id\tcorpus-id\tscore\nq\xff\td0\t1\n")
+    report = check(path)
+    (gate,) = report.gates
+    assert (report.exit_code, gate.state, gate.queries, gate.now) == (3, "undecided", 0, None)
+    assert "UTF-8" in gate.why

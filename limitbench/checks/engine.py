@@ -20,6 +20,7 @@ from limitbench.checks.findings import (
     Counts,
     Fails,
     Finding,
+    GateRow,
     GateState,
     Outcome,
     Passes,
@@ -81,7 +82,7 @@ def check(
     code = exit_code(run.findings, run.undecided, fail_on)
     return Report(
         limitbench=__version__, config=project.shown, tier=settings.tier, fail_on=fail_on, exit_code=code,
-        verdict=_VERDICTS[code], gates=[gates.row(case, run.gate_states) for case in run.cases()],
+        verdict=_VERDICTS[code], gates=run.gate_rows(),
         counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), notes=run.notes(),
         seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
@@ -278,6 +279,16 @@ class _Run:
                 count = "error"
             if not self._meta(one, "LB902", said, fails=count in self.fatal):
                 self.undecided.append(count)
+
+    def gate_rows(self) -> list[GateRow]:
+        """A row for every gate, in their order, those of workloads that cannot be read included."""
+        read = {case.number: case for case in self.cases()}
+        return [
+            gates.row(read[number], self.gate_states)
+            if number in read
+            else gates.unread(number, gate, self.unreadable[gate.workload])
+            for number, gate in enumerate(self.config.gate)
+        ]
 
     def _on_gate(self, one: Check, outcome: Outcome) -> None:
         """Keep how a gate ended: by its floor and its drop, LB301 and LB302, and by a ceiling that is proved below its floor."""

@@ -7,11 +7,24 @@ from collections.abc import Mapping
 import numpy as np
 
 from limitbench import statistics
-from limitbench.checks.findings import GateRow, GateState
+from limitbench.checks.config import Gate
+from limitbench.checks.findings import GateRow, GateState, Skipped, Undecided
 from limitbench.checks.measured import before_and_now, detectable, planned_deviation
-from limitbench.checks.measurement import Case, Measured
+from limitbench.checks.measurement import Case, Floats, Measured
 
 _CHANGED = 1e-9  # of a query's figure: rounding is no change
+
+
+def unread(number: int, gate: Gate, problem: Undecided) -> GateRow:
+    """The row of a gate whose workload cannot be read."""
+    return _asked(number, gate, 0, "undecided", problem.reason)
+
+
+def _asked(number: int, gate: Gate, queries: int, state: GateState, why: str) -> GateRow:
+    return GateRow(
+        number=number + 1, workload=gate.workload, retriever=gate.retriever, metric=gate.metric, state=state, why=why,
+        queries=queries, min=gate.min, max_drop=gate.max_drop, confidence=gate.confidence,
+    )  # fmt: skip
 
 
 def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
@@ -22,10 +35,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
     gate, workload = case.gate, case.workload
     state, why = states.get(case.number, ("not measured", "no rule asked for it"))
     found = case.runs.get((gate.workload, gate.retriever, ""))
-    base = GateRow(
-        number=case.number + 1, workload=gate.workload, retriever=gate.retriever, metric=gate.metric, state=state, why=why,
-        queries=len(workload.query_ids), min=gate.min, max_drop=gate.max_drop, confidence=gate.confidence,
-    )  # fmt: skip
+    base = _asked(case.number, gate, len(workload.query_ids), state, why)
     if not isinstance(found, Measured):
         return base
     values = found.values(gate)
@@ -33,12 +43,10 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
     now = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     pair = before_and_now(case)
     if not isinstance(pair, tuple):
-        least = detectable(len(values), planned_deviation(np.zeros(0), case.allowed), gate.confidence)
-        missing = "" if pair is None else pair.reason if hasattr(pair, "reason") else ""
-        return base.model_copy(update={**now, "detectable": _finite(least), "no_before": missing or None})
+        missing = pair.reason if isinstance(pair, Undecided | Skipped) else None
+        return base.model_copy(update={**now, "detectable": _detectable(case, np.zeros(0)), "no_before": missing})
     before, after = pair
     change = statistics.bootstrap_interval(after - before)
-    least = detectable(len(values), planned_deviation(before - after, case.allowed), gate.confidence)
     return base.model_copy(
         update={
             **now,
@@ -49,13 +57,19 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
             "p": statistics.paired_randomisation(before, after),
             "lost": int((after < before - _CHANGED).sum()),
             "gained": int((after > before + _CHANGED).sum()),
-            "detectable": _finite(least),
+            "detectable": _detectable(case, before - after),
         }
     )
 
 
-def _finite(value: float) -> float | None:
-    return value if np.isfinite(value) else None
+def _detectable(case: Case, differences: Floats) -> float | None:
+    """The drop beyond the allowed one that the gate's queries show; None where no drop is asked about, or none can be shown."""
+    gate = case.gate
+    if gate.max_drop is None:
+        return None
+    deviation = planned_deviation(differences, gate.max_drop)
+    least = detectable(len(case.workload.query_ids), deviation, gate.confidence)
+    return least if np.isfinite(least) else None
 
 
 def sentence(gate: GateRow) -> str:
@@ -75,6 +89,6 @@ def sentence(gate: GateRow) -> str:
     asked += [f"drop allowed {gate.max_drop:g}"] if gate.max_drop is not None else []
     if asked:
         parts.append(", ".join(asked))
-    if gate.detectable is not None and gate.max_drop is not None:
+    if gate.detectable is not None:
         parts.append(f"these queries show a drop of {gate.detectable:.3f} beyond that")
     return "; ".join(parts) + f": {gate.state}" + (f" ({gate.why})" if gate.why and gate.state != "passed" else "")

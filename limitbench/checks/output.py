@@ -90,7 +90,7 @@ def _gate_cells(gate: GateRow) -> list[str]:
         change,
         "" if gate.lost is None else f"{gate.lost}, {gate.gained}",
         ", ".join(asked),
-        "" if gate.detectable is None or gate.max_drop is None else f"{gate.detectable:.3f} beyond that",
+        "" if gate.detectable is None else f"{gate.detectable:.3f} beyond that",
         gate.state if gate.now is not None or not gate.why else f"{gate.state}: {gate.why}",
     ]
 

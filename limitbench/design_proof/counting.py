@@ -15,6 +15,7 @@ from limitbench.errors import CertificateError
 MOST_BITS = 1 << 19  # of a number that a check computes: parts of a second
 MOST_DIMENSIONS = 20_000  # in which parts are counted
 MOST_LISTED = 4_000_000  # parts of documents that are kept to be compared
+MOST_FIELD = 10**7  # elements of a field
 _MOST_NUMBER = 10**4000
 _ABOVE_E = Fraction(27182818285, 10**10)  # rounded up
 Checker: TypeAlias = Callable[[int, int, Any, Mapping[str, Any]], None]
@@ -131,7 +132,9 @@ def is_prime_power(q: int) -> bool:
 
 def code(data: Mapping[str, Any], n: int) -> tuple[int, int, int]:
     """(q, r, l): polynomials of degree at most r over q elements, read at l of them; at least n of these."""
-    q, r, points = (whole(data[name], least, name, 10**7) for name, least in (("q", 2), ("degree", 0), ("points", 1)))
+    q, r, points = (
+        whole(data[name], least, name, MOST_FIELD) for name, least in (("q", 2), ("degree", 0), ("points", 1))
+    )
     require(is_prime_power(q), f"{q} is no power of a prime")
     require(r < points <= q, "expected degree < points <= q")
     require((r + 1) * q.bit_length() <= MOST_BITS and q ** (r + 1) >= n, "there are fewer polynomials than documents")

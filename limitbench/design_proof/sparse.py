@@ -9,6 +9,7 @@ from typing import Any
 
 from limitbench.certificates import MOST_STEPS, closed_form
 from limitbench.design_proof.counting import (
+    MOST_FIELD,
     MOST_LISTED,
     Checker,
     code,
@@ -129,7 +130,7 @@ def _edges(n: int, k: int, system: Sparse, data: Mapping[str, Any]) -> None:
 
 def _polarity_graph(n: int, k: int, system: Sparse, data: Mapping[str, Any]) -> None:
     """Points of the projective plane over q elements, joined where orthogonal (Erdos and Renyi 1962): no 4-cycle."""
-    q = whole(data["q"], 2, "field", 10**7)
+    q = whole(data["q"], 2, "field", MOST_FIELD)
     require(is_prime_power(q), f"{q} is no power of a prime")
     require(k <= 2 and n <= q * (q + 1) ** 2 // 2, "expected k of at most 2 and no more documents than edges")
     require(system.query_weights in ("real", "nonnegative"), "queries need weights")

@@ -20,8 +20,7 @@ from limitbench.errors import InputError
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.maxsim import maxsim
 from limitbench.theory import family_vectors as build
-from limitbench.theory.constructions import is_prime
-from limitbench.theory.sparse import polarity_field
+from limitbench.theory.family_vectors import polarity_prime
 
 Scores = Callable[[Sequence[Sequence[int]]], npt.NDArray[Any]]  # the wanted documents of queries -> (queries, n)
 
@@ -106,9 +105,7 @@ class Constructed(Adapter):
     def _sparse(self, n: int, k: int, _sets: Sequence[Sequence[int]]) -> tuple[Scores, dict[str, Any], int]:
         """Pairs of terms without a 4-cycle where k <= 2, else graphs of polynomials."""
         if k <= 2:
-            q = polarity_field(n)
-            while not is_prime(q):
-                q += 1  # the arrays are of prime fields
+            q = polarity_prime(n)
             pairs = build.polarity_edges(q, n)
             edges = frozenset(map(tuple, pairs.tolist()))
             terms, weight = q * q + q + 1, 2

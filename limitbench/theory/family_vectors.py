@@ -61,6 +61,14 @@ class Graphs:
         return np.hstack([2.0 * graphs, np.full((len(graphs), 1), self.points + self.r)])
 
 
+def polarity_prime(n: int) -> int:
+    """The least prime q whose polarity graph has n edges: q (q + 1)^2 / 2 >= n."""
+    q = 2
+    while q * (q + 1) ** 2 // 2 < n or not is_prime(q):
+        q += 1
+    return q
+
+
 def polarity_edges(q: int, n: int) -> npt.NDArray[np.int64]:
     """(n, 2): the first n pairs a < b of points of the projective plane over a prime q whose inner product is 0 modulo q."""
     points = np.array(

@@ -8,7 +8,7 @@ from typing import Any
 
 from limitbench.certificates import closed_form
 from limitbench.design_proof import Claim, QueryWeights, Sparse, System
-from limitbench.design_proof.counting import is_prime_power
+from limitbench.design_proof.counting import MOST_FIELD, is_prime_power
 from limitbench.design_proof.systems import QUERY_WEIGHTS
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory import families
@@ -116,8 +116,9 @@ def _constructions(n: int, k: int, system: Sparse) -> Iterator[Argument]:
             {"terms": v},
         )
         field = polarity_field(n)
-        yield one("polarity-graph", f"{field * (field + 1) ** 2 // 2} pairs of {field * field + field + 1} terms without a 4-cycle",
-                  "constructed", {"q": field})  # fmt: skip
+        if field is not None:
+            size, pairs = field * field + field + 1, field * (field + 1) ** 2 // 2
+            yield one("polarity-graph", f"{pairs} pairs of {size} terms without a 4-cycle", "constructed", {"q": field})
 
 
 def packing_code(n: int, k: int, document_terms: int, query_terms: int) -> tuple[int, int, int] | None:
@@ -147,12 +148,14 @@ def triples(n: int) -> int:
     return v
 
 
-def polarity_field(n: int) -> int:
-    """The least prime power q with q (q + 1)^2 / 2 >= n."""
+def polarity_field(n: int) -> int | None:
+    """The least prime power q with q (q + 1)^2 / 2 >= n; None where it is above the largest field that the checker takes."""
     q = 2
     while q * (q + 1) ** 2 // 2 < n:
         q = 2 * q
     q = max(2, q // 2)
-    while q * (q + 1) ** 2 // 2 < n or not is_prime_power(q):
+    while q <= MOST_FIELD:
+        if q * (q + 1) ** 2 // 2 >= n and is_prime_power(q):
+            return q
         q += 1
-    return q
+    return None
