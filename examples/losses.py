@@ -3,8 +3,8 @@
     python examples/losses.py --n 20 --budget 60
 
 Two criteria. `rows`: each query's relevant documents score above all others. `common`: one threshold parts them for all queries at
-once, which is close to the margin around zero of arXiv 2605.23556. A dimension that is not solved was not solved by this loss, with these
-seeds in this time; it is never impossible: 4 dimensions are enough for every n, in exact arithmetic.
+once, which is close to the margin around zero of arXiv 2605.23556. A dimension that is not solved was not solved by this loss, with
+these seeds in this time; it is never impossible: 4 dimensions are enough for every n, in exact arithmetic.
 """
 
 from __future__ import annotations

@@ -144,3 +144,18 @@ def test_the_pytest_plugin_is_light() -> None:
     """Loading the plugin, as every pytest session does where limitbench is installed, imports neither numpy nor pydantic."""
     code = "import sys, limitbench.pytest_plugin; print(sorted({'numpy', 'pydantic', 'limitbench.checks', 'typer'} & set(sys.modules)))"
     assert call(sys.executable, "-c", code, cwd=ROOT).stdout.strip() == "[]"
+
+
+@pytest.mark.process
+def test_the_losses_example_measures_and_names_wrong_options(tmp_path: Path) -> None:
+    """All pairs of 5 documents in 4 dimensions by both losses; the file holds what was tried; other names are told, exit 2."""
+    pytest.importorskip("torch", reason="needs limitbench[models]")
+    script, out = ROOT / "examples" / "losses.py", tmp_path / "losses.json"
+    command = [sys.executable, str(script), "--n", "5", "--budget", "30", "--criteria", "rows", "--out", str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    rows = json.loads(out.read_text())
+    assert [(row["loss"], row["least"]) for row in rows] == [("infonce", 4), ("sigmoid", 4)]
+    wrong = subprocess.run(
+        [sys.executable, str(script), "--losses", "foo"], capture_output=True, text=True, check=False
+    )
+    assert (wrong.returncode, "found foo" in wrong.stderr) == (2, True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from limitbench.cli.bench import JsonFlag, ResultsFolder
 from limitbench.cli.options import seconds
 from limitbench.cli.output import echo_json, print_table, say, status_line
+
+if TYPE_CHECKING:
+    from limitbench.theory.atlas import Entry
 
 
 def register(app: typer.Typer) -> None:
@@ -40,21 +43,13 @@ def atlas(
     from limitbench.theory.atlas import as_markdown
     from limitbench.theory.atlas import atlas as bracket_all
 
-    given: Any = notion
     if out is not None:
         require_writable(out.parent)
     entries = []
+    options: dict[str, Any] = {"notion": notion, "budget_s": seconds(budget), "min_grade": min_grade, "fresh": fresh}
     with status_line() as status:
         status(f"bracketing the files of {folder}")
-        for entry in bracket_all(
-            folder,
-            results / "atlas",
-            notion=given,
-            budget_s=seconds(budget),
-            min_grade=min_grade,
-            fresh=fresh,
-            told=say,
-        ):
+        for entry in bracket_all(folder, results / "atlas", told=say, **options):
             entries.append(entry)
             status(f"{len(entries)} done, last {entry.name}: {entry.lower} to {entry.upper}")
     if out is not None:
@@ -64,6 +59,12 @@ def atlas(
     if json:
         echo_json({"schema_version": 1, "entries": [entry.to_json() for entry in entries]})
         return
+    _table(entries, notion)
+    where = f"{(results / 'atlas').as_posix()}/NAME.{notion}.certificates.json"
+    say(f"certificates: {where}; documents are those that are judged")
+
+
+def _table(entries: list[Entry], notion: str) -> None:
     head = [
         "collection",
         "dimension",
@@ -78,10 +79,6 @@ def atlas(
     ]
     rows = []
     for e in entries:
-        value = str(e.lower) if e.lower == e.upper else f"{e.lower} to {e.upper}"
         sizes = [str(e.queries), str(e.documents), str(e.judgements), str(e.widest), f"{e.shared:.0%}"]
-        rows.append([e.name, value, *sizes, e.lower_by, e.upper_by, f"{e.seconds:g}"])
+        rows.append([e.name, e.interval, *sizes, e.lower_by, e.upper_by, f"{e.seconds:g}"])
     print_table(head, rows, title=f"Least dimension: {notion}", keep=2)
-    say(
-        f"certificates: {(results / 'atlas').as_posix()}/NAME.{notion}.certificates.json; documents are those that are judged"
-    )

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from limitbench.theory.families import FamilyVerdict
 
 FAMILIES = ("single-vector", "multi-vector", "sparse", "two-stages")
+_FAMILY_OF = {
+    "--query-tokens": "multi-vector", "--document-tokens": "multi-vector", "--document-terms": "sparse",
+    "--query-terms": "sparse", "--query-weights": "sparse",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -90,19 +94,35 @@ def design(
 
     limitbench design --n 1e6 --k 10 --dim 12 --family two-stages (how many candidates must the reranker see?)
     """
-    others = {
-        "--query-tokens": (query_tokens, "multi-vector"),
-        "--document-tokens": (document_tokens, "multi-vector"),
-        "--document-terms": (document_terms, "sparse"),
-        "--query-terms": (query_terms, "sparse"),
-        "--query-weights": (query_weights, "sparse"),
-    }
-    if family not in FAMILIES:
-        raise InputError(f"found --family {family}, expected {', '.join(FAMILIES)}")
+    sizes = {
+        "--query-tokens": query_tokens, "--document-tokens": document_tokens, "--document-terms": document_terms,
+        "--query-terms": query_terms, "--query-weights": query_weights,
+    }  # fmt: skip
     if candidates is not None and family == "single-vector":
         family = "two-stages"
-    for option, (value, of) in others.items():
-        if value is not None and family != of:
+    _go_together(family, sizes, recall=recall, at=at, candidates=candidates, certificate=certificate)
+    if recall is not None:
+        _recall(n, k, dim, dtype, margin, recall, at, json)
+    elif family == "single-vector":
+        _single(n, k, dim, dtype, margin, json)
+    else:
+        if n is None:
+            raise InputError("found no --n, expected the number of documents, such as --n 1e6")
+        with status_line() as status:
+            status("counting and constructing")
+            found = _asked(family, n, k, dim, dtype, margin, candidates, sizes)
+        _told(found, certificate, json)
+
+
+def _go_together(
+    family: str, sizes: dict[str, str | None], *, recall: str | None, at: str | None, candidates: str | None,
+    certificate: Path | None,
+) -> None:  # fmt: skip
+    """Raise `InputError` for options of which one is not about the family, or needs another."""
+    if family not in FAMILIES:
+        raise InputError(f"found --family {family}, expected {', '.join(FAMILIES)}")
+    for option, of in _FAMILY_OF.items():
+        if sizes[option] is not None and family != of:
             raise InputError(f"found {option} with --family {family}, expected --family {of}")
     if at is not None and recall is None:
         raise InputError("found --at without --recall; give both, such as --recall 0.9 --at 100")
@@ -114,50 +134,41 @@ def design(
         raise InputError(
             "--certificate goes with two-stages, multi-vector or sparse; for single vectors: limitbench bounds"
         )
-    if recall is not None:
-        _recall(n, k, dim, dtype, margin, recall, at, json)
-    elif family != "single-vector":
-        if n is None:
-            raise InputError("found no --n, expected the number of documents, such as --n 1e6")
-        with status_line() as status:
-            status("counting and constructing")
-            if family == "multi-vector":
-                from limitbench.theory.multi_vector import multi_vector
-
-                found = multi_vector(
-                    n, k, dim, query_tokens=_given("--query-tokens", query_tokens),
-                    document_tokens=_given("--document-tokens", document_tokens), dtype=dtype, margin=margin)  # fmt: skip
-            elif family == "sparse":
-                from limitbench.theory.sparse import sparse
-
-                if margin is not None:
-                    raise InputError(
-                        "found --margin with --family sparse, for which no bound with a margin is known here"
-                    )
-                weights: Any = query_weights or "nonnegative"
-                found = sparse(
-                    n, k, dim, dtype=dtype, query_weights=weights, document_terms=_given("--document-terms", document_terms),
-                    query_terms=_given("--query-terms", query_terms))  # fmt: skip
-            else:
-                from limitbench.theory.two_stages import two_stages
-
-                if candidates is None and dim is None:
-                    raise InputError(
-                        "found neither --dim nor --candidates with --family two-stages, expected at least one"
-                    )
-                found = two_stages(n, k, dim, candidates=candidates, dtype=dtype, margin=margin)
-        _family(found, certificate, json)
-    else:
-        _single(n, k, dim, dtype, margin, json)
 
 
-def _given(option: str, value: str | None) -> str:
-    if value is None:
-        raise InputError(f"found no {option}, expected a number, such as {option} 32")
-    return value
+def _asked(
+    family: str, n: str, k: str, dim: str | None, dtype: str, margin: str | None, candidates: str | None,
+    sizes: dict[str, str | None],
+) -> FamilyVerdict:  # fmt: skip
+    """The verdict on a system of this family."""
+
+    def given(option: str) -> str:
+        value = sizes[option]
+        if value is None:
+            raise InputError(f"found no {option}, expected a number, such as {option} 32")
+        return value
+
+    if family == "multi-vector":
+        from limitbench.theory.multi_vector import multi_vector
+
+        tokens = {"query_tokens": given("--query-tokens"), "document_tokens": given("--document-tokens")}
+        return multi_vector(n, k, dim, dtype=dtype, margin=margin, **tokens)
+    if family == "sparse":
+        from limitbench.theory.sparse import sparse
+
+        if margin is not None:
+            raise InputError("found --margin with --family sparse, for which no bound with a margin is known here")
+        terms = {"document_terms": given("--document-terms"), "query_terms": given("--query-terms")}
+        weights: Any = sizes["--query-weights"] or "nonnegative"
+        return sparse(n, k, dim, dtype=dtype, query_weights=weights, **terms)
+    from limitbench.theory.two_stages import two_stages
+
+    if candidates is None and dim is None:
+        raise InputError("found neither --dim nor --candidates with --family two-stages, expected at least one")
+    return two_stages(n, k, dim, candidates=candidates, dtype=dtype, margin=margin)
 
 
-def _family(found: FamilyVerdict, certificate: Path | None, json: bool) -> None:
+def _told(found: FamilyVerdict, certificate: Path | None, json: bool) -> None:
     """The verdict on a system of another family."""
     from limitbench import design_proof
 

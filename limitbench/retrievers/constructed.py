@@ -15,10 +15,10 @@ from pydantic import Field
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.datasets import load
 from limitbench.errors import InputError
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.maxsim import maxsim
+from limitbench.retrievers.own_dataset import own_dataset, require_own
 from limitbench.theory import family_vectors as build
 from limitbench.theory.family_vectors import polarity_prime
 
@@ -46,11 +46,7 @@ class Constructed(Adapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """Vectors of every document; a query's vectors are made when it is asked."""
-        data = load(self.dataset)
-        if data.corpus.ids != corpus.ids:
-            raise InputError(
-                f"constructed:{self.dataset} was asked to index another corpus; name the dataset that is evaluated"
-            )
+        data = own_dataset(self.adapter, self.dataset, corpus)
         wanted = dict(zip(data.queries.ids, map(sorted, data.qrels.sets()), strict=True))
         most = max(map(len, wanted.values()), default=0)
         if not 0 < most < len(corpus):
@@ -66,9 +62,7 @@ class Constructed(Adapter):
         progress("index", len(corpus), len(corpus))
 
         def scores(ids: Sequence[str], _texts: Sequence[str]) -> npt.NDArray[Any]:
-            unknown = next((name for name in ids if name not in wanted), None)
-            if unknown is not None:
-                raise InputError(f"constructed vectors know the dataset's own queries alone; found '{unknown}'")
+            require_own("constructed vectors", wanted, ids)
             made: npt.NDArray[Any] = score([wanted[name] for name in ids])
             return made
 

@@ -16,10 +16,9 @@ from pydantic import Field
 from limitbench.capacity.anneal import Annealer, arithmetic
 from limitbench.capacity.problem import Problem
 from limitbench.collection import Corpus, Queries
-from limitbench.datasets import load
-from limitbench.errors import InputError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.own_dataset import own_dataset, require_own
 from limitbench.retrievers.saved import Arrays, packed, unpacked
 from limitbench.retrievers.vectors import Floats, VectorIndex
 
@@ -42,11 +41,7 @@ class Free(Adapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """Vectors of this dimension, optimised until every row is strict, the schedule ends or the time is up."""
-        data = load(self.dataset)
-        if data.corpus.ids != corpus.ids:
-            raise InputError(
-                f"free:{self.dataset} was asked to index another corpus; name the dataset that is evaluated"
-            )
+        data = own_dataset(self.adapter, self.dataset, corpus)
         problem = Problem.of(data.qrels)
         deadline = time.monotonic() + self.seconds
         with arithmetic():
@@ -92,9 +87,7 @@ class _FreeIndex:
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
         """The run of these queries; one that the dataset does not have is an error."""
-        unknown = [name for name in queries.ids if name not in self.place]
-        if unknown:
-            raise InputError(f"free embeddings know the dataset's own queries alone; found '{unknown[0]}'")
+        require_own("free embeddings", self.place, queries.ids)
         return self.vectors.search(self.queries[_rows(self.place, queries.ids)], queries.ids, depth, progress)
 
 

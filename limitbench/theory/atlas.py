@@ -51,6 +51,11 @@ class Entry:
     seconds: float
     certificates: str
 
+    @property
+    def interval(self) -> str:
+        """The value, or from where to where it lies."""
+        return str(self.lower) if self.lower == self.upper else f"{self.lower} to {self.upper}"
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -188,10 +193,9 @@ def as_markdown(entries: list[Entry]) -> str:
     head = "| collection | queries | documents judged | relevant judgements | widest query | shared | least dimension | proved by |"
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|---|"]
     for e in entries:
-        value = str(e.lower) if e.lower == e.upper else f"{e.lower} to {e.upper}"
         by = e.lower_by if e.lower_by == e.upper_by else f"{e.lower_by}; {e.upper_by}"
         name = e.name.replace("|", "\\|")
         lines.append(
-            f"| {name} | {e.queries:,} | {e.documents:,} | {e.judgements:,} | {e.widest} | {e.shared:.0%} | {value} | {by} |"
+            f"| {name} | {e.queries:,} | {e.documents:,} | {e.judgements:,} | {e.widest} | {e.shared:.0%} | {e.interval} | {by} |"
         )
     return "\n".join(lines) + "\n"

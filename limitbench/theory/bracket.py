@@ -567,25 +567,9 @@ def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.G
     """
     if notion == "global_threshold" or qrels.n_documents > 200_000:
         return None
-    relevant = qrels.relevant
-    sizes = qrels.sizes
-    varying = np.flatnonzero((sizes > 0) & (sizes < qrels.n_documents))
-    matrix = relevant.csr()[varying]
-    from scipy import sparse
-    from scipy.sparse.csgraph import connected_components
-
-    halves: Any = [[None, matrix], [matrix.T, None]]  # rows and columns as one bipartite graph
-    both = sparse.csr_array(sparse.block_array(halves))
-    count, labels = connected_components(both, directed=False)
-    if count < 2:
-        return None
-    columns_of: dict[int, list[int]] = {}
-    for column, label in enumerate(labels[len(varying) :].tolist()):
-        columns_of.setdefault(label, []).append(column)
-    rows_of: dict[int, list[int]] = {}
-    for row, label in zip(varying.tolist(), labels[: len(varying)].tolist(), strict=True):
-        rows_of.setdefault(label, []).append(row)
+    columns_of, rows_of = _components(qrels)
     lonely = [c for label, columns in columns_of.items() if label not in rows_of for c in columns]
+    sizes = qrels.sizes
     blocks = len(rows_of) + bool(lonely)
     if not 2 <= blocks <= 20_000:
         return None
@@ -620,6 +604,25 @@ def _block_bound(qrels: Qrels, notion: Notion, deadline: float, rng: np.random.G
         {"blocks": parts},
         detail=f"{len(parts)} blocks, none above {worst}",
     )
+
+
+def _components(qrels: Qrels) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+    """(columns, rows) by label of the connected parts of the matrix, constant rows aside; a column may be in no row."""
+    from scipy import sparse
+    from scipy.sparse.csgraph import connected_components
+
+    varying = np.flatnonzero((qrels.sizes > 0) & (qrels.sizes < qrels.n_documents))
+    matrix = qrels.relevant.csr()[varying]
+    halves: Any = [[None, matrix], [matrix.T, None]]  # rows and columns as one bipartite graph
+    both = sparse.csr_array(sparse.block_array(halves))
+    labels = connected_components(both, directed=False)[1].tolist()
+    columns_of: dict[int, list[int]] = {}
+    for column, label in enumerate(labels[len(varying) :]):
+        columns_of.setdefault(label, []).append(column)
+    rows_of: dict[int, list[int]] = {}
+    for row, label in zip(varying.tolist(), labels[: len(varying)], strict=True):
+        rows_of.setdefault(label, []).append(row)
+    return columns_of, rows_of
 
 
 def _ordered(
