@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add --limitbench and its tier."""
     group = parser.getgroup("limitbench")
     group.addoption("--limitbench", action="store_true", help="collect every limitbench.toml: the check as a test")
-    group.addoption("--limitbench-tier", default="fast", choices=("fast", "full"), help="what the check may do")
+    group.addoption("--limitbench-tier", default="auto", choices=("fast", "auto", "full"), help="what the check may do")
     group.addoption(
         "--limitbench-no-exec", action="store_true", help="run no command and no Python of the configuration"
     )

@@ -75,6 +75,7 @@ class Project:
     before: dict[str, str] | None = None  # files under which a baseline is recorded first
     versions: dict[str, str] = field(default_factory=dict)  # put into that baseline
     arguments: tuple[str, ...] = ()
+    commit: bool = False  # the baseline is committed to git
 
     @property
     def line(self) -> int:
@@ -89,6 +90,7 @@ class Project:
         return folder / "limitbench.toml"
 
 
+FULL = "def retrieve(queries, top_k):\n    return {q: {'d' + q[1:]: 1.0} for q in queries}\n"
 DROPPED = {"run.trec": run(first=1)}
 OFF = '[severity]\nLB104 = "off"\nLB202 = "off"\n'
 PROJECTS: dict[str, Project] = {
@@ -152,7 +154,7 @@ PROJECTS: dict[str, Project] = {
         measured("max_drop = 0.5\n", mark=" # <-", end=BASE.format(mark="") + '[severity]\nLB302 = "off"\n'),
         ("LB005",),
         before={},
-        files={"qrels.tsv": qrels() + "q0\td9\t1\n"},
+        files={"qrels.tsv": qrels() + "".join(f"q{i}\td9\t1\n" for i in range(5))},
     ),
     "LB006": Project(measured("max_drop = 0.01 # <-\n", end=BASE.format(mark="")), ("LB006",), before={}),
     # -------------------------------------------------------------------------------------------------------------- capacity
@@ -216,9 +218,14 @@ PROJECTS: dict[str, Project] = {
     "LB303": Project(measured("min = 0.0\n", texts=True, metric=" # <-"), ("LB303",), files=DROPPED),
     **{
         rule: Project(
-            measured("min = 0.0\n", metric=" # <-", tail=f'[retriever.r.measure.references]\n{name} = "full.trec"\n'),
+            measured(
+                "min = 0.0\n",
+                metric=" # <-",
+                texts=True,
+                tail=f'[retriever.r.measure.references]\n{name} = {{ python = "full:retrieve" }}\n[severity]\nLB303 = "off"\n',
+            ),
             (rule,),
-            files={**DROPPED, "full.trec": run()},
+            files={**DROPPED, "full.py": FULL},
         )
         for rule, name in (("LB304", "truncation"), ("LB305", "quantisation"), ("LB306", "ann"))
     },
@@ -236,6 +243,27 @@ PROJECTS: dict[str, Project] = {
         files={"corpus.jsonl": corpus(texts=[f"Somebody likes {word}. " * 80 for word in WORDS])},
         arguments=("--tier", "full", "--select", "LB309"),
     ),
+    "LB310": Project(
+        measured("max_lost = 3 # <-\n", end=BASE.format(mark="")), ("LB310",), "error", code=1, before={}, files=DROPPED
+    ),
+    "LB311": Project(measured('must_find = ["q0", "q3"] # <-\n'), ("LB311",), "error", code=1, files=DROPPED),
+    "LB312": Project(
+        measured("not_worse = 0.2 # <-\n", end=BASE.format(mark="")),
+        ("LB312",),
+        "error",
+        code=1,
+        before={},
+        files=DROPPED,
+    ),
+    "LB313": Project(
+        measured("max_decline = 0.5 # <-\n", end=BASE.format(mark="")),
+        ("LB313",),
+        "error",
+        code=1,
+        before={},
+        commit=True,
+        files=DROPPED,
+    ),
     # ------------------------------------------------------------------------------------------------------- reproducibility
     "LB401": Project(plan(1000, 2, 'dim = 384\nmodel = "sentence-transformers/all-MiniLM-L6-v2" # <-\n'), ("LB401",)),
     "LB402": Project(plan(1000, 2, 'dim = 384\nmodel = "intfloat/e5-base-v2@0123abc" # <-\n'), ("LB402",)),
@@ -246,7 +274,12 @@ PROJECTS: dict[str, Project] = {
         versions={"limitbench": "0.0.1"},
     ),
     # ------------------------------------------------------------------------------------------------------------------ meta
-    "LB901": Project(plan(46, 2, "dim = 64\n") + GATE.format(metric="", rest="min = 0.2 # <-\n"), ("LB901",)),
+    "LB901": Project(
+        measured("min = 0.0\n", metric=" # <-", tail='[retriever.r.measure.references]\nann = "run.trec"\n'), ("LB901",)
+    ),
+    "LB902 a gate without a measurement": Project(
+        plan(46, 2, "dim = 64\n") + GATE.format(metric="", rest="min = 0.2 # <-\n"), ("LB902",), code=3
+    ),
     "LB902": Project(measured("min = 0.9 # <-\n").replace("run.trec", "gone.trec"), ("LB902",), code=3),
     "LB902 no baseline": Project(measured("max_drop = 0.5 # <-\n", end=BASE.format(mark="")), ("LB902",), code=3),
     "LB902 no baseline, a warning": Project(

@@ -75,18 +75,28 @@ def test_gates_that_ended_otherwise_say_how(tmp_path: Path) -> None:
     )
     assert (gone.exit_code, gone.gates[0].state, gone.gates[0].now) == (3, "undecided", None)
     asked = measured("min = 0.5\n").replace('run = "run.trec"', 'python = "rag:retrieve"')
-    (row,) = check(Project(asked, files=FILES).write(tmp_path / "python")).gates
-    assert (row.state, "full tier" in row.why) == ("not measured", True)
+    fast = check(Project(asked, files=FILES).write(tmp_path / "python"), tier="fast")
+    assert (fast.exit_code, fast.gates[0].state, "fast tier" in fast.gates[0].why) == (3, "undecided", True)
+    ignored = check(tmp_path / "python", ignore=["LB3"])
+    assert (ignored.exit_code, ignored.gates[0].state) == (0, "not measured")
 
 
 def test_data_that_changed_leave_no_before(tmp_path: Path) -> None:
-    """Other judgements than the baseline's: the row has the present figure, and says why there is no earlier one."""
-    path = recorded(tmp_path, qrels=qrels(n=M - 1))
-    (gate,) = check(path).gates
-    assert gate.now == 1.0
-    assert gate.before is None
+    """Four queries left of the baseline's eight: the row has the present figure, and says why there is no earlier one."""
+    path = recorded(tmp_path, qrels=qrels(n=4))
+    report = check(path)
+    (gate,) = report.gates
+    assert (report.exit_code, gate.now, gate.before) == (3, 1.0, None)
     assert gate.no_before is not None
-    assert "not those of the baseline" in gate.no_before
+    assert "too few to show a drop" in gate.no_before
+
+
+def test_queries_that_are_what_they_were_are_compared(tmp_path: Path) -> None:
+    """One question is no longer judged: the other seven are compared, the check is green, and the row says so."""
+    report = check(recorded(tmp_path, qrels=qrels(n=M - 1)))
+    (gate,) = report.gates
+    assert (report.exit_code, gate.before, gate.compared) == (0, 1.0, M - 1)
+    assert gate.remark == "7 of 7 queries are compared with the baseline; the others: 1 no longer judged"
 
 
 def test_a_gate_of_an_unreadable_workload_is_in_the_table(tmp_path: Path) -> None:

@@ -1253,9 +1253,9 @@ def test_paths_of_a_spec_are_the_projects(cli, tmp_path: Path, monkeypatch: pyte
 def test_answers_of_functions_are_judged_without_assertions(tmp_path: Path) -> None:
     """Under `python -O`, which drops assertions, a malformed answer is refused all the same."""
     code = (
-        "from limitbench.checks.measurement import _parsed_json\nfrom limitbench.errors import LimitbenchError\n"
+        "from limitbench.checks.measurement import _returned\nfrom limitbench.errors import LimitbenchError\n"
         'for bad in (b\'[1]\', b\'{"q": 1}\', b\'{"q": {"d": "x"}}\', b\'{"q": {"d": NaN}}\', b\'{"q": {"d": true}}\', b\'nothing\'):\n'
-        "    try:\n        _parsed_json(bad)\n        print('accepted', bad)\n    except LimitbenchError:\n        print('refused')\n"
+        "    try:\n        _returned(bad, 'the function')\n        print('accepted', bad)\n    except LimitbenchError:\n        print('refused')\n"
     )
     out = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["refused"] * 6

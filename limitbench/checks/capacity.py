@@ -13,7 +13,7 @@ from functools import cached_property
 
 from limitbench.certificates import Notion
 from limitbench.checks.config import Retriever
-from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
+from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecided
 from limitbench.checks.workloads import Loaded
 from limitbench.dtypes import DTYPES, score_error
 from limitbench.theory import bracket, design, exact_all_k
@@ -321,8 +321,15 @@ def dtype_too_coarse(plan: Plan) -> Outcome:
 
 
 def free_embeddings_miss(plan: Plan, *, seconds: float, seeds: int = 3) -> Outcome | None:
-    """LB201: optimise the vectors themselves on the sets."""
-    from limitbench.capacity.anneal import Annealer, arithmetic
+    """LB201: optimise the vectors themselves on the sets. Skipped where torch is not installed."""
+    try:
+        from limitbench.capacity.anneal import Annealer, arithmetic
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        return Skipped(
+            "optimising free embeddings needs torch", "type: pip install 'limitbench[models]', or leave out --tier full"
+        )
     from limitbench.capacity.problem import Problem
     from limitbench.datasets.patterns import all_k
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -25,6 +25,7 @@ from limitbench.measures import Measure, parse_measures
 
 FILE = "limitbench.toml"
 Metric = Literal["cosine", "dot", "euclidean"]
+WAYS = ("run", "model", "endpoint", "python", "command")
 Kind = Literal["dense", "sparse", "hybrid", "multi-vector", "rerank", "other"]
 Dtype = Literal["fp64", "fp32", "bf16", "fp16", "int8", "binary"]
 _LARGEST_FILE = 10_000_000  # bytes of a configuration
@@ -103,16 +104,8 @@ class Workload(_Table):
         return self
 
 
-class References(_Table):
-    """Runs of the same system without one loss each, so that the loss can be told: TREC run files."""
-
-    truncation: Words | None = Field(None, description="The run with all dimensions.")
-    quantisation: Words | None = Field(None, description="The run in fp32.")
-    ann: Words | None = Field(None, description="The run by exact search.")
-
-
-class Measurement(_Table):
-    """How the retriever is measured: one of run, model, endpoint, python, command."""
+class Source(_Table):
+    """Where a ranking comes from: one of run, model, endpoint, python, command."""
 
     run: Words | None = Field(None, description="A TREC run file.")
     model: Words | None = Field(
@@ -123,21 +116,20 @@ class Measurement(_Table):
     key_env: Words | None = Field(None, description="The environment variable that holds the endpoint's key.")
     python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = Field(
         None,
-        description="MODULE:FUNCTION, given {query id: text} and top_k; returns {query id: {document id: score}}.",
+        description="MODULE:FUNCTION, given {query id: text} and top_k; returns {query id: {document id: score}}, "
+        'or {"run": ..., "settings": ..., "ids": ...}.',
     )
     command: Words | Annotated[list[Words], Field(min_length=1)] | None = Field(
-        None, description="A program, without a shell: queries as jsonl on its stdin, a TREC run on its stdout."
+        None,
+        description="A program, without a shell: queries as jsonl on its stdin; on its stdout a TREC run, or the JSON that "
+        "`python` may return.",
     )
-    timeout: Seconds = Field(60.0, description="Seconds that it may take.")
-    references: References = References()
 
     @model_validator(mode="after")
-    def _one_way(self) -> Measurement:
-        ways = [name for name in ("run", "model", "endpoint", "python", "command") if getattr(self, name) is not None]
+    def _one_way(self) -> Self:
+        ways = [name for name in WAYS if getattr(self, name) is not None]
         if len(ways) != 1:
-            raise ValueError(
-                f"found {' and '.join(ways) or 'none'}, expected exactly one of run, model, endpoint, python, command"
-            )
+            raise ValueError(f"found {' and '.join(ways) or 'none'}, expected exactly one of {', '.join(WAYS)}")
         if self.model is not None and "trust_remote_code" in self.model.replace("-", "_"):
             raise ValueError("trust_remote_code runs code of a model's repository, which a check never does; drop it")
         if (self.endpoint is None) != (self.name is None):
@@ -147,9 +139,27 @@ class Measurement(_Table):
     @property
     def way(self) -> str:
         """Which of the five it is."""
-        return next(
-            name for name in ("run", "model", "endpoint", "python", "command") if getattr(self, name) is not None
-        )
+        return next(name for name in WAYS if getattr(self, name) is not None)
+
+
+class References(_Table):
+    """The same system without one loss each, so that the loss can be told: measured when the service is."""
+
+    truncation: Words | Source | None = Field(
+        None, description="With all dimensions: python, command, model or endpoint."
+    )
+    quantisation: Words | Source | None = Field(None, description="In fp32: python, command, model or endpoint.")
+    ann: Words | Source | None = Field(None, description="By exact search: python, command, model or endpoint.")
+
+
+class Measurement(Source):
+    """How the retriever is measured."""
+
+    timeout: Seconds = Field(60.0, description="Seconds that it may take.")
+    repeat: Annotated[int, Field(ge=1, le=5)] = Field(
+        1, description="Measure so many times; what answers differently is a finding. The first run counts."
+    )
+    references: References = References()
 
 
 class Retriever(_Table):
@@ -187,7 +197,26 @@ class Gate(_Table):
     max_drop: Annotated[Number, Field(gt=0, le=1)] | None = Field(
         None, description="Against the baseline, by a paired test."
     )
+    max_lost: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="So many queries may have a lower figure than in the baseline."
+    )
+    must_find: Annotated[list[Words], Field(min_length=1)] | None = Field(
+        None, description="Query ids: each must have a relevant document within the metric's cutoff."
+    )
+    not_worse: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="Passes only when it is shown that the figure fell by less than this against the baseline."
+    )
+    max_decline: Annotated[Number, Field(gt=0, le=1)] | None = Field(
+        None, description="Against each of the last `over` baselines that version control holds: catches slow decay."
+    )
+    over: Annotated[int, Field(ge=2, le=100)] = Field(10, description="How many baselines max_decline looks back.")
     confidence: Annotated[Number, Field(gt=0.5, le=0.999)] = Field(0.95, description="One-sided, of limit and test.")
+
+    @property
+    def compares(self) -> str | None:
+        """The first of its keys that needs a baseline; None where it needs none."""
+        keys = ("max_drop", "max_lost", "not_worse", "max_decline")
+        return next((key for key in keys if getattr(self, key) is not None), None)
 
     @property
     def measure(self) -> Measure:
@@ -250,8 +279,9 @@ class Config(_Table):
                         ("gate", number, noun),
                         f"there is no {noun} '{getattr(gate, noun)}'; expected one of {', '.join(known)}",
                     )
-            if gate.max_drop is not None and self.baseline is None:
-                raise _At(("gate", number, "max_drop"), "max_drop needs a [baseline] with a path to compare against")
+            if gate.compares is not None and self.baseline is None:
+                needs = f"{gate.compares} needs a [baseline] with a path to compare against"
+                raise _At(("gate", number, gate.compares), needs)
         for number, suppression in enumerate(self.suppress):
             for noun, known in (("workload", self.workload), ("retriever", self.retriever)):
                 name = getattr(suppression, noun)
@@ -336,8 +366,12 @@ class Project:
             if retriever.measure.run is not None:
                 yield retriever.measure.run, ("retriever", name, "measure", "run")
             for field in ("truncation", "quantisation", "ann"):
-                if (value := getattr(retriever.measure.references, field)) is not None:
-                    yield value, ("retriever", name, "measure", "references", field)
+                value = getattr(retriever.measure.references, field)
+                key = ("retriever", name, "measure", "references", field)
+                if isinstance(value, str):
+                    yield value, key
+                elif value is not None and value.run is not None:
+                    yield value.run, (*key, "run")
         if self.config.baseline is not None:
             yield self.config.baseline.path, ("baseline", "path")
 
@@ -405,7 +439,7 @@ def _known(key: Key) -> list[str]:
     }  # fmt: skip
     model: type[BaseModel] = models.get(str(key[0]), Config) if key else Config
     if "measure" in key:
-        model = References if "references" in key else Measurement
+        model = References if key[-1] == "references" else Source if "references" in key else Measurement
     return list(model.model_fields)
 
 

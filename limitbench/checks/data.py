@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from limitbench.checks.baseline import Baseline
+from limitbench.checks.comparison import unchanged
 from limitbench.checks.findings import Fails, Outcome, Passes, Undecided
 from limitbench.checks.workloads import Loaded
 
@@ -60,15 +61,18 @@ def unsafe_ids(workload: Loaded) -> Outcome | None:
 
 
 def data_changed(workload: Loaded, baseline: Baseline | None) -> Outcome | None:
-    """LB005."""
-    known = None if baseline is None else baseline.fingerprints.get(workload.name)
-    if known is None:
+    """LB005: only where less than half of the queries, today's or the baseline's, can be compared."""
+    recorded = {} if baseline is None else baseline.workloads.get(workload.name, {})
+    if baseline is None or not recorded:
         return None
-    if known == workload.fingerprint:
+    kept, left_out, gone = unchanged(workload, baseline)
+    if 2 * len(kept) >= max(len(recorded), len(workload.query_ids)):
         return Passes()
+    why = [f"{count} {reason}" for reason, count in left_out.items()] + ([f"{gone} no longer judged"] if gone else [])
     return Fails(
-        f"the data of workload '{workload.name}' are not those of the baseline",
-        "if that is meant, record a new baseline: limitbench baseline update",
-        expected=known[:12],
-        observed=workload.fingerprint[:12],
+        f"only {len(kept)} of the {len(recorded)} queries of the baseline can be compared: {', '.join(why)}",
+        "if that is meant, look at the figures and record them: limitbench baseline update",
+        expected=f"at least half of {max(len(recorded), len(workload.query_ids))} queries unchanged",
+        observed=f"{len(kept)}",
+        numbers={"compared": len(kept), "baseline": len(recorded), "queries": len(workload.query_ids), "gone": gone},
     )

@@ -12,11 +12,12 @@ from itertools import chain
 from pathlib import Path
 
 from limitbench import __version__
+from limitbench.checks import against_baseline, capacity, causes, data, gates, measured, reproducibility, secrets
 from limitbench.checks import baseline as recorded
-from limitbench.checks import capacity, data, gates, measured, reproducibility
 from limitbench.checks.baseline import Baseline
 from limitbench.checks.config import Project, Suppression, read_project
 from limitbench.checks.findings import (
+    Cause,
     Counts,
     Fails,
     Finding,
@@ -31,12 +32,13 @@ from limitbench.checks.findings import (
     failing,
 )
 from limitbench.checks.measurement import Case, Measured, Settings
-from limitbench.checks.rules import RULES, Level, chosen
-from limitbench.checks.workloads import Loaded, read_workload
+from limitbench.checks.rules import RULES, TIERS, Level, chosen
+from limitbench.checks.workloads import Loaded, OutOfTime, read_workload
 from limitbench.errors import DataError, InputError, LimitbenchError
 
 Key = tuple[str | int, ...]
-_GATE_RULES = ("LB106", "LB107", "LB301", "LB302")
+_ASKED = ("LB301", "LB302", "LB310", "LB311", "LB312", "LB313")  # what a gate itself asks for
+_CEILINGS = ("LB106", "LB107")
 _WORST: tuple[GateState, ...] = ("passed", "not measured", "undecided", "violated")
 _VERDICTS = {0: "passed", 1: "violated", 3: "undecided"}
 
@@ -55,18 +57,19 @@ class Check:
 
 def check(
     config: Path | str | Project = "limitbench.toml", *, select: list[str] | None = None, ignore: list[str] | None = None,
-    fail_on: str = "error", tier: str = "fast", time_budget: float | None = None, no_exec: bool = False,
+    fail_on: str = "error", tier: str = "auto", time_budget: float | None = None, no_exec: bool = False,
     today: date | None = None, watch: Callable[[str], None] = lambda _what: None,
 ) -> Report:  # fmt: skip
     """The report on a configuration: findings, counts and `exit_code` (0 passed, 1 violated, 3 undecided).
 
-    `select` and `ignore` are rule ids or prefixes; `time_budget` is in seconds. Raises `InputError` for a configuration or baseline
-    that cannot be used: that is exit code 2.
+    `select` and `ignore` are rule ids or prefixes; `time_budget` is in seconds. `tier` says how far it may go: auto measures what
+    the gates ask for, by what is installed; fast measures run files alone; full also optimises free embeddings. Raises `InputError`
+    for a configuration or baseline that cannot be used: that is exit code 2.
     """
     start = time.monotonic()
-    if fail_on not in ("error", "warning") or tier not in ("fast", "full"):
+    if fail_on not in ("error", "warning") or tier not in TIERS:
         raise InputError(
-            f"found fail_on = '{fail_on}' and tier = '{tier}', expected error or warning, and fast or full"
+            f"found fail_on = '{fail_on}' and tier = '{tier}', expected error or warning, and one of {', '.join(TIERS)}"
         )
     if time_budget is not None and not 0 < time_budget < float("inf"):
         raise InputError(f"found a time budget of {time_budget}, expected seconds above 0")
@@ -80,12 +83,13 @@ def check(
         run.settle(one)
     run.stale_suppressions()
     code = exit_code(run.findings, run.undecided, fail_on)
-    return Report(
+    report = Report(
         limitbench=__version__, config=project.shown, tier=settings.tier, fail_on=fail_on, exit_code=code,
         verdict=_VERDICTS[code], gates=run.gate_rows(),
         counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), notes=run.notes(),
         seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
+    return Report.model_validate(secrets.hidden(report.model_dump()))
 
 
 class _Run:
@@ -115,7 +119,8 @@ class _Run:
         self.ceilings: set[int] = set()  # gates whose floor is proved to be out of reach, and shown to be
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
-        # what was measured, shared by the gates
+        # what was measured, and what explains it, shared by the gates
+        self.explained: dict[tuple[int, bool], tuple[Cause, ...]] = {}
         self.runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = {}
         self.baseline = self._baseline() if compare else None
 
@@ -127,14 +132,21 @@ class _Run:
         """Read the workloads."""
         for name, plan in self.config.workload.items():
             try:
-                self.loaded[name] = read_workload(self.project, name)
+                self.loaded[name] = read_workload(self.project, name, self._in_time)
             except DataError as error:
                 if error.path == self.project.path:
                     raise
                 self.unreadable[name] = Undecided(str(error), "mend the file", path=str(error.path), line=error.line)
+            except OutOfTime as error:
+                self.unreadable[name] = Undecided(str(error), "give more: --time-budget")
             except LimitbenchError as error:
                 key = ("workload", name, "pattern" if plan.pattern is not None else "qrels")
                 raise DataError(self.project.path, str(error), line=self.project.line(*key)) from None
+
+    def _in_time(self) -> None:
+        """Raise `OutOfTime` where the time budget is used up while data are read."""
+        if self.settings.seconds(1.0) <= 0:
+            raise OutOfTime("the time budget was used up while the data were read")
 
     # ---------------------------------------------------------------------------------------------------------- checks
 
@@ -144,7 +156,7 @@ class _Run:
         for one in chain(self._on_workloads(), self._on_plans(), self._on_gates(), self._on_retrievers()):
             if one.rule not in self.wanted:
                 continue
-            if RULES[one.rule].tier == "full" and self.settings.tier == "fast":
+            if TIERS.index(RULES[one.rule].tier) > TIERS.index(self.settings.tier):
                 self.seen["skipped"] += 1
                 continue
             yield one
@@ -188,15 +200,23 @@ class _Run:
 
     def _on_gates(self) -> Iterator[Check]:
         rules: dict[str, tuple[Callable[[Case], Outcome | None], str]] = {
-            "LB006": (measured.too_few_queries, "max_drop"), "LB106": (measured.top_k_too_small, "min"),
-            "LB107": (measured.recall_out_of_reach, "min"),
-            "LB301": (measured.below_floor, "min"), "LB302": (measured.regression, "max_drop"),
+            "LB106": (measured.top_k_too_small, "min"), "LB107": (measured.recall_out_of_reach, "min"),
+            "LB301": (measured.below_floor, "min"), "LB302": (against_baseline.regression, "max_drop"),
+            "LB310": (against_baseline.too_many_lost, "max_lost"), "LB311": (against_baseline.must_find, "must_find"),
+            "LB312": (against_baseline.not_shown_as_good, "not_worse"), "LB313": (against_baseline.decline, "max_decline"),
             "LB303": (measured.bm25_is_better, "metric"), "LB304": (measured.truncation_loss, "metric"),
             "LB305": (measured.quantisation_loss, "metric"), "LB306": (measured.ann_loss, "metric"),
             "LB307": (measured.ties_at_the_cut, "metric"), "LB308": (measured.scores_too_close, "metric"),
             "LB309": (measured.texts_cut, "metric"),
         }  # fmt: skip
-        for case in self.cases():
+        cases = self.cases()
+        for workload in self.loaded:
+            asking = [case for case in cases if case.gate.workload == workload and case.gate.max_drop is not None]
+            if asking:
+                key = ("gate", asking[0].number, "max_drop")
+                call_all = partial(against_baseline.too_few_queries, asking)
+                yield Check("LB006", f"workload {workload}", key, call_all, workload=workload)
+        for case in cases:
             for rule, (call, field) in rules.items():
                 gate = case.gate
                 subject = f"gate {case.number + 1}: {gate.metric} of {gate.retriever} on {gate.workload}"
@@ -225,6 +245,7 @@ class _Run:
                 self.baseline,
                 depths[gate.workload, gate.retriever],
                 self.runs,
+                self.explained,
             )
             for number, gate in enumerate(self.config.gate)
             if gate.workload in self.loaded
@@ -252,6 +273,10 @@ class _Run:
                 outcome = Undecided("it does not fit into memory", "check on a machine with more")
         if outcome is None:
             return
+        if (
+            isinstance(outcome, Skipped) and one.rule in _ASKED
+        ):  # never green on what a gate asks for and nobody measured
+            outcome = Undecided(outcome.reason, outcome.remedy)
         self._on_gate(one, outcome)
         level = self.config.level(one.rule)
         assert level != "off"
@@ -261,7 +286,7 @@ class _Run:
         elif isinstance(outcome, Fails):
             self.seen["violated"] += 1
             self._add(one, one.rule, level, outcome)
-            if one.rule in ("LB106", "LB107") and not self.findings[-1].suppressed:
+            if one.rule in _CEILINGS and not self.findings[-1].suppressed:
                 self.ceilings.add(int(one.key[1]))
         elif isinstance(outcome, Skipped):
             self.seen["skipped"] += 1
@@ -291,8 +316,8 @@ class _Run:
         ]
 
     def _on_gate(self, one: Check, outcome: Outcome) -> None:
-        """Keep how a gate ended: by its floor and its drop, LB301 and LB302, and by a ceiling that is proved below its floor."""
-        if one.rule not in _GATE_RULES:
+        """Keep how a gate ended: by what it asks for, and by a ceiling that is proved below its floor."""
+        if one.rule not in (*_ASKED, *_CEILINGS):
             return
         state: GateState = "passed"
         if isinstance(outcome, Fails):
@@ -301,7 +326,7 @@ class _Run:
             state = "undecided"
         elif isinstance(outcome, Skipped):
             state = "not measured"
-        elif one.rule not in ("LB301", "LB302"):
+        elif one.rule in _CEILINGS:
             return  # a ceiling above the floor says nothing of the gate
         why = outcome.message if isinstance(outcome, Fails) else "" if isinstance(outcome, Passes) else outcome.reason
         number = int(one.key[1])
@@ -342,7 +367,7 @@ class _Run:
             Finding(
                 rule=rule, name=RULES[rule].name, severity=level, evidence=RULES[rule].evidence, subject=one.subject,
                 message=said.message, expected=said.expected, observed=said.observed, remedy=said.remedy,
-                numbers=said.numbers or {}, assumptions=list(said.assumptions), about=about,
+                numbers=said.numbers or {}, assumptions=list(said.assumptions), causes=list(said.causes), about=about,
                 path=self._shown(said.path) if said.path else self.project.shown,
                 line=said.line or 1 if said.path else self.project.line(*one.key),
                 fails=by is None and (level in self.fatal if fails is None else fails), suppressed=by is not None,
@@ -411,6 +436,10 @@ class _Run:
                 name = f"{retriever}{f' without loss by {reference}' if reference else ''}" if retriever else "BM25"
                 who = f"{name} on {workload}"
                 out += [f"{who}: {note}" for note in dict.fromkeys((*found.notes, *(cut.remark for cut in found.cut)))]
+        for case in self.cases():
+            seen = self.runs.get((case.gate.workload, case.gate.retriever, ""))
+            if isinstance(seen, Measured):
+                out += [f"{case.gate.retriever} on {case.gate.workload}: {said}" for said in causes.facts(case, seen)]
         return list(dict.fromkeys(out))
 
     def assumptions(self) -> list[str]:
@@ -423,7 +452,10 @@ def _as_is(outcome: Outcome) -> Outcome:
 
 
 def measured_cases(project: Project, settings: Settings) -> list[Case]:
-    """The gates of a project, ready to be measured. Raises `LimitbenchError` where a workload cannot be read."""
+    """The gates of a project, ready to be measured, without their baseline.
+
+    Raises `LimitbenchError` where a workload cannot be read.
+    """
     run = _Run(project, settings, frozenset(RULES), date.today(), compare=False)
     run.load()
     for name, problem in run.unreadable.items():

@@ -1,7 +1,8 @@
 """Running what a configuration names, a command or a Python function, in bounded time and memory.
 
 The only door through which a configuration executes anything. A child gets its own process group, which is killed as a whole when
-the time is up, when it prints too much, or when we are stopped; nothing goes through a shell.
+the time is up, when it prints too much, or when we are stopped, and so is what left the group, where /proc shows it; nothing goes
+through a shell.
 """
 
 from __future__ import annotations
@@ -15,18 +16,24 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from limitbench.checks.secrets import hidden
 from limitbench.errors import LimitbenchError
 
 _MOST_OUTPUT = 256_000_000  # bytes of a child's stdout
+_MARK = "LIMITBENCH_CHILD"
 _SHOWN = 300  # characters of its stderr in a message
 
 
 class ExecutionError(LimitbenchError):
-    """A child failed; the message says how."""
+    """A child failed; the message says how, without the secrets that it may have printed."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(hidden(message))
 
 
 def run_command(
@@ -50,8 +57,12 @@ def run_python(target: str, queries: Mapping[str, str], top_k: int, folder: Path
 
 
 def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds: float) -> bytes:
-    environment = {**os.environ, "LIMITBENCH_TOP_K": str(top_k)}
+    mark = uuid.uuid4().hex
+    environment = {**os.environ, "LIMITBENCH_TOP_K": str(top_k), _MARK: mark}
     name = words[0] if words else ""
+    stopped, before = (
+        _on_termination()
+    )  # before the start: no moment is left in which SIGTERM would leave a child behind
     try:
         process = subprocess.Popen(
             list(words),
@@ -63,27 +74,30 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
             start_new_session=True,
         )
     except (OSError, ValueError, IndexError) as error:
+        _restore(before)
         raise ExecutionError(
             f"'{name}' cannot be started ({getattr(error, 'strerror', None) or error}); check the program and its path"
         ) from None
     out, err = _Reader(process.stdout, _MOST_OUTPUT), _Reader(process.stderr, 1 << 20, keep_last=True)
     writer = threading.Thread(target=_write, args=(process.stdin, given), daemon=True)
     deadline = time.monotonic() + seconds
-    before = _on_termination()
     try:
         for thread in (out, err, writer):
             thread.start()
-        while process.poll() is None and time.monotonic() < deadline and not out.full:
+        while process.poll() is None and time.monotonic() < deadline and not out.full and not stopped.is_set():
             time.sleep(0.01)
         late = process.poll() is None
         _kill(process)
+        _kill_marked(mark)
         out.join(timeout=max(0.0, min(2.0, deadline - time.monotonic())) + 0.5)
         err.join(timeout=0.5)
     finally:
         _kill(process)
+        _kill_marked(mark)
         process.wait()
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
+        _restore(before)
+    if stopped.is_set():
+        raise SystemExit(143)
     if out.full:
         raise ExecutionError(
             f"'{name}' printed more than {_MOST_OUTPUT // 10**6} MB and was stopped; print the top documents alone"
@@ -103,21 +117,31 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
     return bytes(out.data)
 
 
-def _on_termination() -> Any:
-    """Make SIGTERM, as CI sends it, end us like Ctrl-C does, so that the child goes too; the handler before, to put back."""
+def _on_termination() -> tuple[threading.Event, Any]:
+    """Have SIGTERM, as CI sends it, set an event, so that the child is ended before we are; and the handler before, to put back."""
+    stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        return None
+        return stopped, None
+    return stopped, signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
 
-    def stop(_number: int, _frame: object) -> None:
-        raise SystemExit(143)
 
-    return signal.signal(signal.SIGTERM, stop)
+def _restore(handler: Any) -> None:
+    if handler is not None:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     """End the child and all that it started in its group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
+
+
+def _kill_marked(mark: str) -> None:
+    """End what left the child's group (setsid), where /proc shows it: it still carries the mark in its environment."""
+    for place in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError, ValueError):
+            if f"{_MARK}={mark}".encode() in place.read_bytes().split(b"\0"):
+                os.kill(int(place.parent.name), signal.SIGKILL)
 
 
 def _write(stream: IO[bytes] | None, given: bytes) -> None:

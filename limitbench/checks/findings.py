@@ -18,6 +18,18 @@ PASSED, VIOLATED, BROKEN, UNDECIDED = 0, 1, 2, 3
 Numbers = dict[str, int | float | str | None]
 
 
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Cause(_Model):
+    """What explains a failed gate, read from the run: a hint, never a verdict."""
+
+    name: str
+    message: str
+    numbers: Numbers = {}
+
+
 @dataclass(frozen=True)
 class Fails:
     """A rule is violated: why, with the numbers, and what to do."""
@@ -30,6 +42,7 @@ class Fails:
     assumptions: tuple[str, ...] = ()
     path: str | None = None  # where it is not the configuration that is wrong, but a file
     line: int | None = None
+    causes: tuple[Cause, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -58,10 +71,6 @@ class Passes:
 Outcome = Passes | Fails | Undecided | Skipped
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
 class Finding(_Model):
     """One finding."""
 
@@ -76,6 +85,7 @@ class Finding(_Model):
     remedy: str
     numbers: Numbers = {}
     assumptions: list[str] = []
+    causes: list[Cause] = []
     about: str | None = None  # the rule that a finding of LB9xx is about
     path: str
     line: int
@@ -105,12 +115,31 @@ class Counts(_Model):
 GateState = Literal["passed", "violated", "undecided", "not measured"]
 
 
+class LostQuestion(_Model):
+    """A question whose figure fell: what it asks and wants, where that stood before and stands now, and what stands above it.
+
+    `before_rank` and `now_rank` count from 1; None where the document was not among those that were kept or returned.
+    """
+
+    query: str
+    text: str
+    section: str
+    wanted: str
+    before: float
+    now: float
+    before_rank: int | None
+    now_rank: int | None
+    above: list[str]
+
+
 class GateRow(_Model):
     """One gate: what it asks, what was measured, how that compares with the baseline, and what its queries can show.
 
     Figures are fractions, intervals 95 % bootstrap limits over queries; `p` is two-sided, of a paired randomisation of before and
     now. `lost` and `gained` count queries whose figure fell or rose. `detectable` is the drop beyond the allowed one that so many
-    queries show with 95 % power. What was not measured, or has no baseline, is None; `no_before` says why.
+    queries show with 95 % power. `compared` counts the queries that are what they were, and `remark` says why others are not
+    compared. `agreement` is the rank-biased overlap with the baseline's documents: no judgement enters it. What was not measured,
+    or has no baseline, is None; `no_before` says why.
     """
 
     number: int
@@ -122,6 +151,10 @@ class GateRow(_Model):
     queries: int
     min: float | None = None
     max_drop: float | None = None
+    max_lost: int | None = None
+    must_find: int | None = None  # how many questions it names
+    not_worse: float | None = None
+    max_decline: float | None = None
     confidence: float
     now: float | None = None
     now_low: float | None = None
@@ -134,7 +167,12 @@ class GateRow(_Model):
     lost: int | None = None
     gained: int | None = None
     detectable: float | None = None
+    compared: int | None = None
+    agreement: float | None = None
+    remark: str | None = None
     no_before: str | None = None
+    causes: list[Cause] = []
+    lost_questions: list[LostQuestion] = []  # by section, the largest fall first
 
 
 class Report(_Model):
@@ -143,7 +181,7 @@ class Report(_Model):
     schema_version: Literal[1] = 1
     limitbench: str
     config: str
-    tier: Literal["fast", "full"]
+    tier: Literal["fast", "auto", "full"]
     fail_on: Literal["error", "warning"]
     exit_code: Literal[0, 1, 2, 3]
     verdict: Literal["passed", "violated", "undecided"]

@@ -1,18 +1,20 @@
-"""The gate table: what every gate measured, before and now, and what its queries can show, whether it passed or not."""
+"""The gate table: what every gate measured, before and now, what its queries can show, and which questions were lost."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-
-import numpy as np
+from typing import Any
 
 from limitbench import statistics
+from limitbench.checks.against_baseline import explained, shows
+from limitbench.checks.causes import Evidence, section
+from limitbench.checks.comparison import Pair, agreement, before_and_now
 from limitbench.checks.config import Gate
-from limitbench.checks.findings import GateRow, GateState, Skipped, Undecided
-from limitbench.checks.measured import before_and_now, detectable, planned_deviation
-from limitbench.checks.measurement import Case, Floats, Measured
+from limitbench.checks.findings import GateRow, GateState, LostQuestion, Skipped, Undecided
+from limitbench.checks.measurement import Case, Measured
 
-_CHANGED = 1e-9  # of a query's figure: rounding is no change
+_ABOVE = 3  # documents shown that stand above the wanted one
 
 
 def unread(number: int, gate: Gate, problem: Undecided) -> GateRow:
@@ -23,7 +25,8 @@ def unread(number: int, gate: Gate, problem: Undecided) -> GateRow:
 def _asked(number: int, gate: Gate, queries: int, state: GateState, why: str) -> GateRow:
     return GateRow(
         number=number + 1, workload=gate.workload, retriever=gate.retriever, metric=gate.metric, state=state, why=why,
-        queries=queries, min=gate.min, max_drop=gate.max_drop, confidence=gate.confidence,
+        queries=queries, min=gate.min, max_drop=gate.max_drop, max_lost=gate.max_lost, not_worse=gate.not_worse,
+        max_decline=gate.max_decline, must_find=None if gate.must_find is None else len(gate.must_find), confidence=gate.confidence,
     )  # fmt: skip
 
 
@@ -40,55 +43,103 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
         return base
     values = found.values(gate)
     seen = statistics.bootstrap_interval(values)
-    now = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
+    now: dict[str, Any] = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     pair = before_and_now(case)
-    if not isinstance(pair, tuple):
+    both = pair if isinstance(pair, Pair) else None
+    if state == "violated" or (both and both.lost):
+        now["causes"] = list(explained(case, both))
+    if gate.max_drop is not None and math.isfinite(least := shows(case, both)[0]):
+        now["detectable"] = least
+    if both is None:
         missing = pair.reason if isinstance(pair, Undecided | Skipped) else None
-        return base.model_copy(update={**now, "detectable": _detectable(case, np.zeros(0)), "no_before": missing})
-    before, after = pair
-    change = statistics.bootstrap_interval(after - before)
+        return base.model_copy(update={**now, "no_before": missing})
+    change = statistics.bootstrap_interval(both.now - both.before)
     return base.model_copy(
         update={
             **now,
-            "before": float(before.mean()),
+            "before": float(both.before.mean()),
             "difference": change.mean,
             "difference_low": change.low,
             "difference_high": change.high,
-            "p": statistics.paired_randomisation(before, after),
-            "lost": int((after < before - _CHANGED).sum()),
-            "gained": int((after > before + _CHANGED).sum()),
-            "detectable": _detectable(case, before - after),
+            "p": statistics.paired_randomisation(both.before, both.now),
+            "lost": len(both.lost),
+            "gained": both.gained,
+            "compared": len(both.rows),
+            "agreement": agreement(both, found, case),
+            "remark": both.remark,
+            "lost_questions": lost_questions(case, found, both),
         }
     )
 
 
-def _detectable(case: Case, differences: Floats) -> float | None:
-    """The drop beyond the allowed one that the gate's queries show; None where no drop is asked about, or none can be shown."""
-    gate = case.gate
-    if gate.max_drop is None:
-        return None
-    deviation = planned_deviation(differences, gate.max_drop)
-    least = detectable(len(case.workload.query_ids), deviation, gate.confidence)
-    return least if np.isfinite(least) else None
+def lost_questions(case: Case, found: Measured, pair: Pair) -> list[LostQuestion]:
+    """Every question whose figure fell, by section, the largest fall first."""
+    evidence = Evidence(case, found, pair)
+    retriever = pair.renamed.split("/")[1] if pair.renamed else case.gate.retriever
+    out = []
+    for position in pair.lost:
+        number, kept = pair.rows[position], pair.lines[position].top.get(retriever, [])
+        query = case.workload.query_ids[number]
+        order = [name for name, _ in found.run.row(number)]
+        then = {name: rank for rank, name in enumerate(kept, 1)}
+        now = {name: rank for rank, name in enumerate(order, 1)}
+        missing = evidence.wanted(number)
+        wanted = min(missing, key=lambda name: (then.get(name, math.inf), now.get(name, math.inf)))
+        above = order[: now.get(wanted, len(order) + 1) - 1]
+        out.append(
+            LostQuestion(
+                query=query, text=case.workload.questions.get(query, ""), section=section(wanted), wanted=wanted,
+                before=float(pair.before[position]), now=float(pair.now[position]), before_rank=then.get(wanted),
+                now_rank=now.get(wanted), above=[name for name in above if name not in evidence.relevant[number]][:_ABOVE],
+            )
+        )  # fmt: skip
+    return sorted(out, key=lambda one: one.section)
+
+
+def name_of(gate: GateRow) -> str:
+    """A gate as people call it."""
+    return f"{gate.metric} of {gate.retriever} on {gate.workload}"
+
+
+def asks(gate: GateRow) -> list[str]:
+    """What a gate asks for, a phrase each."""
+    out = [f"floor {gate.min:g}"] if gate.min is not None else []
+    out += [f"drop allowed {gate.max_drop:g}"] if gate.max_drop is not None else []
+    out += [f"lost allowed {gate.max_lost}"] if gate.max_lost is not None else []
+    out += [f"must find {gate.must_find}"] if gate.must_find is not None else []
+    out += [f"shown not worse by {gate.not_worse:g}"] if gate.not_worse is not None else []
+    return out + ([f"decline allowed {gate.max_decline:g}"] if gate.max_decline is not None else [])
 
 
 def sentence(gate: GateRow) -> str:
     """One line for people: the figure with its interval, the change, what was asked and how it ended."""
-    name = f"gate {gate.number}: {gate.metric} of {gate.retriever} on {gate.workload}"
+    name = f"gate {gate.number}: {name_of(gate)}"
     if gate.now is None or gate.now_low is None or gate.now_high is None:
         return f"{name}: {gate.state}, {gate.why}"
     parts = [f"{name}: {gate.now:.3f} [{gate.now_low:.3f}, {gate.now_high:.3f}] on {gate.queries} queries"]
     if gate.before is not None and gate.difference is not None:
         parts.append(
             f"before {gate.before:.3f}, {gate.difference:+.3f} [{gate.difference_low:+.3f}, {gate.difference_high:+.3f}], "
-            f"p = {gate.p:.2g}; lost {gate.lost} of {gate.queries} queries, gained {gate.gained}"
+            f"p = {gate.p:.2g}; lost {gate.lost} of {gate.compared} queries, gained {gate.gained}"
         )
+        parts += [f"agreement {gate.agreement:.3f}"] if gate.agreement is not None else []
+        parts += [gate.remark] if gate.remark else []
     elif gate.no_before:
         parts.append(f"before: {gate.no_before}")
-    asked = [f"floor {gate.min:g}"] if gate.min is not None else []
-    asked += [f"drop allowed {gate.max_drop:g}"] if gate.max_drop is not None else []
-    if asked:
+    if asked := asks(gate):
         parts.append(", ".join(asked))
     if gate.detectable is not None:
         parts.append(f"these queries show a drop of {gate.detectable:.3f} beyond that")
     return "; ".join(parts) + f": {gate.state}" + (f" ({gate.why})" if gate.why and gate.state != "passed" else "")
+
+
+def lost_line(lost: LostQuestion) -> str:
+    """One lost question in one line."""
+    asked = f" {lost.text!r}" if lost.text else ""
+    ranks = f"rank {_rank(lost.before_rank)} -> {_rank(lost.now_rank)}"
+    above = f"; above it now: {', '.join(lost.above)}" if lost.above else ""
+    return f"lost '{lost.query}'{asked}: wants {lost.wanted}, {ranks}{above}"
+
+
+def _rank(rank: int | None) -> str:
+    return "none" if rank is None else str(rank)

@@ -1,4 +1,4 @@
-"""LB006, LB106 and LB3xx: what a measurement of the retriever says, by per-query values, intervals and paired tests."""
+"""LB106, LB107, LB301 and LB303 to LB309: what a measurement of the retriever says, by per-query values and paired tests."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import numpy as np
-import numpy.typing as npt
 
 from limitbench import statistics
-from limitbench.checks.findings import Fails, Outcome, Passes, Skipped, Undecided
-from limitbench.checks.measurement import Case, Floats, Measured, retrieved
+from limitbench.checks.against_baseline import drop_p_value, explained, likely
+from limitbench.checks.comparison import Pair, before_and_now
+from limitbench.checks.findings import Fails, Outcome, Passes, Skipped
+from limitbench.checks.measurement import Case, Measured, retrieved
 from limitbench.dtypes import typical_score_error
-from limitbench.rankings import RunFile
 from limitbench.theory.exact import rounded_up
 from limitbench.theory.recall import MOST_DIMENSIONS, MOST_LISTED, not_below, recall
 
@@ -87,10 +87,12 @@ def below_floor(case: Case) -> Outcome | None:
     if low >= gate.min - _ROUNDING:
         return Passes()
     mean = float(values.mean())
+    pair = before_and_now(case)
+    why = explained(case, pair if isinstance(pair, Pair) else None)
     sure = "it is below its floor" if mean < gate.min else "its mean is above, but these queries do not show it"
     return Fails(
         f"{gate.metric} is {mean:.4f} on {len(values)} queries, at least {low:.4f} at {100 * gate.confidence:g} % confidence; "
-        f"the floor is {gate.min:g}: {sure}",
+        f"the floor is {gate.min:g}: {sure}{likely(why)}",
         "mend the retriever; or judge more queries, where only the limit is below"
         if mean >= gate.min
         else "mend the retriever, or lower min",
@@ -103,128 +105,7 @@ def below_floor(case: Case) -> Outcome | None:
             "confidence": gate.confidence,
             "queries": len(values),
         },
-    )
-
-
-def before_and_now(case: Case) -> tuple[Floats, Floats] | Outcome | None:
-    """(before, now) of the gate's queries, or why there are none."""
-    if case.gate.max_drop is None:
-        return None
-    found = case.measured()
-    if not isinstance(found, Measured):
-        return found
-    plan = case.project.config.baseline
-    assert plan is not None
-    if case.baseline is None:
-        if plan.missing == "ignore":
-            return None
-        return Undecided(
-            f"there is no baseline at {plan.path}",
-            "record one: limitbench baseline init",
-            quiet=plan.missing == "warning",
-        )
-    if case.baseline.fingerprints.get(case.gate.workload) != case.workload.fingerprint:
-        return Undecided(
-            "the data are not those of the baseline, so the figures cannot be compared",
-            "record a new one: limitbench baseline update",
-        )
-    entry = case.baseline.gates.get(case.key)
-    if entry is None:
-        return Undecided(f"the baseline has no {case.key}", "record it: limitbench baseline update")
-    if set(entry.values) != set(case.workload.query_ids):
-        return Undecided(
-            "the baseline's queries are not the judged ones", "record a new one: limitbench baseline update"
-        )
-    return np.array([entry.values[name] for name in case.workload.query_ids]), found.values(case.gate)
-
-
-def regression(case: Case) -> Outcome | None:
-    """LB302."""
-    pair = before_and_now(case)
-    if not isinstance(pair, tuple):
-        return pair
-    before, now = pair
-    gate = case.gate
-    assert gate.max_drop is not None
-    p = drop_p_value(before, now, gate.max_drop)
-    if p > 1 - gate.confidence:
-        return Passes()
-    drop = float(before.mean() - now.mean())
-    worst = np.argsort(now - before, kind="stable")[:3]
-    lost = ", ".join(f"'{case.workload.query_ids[i]}'" for i in worst if now[i] < before[i])
-    return Fails(
-        f"{gate.metric} fell from {before.mean():.4f} to {now.mean():.4f}, by more than the {gate.max_drop:g} allowed "
-        f"(p = {p:.2g}, paired randomisation, {len(now)} queries); most at {lost}",
-        "mend the regression; or, if it is meant: limitbench baseline update --allow-drop",
-        expected=f"a drop of at most {gate.max_drop:g}",
-        observed=f"{drop:.4f}",
-        numbers={
-            "before": float(before.mean()),
-            "now": float(now.mean()),
-            "drop": drop,
-            "max_drop": gate.max_drop,
-            "p": p,
-            "queries": len(now),
-        },
-    )
-
-
-def drop_p_value(
-    before: npt.ArrayLike, now: npt.ArrayLike, allowed: float, *, resamples: int = 9999, seed: int = 0
-) -> float:
-    """The p-value against "the mean fell by more than `allowed`": what LB302 compares with 1 - confidence."""
-    return statistics.paired_randomisation(
-        before, now, alternative="greater", shift=allowed, resamples=resamples, seed=seed
-    )
-
-
-def planned_deviation(differences: npt.ArrayLike, allowed: float) -> float:
-    """The standard deviation of per-query differences to plan with: what was seen, or what a drop of 2 `allowed` would make.
-
-    A mean drop of 2 D, made of losses of size g, has a variance of 2 D g - 4 D^2; g is the size of the losses seen (their mean
-    square over their mean), or 1 where none was.
-    """
-    x = np.abs(np.asarray(differences, np.float64))
-    size = float((x**2).sum() / x.sum()) if x.sum() > 0 else 1.0
-    seen = float(np.std(np.asarray(differences), ddof=1)) if len(x) > 1 else 0.0
-    return max(seen, math.sqrt(max(0.0, 2 * allowed * size - 4 * allowed**2)))
-
-
-def detectable(m: int, deviation: float, confidence: float) -> float:
-    """The least drop beyond the allowed one that LB302 finds with 95 % power; infinite where 2^-m, its least p, is too large."""
-    if 0.5**m > 1 - confidence:
-        return math.inf
-    return statistics.minimum_detectable_difference(m, deviation, confidence=confidence)
-
-
-def too_few_queries(case: Case) -> Outcome | None:
-    """LB006."""
-    gate, workload = case.gate, case.workload
-    if gate.max_drop is None or workload.m is None or not workload.m:
-        return None
-    pair = before_and_now(case)
-    if isinstance(pair, tuple) and drop_p_value(*pair, gate.max_drop) <= 1 - gate.confidence:
-        return Passes()  # they were enough to see this one
-    differences = pair[0] - pair[1] if isinstance(pair, tuple) else np.zeros(0)
-    deviation = planned_deviation(differences, gate.max_drop)
-    least = detectable(workload.m, deviation, gate.confidence)
-    if least <= gate.max_drop:
-        return Passes()
-    needed = statistics.queries_needed(gate.max_drop, deviation, confidence=gate.confidence)
-    needed = max(needed, math.ceil(-math.log2(1 - gate.confidence)))
-    return Fails(
-        f"{workload.m} queries find a drop of {2 * gate.max_drop:g} with less than 95 % power: they see {least:.3g} beyond what is "
-        f"allowed, and max_drop is {gate.max_drop:g}",
-        f"judge about {needed:,} queries, or allow a larger drop",
-        expected=f"about {needed:,} queries",
-        observed=f"{workload.m}",
-        numbers={
-            "detectable": least if math.isfinite(least) else None,
-            "max_drop": gate.max_drop,
-            "queries": workload.m,
-            "needed": needed,
-            "deviation": deviation,
-        },
+        causes=why,
     )
 
 
@@ -238,7 +119,7 @@ def bm25_is_better(case: Case) -> Outcome | None:
         or not workload.questions
     ):
         return None
-    if case.settings.tier == "fast" and len(workload.texts) > _BM25_DOCUMENTS:
+    if case.settings.tier != "full" and len(workload.texts) > _BM25_DOCUMENTS:
         size = f"{len(workload.texts):,} documents"
         return Skipped(f"BM25 on {size} belongs to the full tier", "run: limitbench check --tier full")
     found = case.measured()
@@ -250,7 +131,7 @@ def bm25_is_better(case: Case) -> Outcome | None:
         depth = max(100, *(gate.measure.cutoff for gate in case.project.config.gate))
         answer = retrieved("bm25", workload, asked, depth, case.settings, case.project)
         # that BM25 finds what shares a word, and no more, is its way
-        case.runs[key] = Measured.of(RunFile(answer.scores), workload, depth, answer, tell_short=False)
+        case.runs[key] = Measured.of(answer, workload, depth, tell_short=False)
     theirs = case.runs[key]
     assert isinstance(theirs, Measured)
     ours, lexical = found.values(gate), theirs.values(gate)
@@ -274,7 +155,7 @@ def _loss(reference: str, what: str, remedy: str) -> Callable[[Case], Outcome | 
         given = getattr(plan.references, reference)
         if given is None:
             before = {"truncation": "quantisation", "quantisation": "ann", "ann": ""}[reference]
-            by_model = plan.way in ("model", "endpoint") and case.settings.tier == "full"
+            by_model = plan.way in ("model", "endpoint") and case.settings.tier != "fast"
             if not by_model or case.spec(reference) == case.spec(before):
                 return None
         else:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import os
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.checks.baseline import Baseline
-from limitbench.checks.config import Gate, Measurement, Project, Retriever
+from limitbench.checks.baseline import Baseline, Setting
+from limitbench.checks.config import Gate, Project, Retriever, Source
 from limitbench.checks.execution import run_command, run_python
-from limitbench.checks.findings import Skipped, Undecided
+from limitbench.checks.findings import Cause, Skipped, Undecided
 from limitbench.checks.workloads import Loaded
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, LimitbenchError
@@ -37,7 +38,7 @@ ALLOWED = 0.01  # loss by truncation, dtype, index or ties where the gate has no
 class Settings:
     """How far a check may go."""
 
-    tier: str = "fast"
+    tier: str = "auto"
     no_exec: bool = False
     deadline: float = math.inf  # time.monotonic()
 
@@ -50,38 +51,51 @@ class Settings:
 class Measured:
     """A ranking of the workload's judged queries, over its documents and those that the run adds.
 
-    `notes` are what to know before its numbers are read; `cut` tells which texts a model did not read to their end.
+    `answer` is what the retriever gave, as it gave it. `notes` are what to know before its numbers are read. `unstable` counts the
+    queries that were answered differently when asked again, where they were.
     """
 
     run: Run
     qrels: Qrels
+    answer: Answer
     notes: tuple[str, ...] = ()
-    cut: tuple[CutTexts, ...] = ()
+    unstable: int | None = None
 
     @classmethod
-    def of(
-        cls, file: RunFile, workload: Loaded, depth: int, answer: Answer | None = None, *, tell_short: bool = True
-    ) -> Measured:
-        """The ranking of these scores. Raises `LimitbenchError` where it answers none of the judged queries."""
+    def of(cls, answer: Answer, workload: Loaded, depth: int, *, tell_short: bool = True) -> Measured:
+        """The ranking of an answer. Raises `LimitbenchError` where it answers none of the judged queries."""
         assert workload.qrels is not None
-        scores = file.scores
-        answered = [query for query in workload.query_ids if query in scores]
+        file = answer.file
+        answered = [query for query in workload.query_ids if query in file.scores]
         if workload.query_ids and not answered:
-            example = next(iter(scores), None)
+            example = next(iter(file.scores), None)
             raise LimitbenchError(
                 f"the run answers none of the {len(workload.query_ids)} judged queries"
                 f"{f' (its first is {example!r})' if example is not None else ': it is empty'}; use the queries' ids as judged"
             )
-        run, qrels = joined(scores, workload.query_ids, workload.document_ids, workload.qrels)
+        run, qrels = joined(file.scores, workload.query_ids, workload.document_ids, workload.qrels)
         if workload.leaves_own:
             run = run.without_own(max(1, int(np.diff(run.indptr).max(initial=1))))
-        said = file.remarks(workload.query_ids, workload.document_ids) if answer is None else answer.notes
-        missing = 0 if answer is not None else len(file.missing(workload.query_ids))
+        said = file.remarks(workload.query_ids, workload.document_ids) if answer.notes is None else answer.notes
+        missing = 0 if answer.notes is not None else len(file.missing(workload.query_ids))
         short = run_remarks(run, qrels, depth, missing=missing) if tell_short else []
         own = workload.own_ids
         found = f"{own} queries are documents too, by id and text, and find themselves; ignore_identical_ids = true leaves each out"
         notes = (*said, *short, *((found,) if own and not workload.leaves_own else ()))
-        return cls(run, qrels, notes, () if answer is None else answer.cut)
+        return cls(run, qrels, answer, notes)
+
+    @property
+    def cut(self) -> tuple[CutTexts, ...]:
+        """Which texts a model did not read to their end."""
+        return self.answer.cut
+
+    def first(self, most: int) -> list[list[str]]:
+        """By query: the ids of the first documents, best first; equal scores in the order of the corpus."""
+        ids, indices, indptr = self.run.document_ids, self.run.indices, self.run.indptr
+        return [
+            [ids[column] for column in indices[start : min(stop, start + most)]]
+            for start, stop in itertools.pairwise(indptr)
+        ]
 
     def values(self, gate: Gate, ties: Any = "expected") -> Floats:
         """The gate's metric for every judged query, (m,)."""
@@ -109,6 +123,9 @@ class Case:
     runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = field(
         default_factory=dict
     )  # shared between cases
+    explained: dict[tuple[int, bool], tuple[Cause, ...]] = field(
+        default_factory=dict
+    )  # by number, and whether it was compared
 
     @property
     def key(self) -> str:
@@ -138,21 +155,34 @@ class Case:
             return Undecided(
                 "the workload has no judged queries with ids to measure on", "give it qrels; a pattern has no texts"
             )
-        given = getattr(plan.references, reference) if reference else plan.run
+        source: Source = plan
+        if reference and (given := getattr(plan.references, reference)) is not None:
+            if isinstance(given, str) or given.run is not None:
+                return Skipped(
+                    f"the reference '{reference}' is a file, and a file does not say when and of which data it was made",
+                    f'have it measured beside the service: references.{reference} = {{ python = "MODULE:FUNCTION" }}, '
+                    "or command, model or endpoint",
+                )
+            source = given
         try:
-            if given is not None:
-                where = ("measure", "references", reference) if reference else ("measure", "run")
-                path = self.project.resolve(given, "retriever", self.gate.retriever, *where)
+            if source.run is not None and not reference:
+                path = self.project.resolve(source.run, "retriever", self.gate.retriever, "measure", "run")
                 if not path.is_file():
-                    return Undecided(f"{given} is not a file", "write the run there, or mend the path")
-                return Measured.of(read_run_file(path), self.workload, self.depth)
+                    return Undecided(f"{source.run} is not a file", "write the run there, or mend the path")
+                return Measured.of(Answer(read_run_file(path)), self.workload, self.depth)
+            way = source.way
             if self.settings.tier == "fast":
-                return Skipped(f"measuring by {plan.way} belongs to the full tier", "run: limitbench check --tier full")
-            if self.settings.no_exec and plan.way in ("python", "command"):
-                return Undecided(f"measuring by {plan.way} is forbidden by --no-exec", "allow it, or give a run file")
+                return Skipped(f"measuring by {way} is not for the fast tier", "leave --tier out, or give a run file")
+            if self.settings.no_exec and way in ("python", "command"):
+                return Undecided(f"measuring by {way} is forbidden by --no-exec", "allow it, or give a run file")
             if self.settings.seconds(1.0) <= 0:
                 return Undecided("the time budget is used up", "give more: --time-budget")
-            return self._asked(plan, reference)
+            found = Measured.of(self._asked(source, plan.timeout, reference), self.workload, self.depth)
+            for _ in range(0 if reference else plan.repeat - 1):
+                again = Measured.of(self._asked(source, plan.timeout, reference), self.workload, self.depth)
+                differs = _differing(found, again, self.depth)
+                found = replace(found, unstable=max(found.unstable or 0, differs))
+            return found
         except DataError as error:
             return Undecided(str(error), "mend the file", path=str(error.path), line=error.line)
         except LimitbenchError as error:
@@ -162,7 +192,7 @@ class Case:
                 "the measurement does not fit into memory", "measure on a machine with more, and give the run file"
             )
 
-    def _asked(self, plan: Measurement, reference: str) -> Measured:
+    def _asked(self, source: Source, timeout: float, reference: str) -> Answer:
         """What the running retriever ranks now."""
         missing = [name for name in self.workload.query_ids if name not in self.workload.questions]
         if missing:
@@ -171,26 +201,27 @@ class Case:
             )
         asked = {name: self.workload.questions[name] for name in self.workload.query_ids}
         depth = self.depth + 1  # one more: what lies just below the cut decides LB307 and LB308
-        seconds = self.settings.seconds(plan.timeout)
+        seconds = self.settings.seconds(timeout)
         folder = self.project.path.resolve().parent
-        if plan.command is not None:
-            printed = run_command(plan.command, asked, depth, folder, seconds)
-            return Measured.of(_parsed_run(printed), self.workload, self.depth)
-        if plan.python is not None:
-            returned = run_python(plan.python, asked, depth, folder, seconds)
-            return Measured.of(_parsed_json(returned), self.workload, self.depth)
+        if source.command is not None:
+            return _printed(run_command(source.command, asked, depth, folder, seconds))
+        if source.python is not None:
+            return _returned(run_python(source.python, asked, depth, folder, seconds), "the Python function")
         if not self.workload.texts:
             raise LimitbenchError("the workload has no corpus to index; give it a corpus file")
-        answer = retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
-        return Measured.of(RunFile(answer.scores), self.workload, self.depth, answer)
+        return retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
 
     def spec(self, reference: str = "") -> str:
         """The retriever's spec of a measurement by model or endpoint, without the loss that a reference is about."""
-        plan = self.retriever.measure
-        assert plan is not None
-        spec = plan.model or f"endpoint:{plan.name},url={plan.endpoint},timeout={plan.timeout}" + (
+        measure = self.retriever.measure
+        assert measure is not None
+        given = getattr(measure.references, reference) if reference else None
+        plan: Source = given if isinstance(given, Source) else measure
+        spec = plan.model or f"endpoint:{plan.name},url={plan.endpoint},timeout={measure.timeout}" + (
             f",key_env={plan.key_env}" if plan.key_env else ""
         )
+        if plan is given:
+            return spec
         drop = {"truncation": {"dim", "dtype", "index"}, "quantisation": {"dtype", "index"}, "ann": {"index"}}.get(
             reference, set()
         )
@@ -200,41 +231,79 @@ class Case:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a retriever of limitbench ranks, what it has to say before the numbers, and which texts its models cut."""
+    """What a retriever gave: its scores, and what it told of itself.
 
-    scores: dict[str, dict[str, float]]
-    notes: tuple[str, ...]
-    cut: tuple[CutTexts, ...]
+    `notes` are remarks of limitbench's own retrievers; None: the run itself is looked at. `ids` lists what the index holds.
+    """
+
+    file: RunFile
+    notes: tuple[str, ...] | None = None
+    cut: tuple[CutTexts, ...] = ()
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    ids: tuple[str, ...] | None = None
 
 
-def _parsed_run(printed: bytes) -> RunFile:
+def _differing(first: Measured, again: Measured, depth: int) -> int:
+    """How many queries got other documents, or the same in another order of scores, within `depth`."""
+    a, b = ([dict(found.run.row(number)[:depth]) for number in range(len(found.run))] for found in (first, again))
+    return sum(not _alike(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _alike(a: Mapping[str, float], b: Mapping[str, float]) -> bool:
+    """Whether two rows have the same documents with the same scores, to a millionth."""
+    return a.keys() == b.keys() and all(abs(a[d] - b[d]) <= 1e-6 * max(1.0, abs(a[d])) for d in a)
+
+
+def _printed(printed: bytes) -> Answer:
+    """What a command printed: JSON, or a TREC run."""
+    if printed.lstrip()[:1] == b"{":
+        return _returned(printed, "the command")
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdout"
         path.write_bytes(printed)
         try:
-            return read_run_file(path)
+            return Answer(read_run_file(path))
         except DataError as error:
             line = f" at line {error.line}" if error.line else ""
-            raise LimitbenchError(f"the command printed no TREC run{line}: {str(error).partition(': ')[2]}") from None
+            raise LimitbenchError(
+                f"the command printed no TREC run and no JSON{line}: {str(error).partition(': ')[2]}"
+            ) from None
 
 
-def _parsed_json(printed: bytes) -> RunFile:
-    """The scores that a function returned. Checked without `assert`, which `python -O` leaves out."""
+def _returned(printed: bytes, who: str) -> Answer:
+    """The answer of JSON: {query id: {document id: score}}, or that as "run" beside "settings" and "ids".
+
+    Checked without `assert`, which `python -O` leaves out.
+    """
     try:
         found = json.loads(printed)
-        fits = isinstance(found, dict) and all(
-            isinstance(row, dict) and all(_is_number(value) for value in row.values()) for row in found.values()
-        )
     except (ValueError, RecursionError, OverflowError):
-        fits = False
-    if not fits:
-        raise LimitbenchError(
-            "the Python function gave no {query id: {document id: score}} of numbers; mend what it returns"
-        )
-    infinite = sum(value == -math.inf for row in found.values() for value in row.values())
-    return RunFile(found, infinite)
+        found = None
+    table = found if _wrapped(found) else {"run": found}
+    run, settings, ids = table["run"], table.get("settings", {}), table.get("ids")
+    if not isinstance(run, dict) or not all(
+        isinstance(row, dict) and all(_is_number(value) for value in row.values()) for row in run.values()
+    ):
+        raise LimitbenchError(f"{who} gave no {{query id: {{document id: score}}}} of numbers; mend what it gives")
+    if not isinstance(settings, dict) or not all(
+        isinstance(v, str | int | float | bool | None) for v in settings.values()
+    ):
+        raise LimitbenchError(f"{who} gave settings that are no table of texts and numbers; mend them")
+    if ids is not None and not (isinstance(ids, list) and all(isinstance(name, str) for name in ids)):
+        raise LimitbenchError(f'{who} gave "ids" that are no list of texts; give the ids of all documents in the index')
+    infinite = sum(value == -math.inf for row in run.values() for value in row.values())
+    # a table has no ranks; one that is listed worst first, all through, was meant the other way
+    against = sum(len(row) > 2 and all(b > a for a, b in itertools.pairwise(row.values())) for row in run.values())
+    return Answer(RunFile(run, infinite, against), settings=settings, ids=None if ids is None else tuple(ids))
+
+
+def _wrapped(found: Any) -> bool:
+    """Whether an answer is a table of "run" and what goes with it. A run alone has rows of numbers, never of rows."""
+    if not isinstance(found, dict) or "run" not in found or not found.keys() <= {"run", "settings", "ids"}:
+        return False
+    return isinstance(found["run"], dict) and all(isinstance(row, dict) for row in found["run"].values())
 
 
 def _is_number(value: Any) -> bool:
@@ -269,7 +338,7 @@ def retrieved(
         run = index.search(Queries(tuple(asked), tuple(asked.values())), depth, progress)
         cut = cut_of(index)
         notes = [remark for remark in remarks_of(index) if remark not in {one.remark for one in cut}]
-        return Answer(run.mapping(), tuple(notes), tuple(cut))
+        return Answer(RunFile(run.mapping()), tuple(notes), tuple(cut))
     except LimitbenchError:
         raise
     except Exception as error:  # whatever a model's libraries raise

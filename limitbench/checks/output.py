@@ -14,12 +14,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 from limitbench.checks.findings import Finding, GateRow, Report
-from limitbench.checks.gates import sentence
+from limitbench.checks.gates import asks, lost_line, name_of, sentence
 from limitbench.checks.rules import RULES, Rule, page
 from limitbench.errors import StorageError
 from limitbench.files import atomic_write
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LOST = 10  # lost questions in texts for people; JSON and Markdown have all
 _MOST = 25_000  # results that GitHub takes in one SARIF run
 _HELP = "https://github.com/limitbench/limitbench/blob/main/docs/rules/"
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -36,8 +37,18 @@ def text(report: Report) -> str:
     if not lines:
         lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
     lines += [f"note: {_clean(said)}" for said in report.notes]
-    lines += [_clean(sentence(gate)) for gate in report.gates]
+    for gate in report.gates:
+        lines.append(_clean(sentence(gate)))
+        lines += [f"    {said}" for said in _explained(gate)]
     return "\n".join([*lines, summary(report)]) + "\n"
+
+
+def _explained(gate: GateRow) -> list[str]:
+    """The causes of a gate that failed, and the first questions that it lost, a line each."""
+    lines = [f"cause: {_clean(cause.message)}" for cause in gate.causes]
+    lines += [_clean(lost_line(lost)) for lost in gate.lost_questions[:_LOST]]
+    more = len(gate.lost_questions) - _LOST
+    return lines + ([f"and {more} more lost questions: -o json has all of them"] if more > 0 else [])
 
 
 def summary(report: Report) -> str:
@@ -72,24 +83,47 @@ def markdown(report: Report) -> str:
         lines += ["| gate | now | before | change | lost, gained | asked | shows | |", "| --- " * 8 + "|"]
         lines += ["| " + " | ".join(map(_cell, _gate_cells(gate))) + " |" for gate in report.gates]
         lines.append("")
+    for gate in report.gates:
+        lines += _lost_table(gate)
     lines += [f"Assumes: {_cell(said)}." for said in report.assumptions]
     lines += [f"Note: {_cell(said)}." for said in report.notes]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _lost_table(gate: GateRow) -> list[str]:
+    """The causes and the lost questions of a gate, folded."""
+    lines = [f"Cause, gate {gate.number}: {_cell(cause.message)}." for cause in gate.causes]
+    if gate.lost_questions:
+        lines += [
+            "", f"<details><summary>{len(gate.lost_questions)} lost questions of gate {gate.number}</summary>", "",
+            "| question | section | wants | rank before, now | above it now |", "| --- " * 5 + "|",
+        ]  # fmt: skip
+        for lost in gate.lost_questions:
+            ranks = f"{lost.before_rank or 'none'}, {lost.now_rank or 'none'}"
+            cells = (
+                f"{lost.query}: {lost.text}" if lost.text else lost.query,
+                lost.section,
+                lost.wanted,
+                ranks,
+                ", ".join(lost.above),
+            )
+            lines.append("| " + " | ".join(map(_cell, cells)) + " |")
+        lines += ["", "</details>"]
+    return [*lines, ""] if lines else []
 
 
 def _gate_cells(gate: GateRow) -> list[str]:
     """A gate as a row: figure, before, change, each with its interval; queries lost and gained, what is asked and can be shown."""
     low, high = gate.difference_low, gate.difference_high
     change = "" if gate.difference is None else f"{gate.difference:+.3f} [{low:+.3f}, {high:+.3f}], p = {gate.p:.2g}"
-    asked = [f"at least {gate.min:g}"] if gate.min is not None else []
-    asked += [f"drop of at most {gate.max_drop:g}"] if gate.max_drop is not None else []
+    name = f"{name_of(gate)} ({gate.queries} queries)"
     return [
-        f"{gate.metric} of {gate.retriever} on {gate.workload} ({gate.queries} queries)",
+        f"{name}; {gate.remark}" if gate.remark else name,
         "" if gate.now is None else f"{gate.now:.3f} [{gate.now_low:.3f}, {gate.now_high:.3f}]",
         f"{gate.before:.3f}" if gate.before is not None else gate.no_before or "",
         change,
         "" if gate.lost is None else f"{gate.lost}, {gate.gained}",
-        ", ".join(asked),
+        ", ".join(asks(gate)),
         "" if gate.detectable is None else f"{gate.detectable:.3f} beyond that",
         gate.state if gate.now is not None or not gate.why else f"{gate.state}: {gate.why}",
     ]
@@ -118,7 +152,9 @@ def junit(report: Report) -> str:
         attributes = {} if kind == "system-out" else {"message": _xml(finding.message), "type": finding.rule}
         ElementTree.SubElement(case, kind, attributes).text = _xml(told)
     if report.notes or report.gates:
-        said = [*report.notes, *map(sentence, report.gates)]
+        said = [*report.notes]
+        for gate in report.gates:
+            said += [sentence(gate), *_explained(gate)]
         ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(said))
     ElementTree.indent(root)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"

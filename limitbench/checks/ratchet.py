@@ -1,15 +1,29 @@
-"""Recording the baseline: measure every gate that has a max_drop, and only write figures that are meant."""
+"""Recording the baseline: measure every gate that compares with one, and only write figures that are meant."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from limitbench.checks.baseline import Baseline, Entry, differences, now, read_baseline, write_baseline
+from limitbench.checks import secrets
+from limitbench.checks.baseline import (
+    KEPT,
+    Baseline,
+    Line,
+    Setting,
+    differences,
+    layout,
+    merge,
+    read_baseline,
+    write_baseline,
+)
+from limitbench.checks.causes import settings as retriever_settings
+from limitbench.checks.comparison import difference, renamed_from
 from limitbench.checks.config import Project, under_ci
 from limitbench.checks.engine import measured_cases
-from limitbench.checks.measurement import Measured, Settings
+from limitbench.checks.measurement import Case, Measured, Settings
 from limitbench.checks.reproducibility import environment
 from limitbench.errors import InputError, LimitbenchError
 
@@ -21,35 +35,58 @@ class Recorded:
     path: Path
     old: Baseline | None
     new: Baseline
+    renamed: dict[str, str]  # today's names of the old gates that have another one
 
     @property
     def changes(self) -> dict[str, Any]:
         """What changed, JSON-ready; without an old baseline, everything."""
-        empty = Baseline.model_construct(recorded="", versions={}, fingerprints={}, gates={})
-        return differences(self.old or empty, self.new)
+        return secrets.hidden(differences(self.old, self.new))  # type: ignore[no-any-return]
+
+    @property
+    def differs(self) -> bool:
+        """Whether an update would change the file."""
+        return self.old is None or layout(self.old) != layout(self.new)
 
     @property
     def lowered(self) -> list[str]:
-        """Gates on unchanged data whose mean fell."""
+        """What an update would hide: gates whose mean fell on the queries that both know, whatever changed in the others."""
         if self.old is None:
             return []
         out = []
-        for key, entry in self.new.gates.items():
-            before, workload = self.old.gates.get(key), key.partition("/")[0]
-            same = self.old.fingerprints.get(workload) == self.new.fingerprints.get(workload)
-            if before is not None and same and entry.mean < before.mean - 1e-12:
-                out.append(f"{key}: {before.mean:.4f} to {entry.mean:.4f}")
+        for key in self.old.keys:
+            workload = key.partition("/")[0]
+            before, now = self.old.values(key), self.new.values(self.renamed.get(key, key))
+            was, is_now = (side.workloads.get(name, {}) for side, name in self._sides(key, workload))
+            same = [q for q in before.keys() & now.keys() if _same(was[q], is_now[q])]
+            if not now:
+                continue
+            if 2 * len(same) < len(before):
+                out.append(f"{key}: only {len(same)} of its {len(before)} queries can be compared")
+            elif same:
+                old_mean, new_mean = (sum(values[q] for q in same) / len(same) for values in (before, now))
+                if new_mean < old_mean - 1e-9:
+                    out.append(f"{key}: {old_mean:.4f} to {new_mean:.4f} on {len(same)} unchanged queries")
         return out
 
+    def _sides(self, key: str, workload: str) -> tuple[tuple[Baseline, str], tuple[Baseline, str]]:
+        assert self.old is not None
+        return (self.old, workload), (self.new, self.renamed.get(key, key).partition("/")[0])
 
-def compare(project: Project, *, tier: str = "fast", no_exec: bool = False) -> Recorded:
+
+def _same(before: Line, now: Line) -> bool:
+    """Whether two lines are of the same query, so far as both know. One of schema 1 is compared by its id alone."""
+    return before.identity is None or difference(before.identity, now.identity or "") is None
+
+
+def compare(project: Project, *, tier: str = "auto", no_exec: bool = False) -> Recorded:
     """The recorded baseline and the one that the present state would give; nothing is written."""
     path = place(project)
-    return Recorded(path, read_baseline(path), measure(project, tier=tier, no_exec=no_exec))
+    old = read_baseline(path)
+    return Recorded(path, old, *measure(project, old, tier=tier, no_exec=no_exec))
 
 
 def init(
-    project: Project, *, force: bool = False, allow_ci: bool = False, tier: str = "fast", no_exec: bool = False
+    project: Project, *, force: bool = False, allow_ci: bool = False, tier: str = "auto", no_exec: bool = False
 ) -> Recorded:
     """Write the first baseline. Raises `InputError` where one is there already, unless `force`, which CI needs `allow_ci` for."""
     path = place(project)
@@ -59,13 +96,13 @@ def init(
         raise InputError(
             f"{path} is there already; change it with: limitbench baseline update, or start anew with --force"
         )
-    found = Recorded(path, None, measure(project, tier=tier, no_exec=no_exec))
+    found = Recorded(path, None, *measure(project, None, tier=tier, no_exec=no_exec))
     write_baseline(found.new, path)
     return found
 
 
 def update(
-    project: Project, *, allow_ci: bool = False, allow_drop: bool = False, tier: str = "fast", no_exec: bool = False
+    project: Project, *, allow_ci: bool = False, allow_drop: bool = False, tier: str = "auto", no_exec: bool = False
 ) -> Recorded:
     """Write the present figures. Raises `InputError` under CI without `allow_ci`, and for a lower mean without `allow_drop`."""
     if under_ci() and not allow_ci:
@@ -76,10 +113,11 @@ def update(
     old = read_baseline(path)
     if old is None:
         raise InputError(f"there is no baseline at {path}; record one: limitbench baseline init")
-    found = Recorded(path, old, measure(project, tier=tier, no_exec=no_exec))
+    found = Recorded(path, old, *measure(project, old, tier=tier, no_exec=no_exec))
     if found.lowered and not allow_drop:
         raise InputError(f"the baseline would fall ({'; '.join(found.lowered)}); if that is meant, give --allow-drop")
-    write_baseline(found.new, path)
+    if found.differs:
+        write_baseline(found.new, path)
     return found
 
 
@@ -91,22 +129,83 @@ def place(project: Project) -> Path:
     return project.resolve(plan.path, "baseline", "path")
 
 
-def measure(project: Project, *, tier: str, no_exec: bool) -> Baseline:
-    """The present figures of every gate with a max_drop. Raises `LimitbenchError` where one cannot be measured."""
-    entries, fingerprints = {}, {}
+def measure(project: Project, old: Baseline | None, *, tier: str, no_exec: bool) -> tuple[Baseline, dict[str, str]]:
+    """The present figures of every gate that compares, and how the old gates are called now.
+
+    Raises `LimitbenchError` where one cannot be measured.
+    """
+    lines: dict[str, dict[str, Line]] = {}
+    settings: dict[str, dict[str, Setting]] = {}
+    renamed: dict[str, str] = {}
     for case in measured_cases(project, Settings(tier, no_exec)):
-        if case.gate.max_drop is None:
+        if case.gate.compares is None:
             continue
         found = case.measured()
         if not isinstance(found, Measured):
             raise LimitbenchError(
                 f"gate {case.number + 1} ({case.key}) cannot be measured: {found.reason}; {found.remedy}"
             )
-        values = found.values(case.gate)
-        entries[case.key] = Entry(
-            values={q: round(float(v), 9) for q, v in zip(case.workload.query_ids, values, strict=True)}
+        settings[case.gate.retriever] = retriever_settings(case.retriever, found)
+        rows = lines.setdefault(case.gate.workload, {})
+        for query, line in measured_lines(case, found).items():
+            rows[query] = line if query not in rows else both(rows[query], line)
+        if old is not None and not old.values(case.key) and (was := renamed_from(case, old)) is not None:
+            renamed[was] = case.key
+    if not lines:
+        raise InputError(
+            f"no gate of {project.path} compares with a baseline, so there is nothing to record; add a max_drop to one"
         )
-        fingerprints[case.gate.workload] = case.workload.fingerprint
-    if not entries:
-        raise InputError(f"no gate of {project.path} has a max_drop, so there is nothing to record; add one")
-    return Baseline(recorded=now(), versions=environment(project.config), fingerprints=fingerprints, gates=entries)
+    for name, rows in lines.items():
+        recorded = old.workloads.get(name, {}) if old else {}
+        lines[name] = {query: _kept(line, recorded.get(query)) for query, line in rows.items()}
+    made = Baseline(versions=environment(project.config), settings=settings, workloads=lines)
+    return Baseline.model_validate(secrets.hidden(made.model_dump())), renamed
+
+
+def _kept(now: Line, before: Line | None) -> Line:
+    """The line before where nothing but the scores' last digits changed, so that an update rewrites no more than it must."""
+    same = (
+        before is not None
+        and now.model_copy(update={"best": before.best}) == before
+        and now.best.keys() == before.best.keys()
+    )
+    close = before is not None and all(
+        math.isclose(now.best[name], before.best.get(name, 0), rel_tol=0.01) for name in now.best
+    )
+    return before if before is not None and same and close else now
+
+
+def measured_lines(case: Case, found: Measured) -> dict[str, Line]:
+    """A gate's figures, identities and first documents, by query."""
+    who, workload = case.gate.retriever, case.workload
+    values, top, run = found.values(case.gate), found.first(min(KEPT, max(10, case.gate.measure.cutoff))), found.run
+    out = {}
+    for row, query in enumerate(workload.query_ids):
+        best = {who: float(f"{run.scores[run.indptr[row]]:.4g}")} if run.indptr[row] < run.indptr[row + 1] else {}
+        figure = {f"{who}/{case.gate.metric}": round(float(values[row]), 9)}
+        out[query] = Line(identity=workload.identities[query], values=figure, top={who: top[row]}, best=best)
+    return out
+
+
+def both(a: Line, b: Line) -> Line:
+    """One line of two measurements of the same query; the longer list of documents stays."""
+    longer = {name: max(a.top.get(name, []), b.top.get(name, []), key=len) for name in {*a.top, *b.top}}
+    return Line(identity=a.identity, values={**a.values, **b.values}, top=longer, best={**a.best, **b.best})
+
+
+def merge_files(ancestor: Path, ours: Path, theirs: Path) -> list[str]:
+    """Join two branches' baselines into `ours`, as a merge driver of git does; what comes back is to be said.
+
+    Raises `LimitbenchError` where one cannot be read or written.
+    """
+    sides = [
+        read_baseline(path) if path.exists() and path.stat().st_size else None for path in (ancestor, ours, theirs)
+    ]
+    mine, other = sides[1], sides[2]
+    if mine is None or other is None:
+        raise InputError("one side of the merge has no baseline; keep the other")
+    made, said = merge(
+        sides[0] or Baseline.model_construct(versions={}, settings={}, workloads={}, whole={}), mine, other
+    )
+    write_baseline(made, ours)
+    return said

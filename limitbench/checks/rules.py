@@ -15,6 +15,8 @@ from limitbench.errors import InputError, UnknownName
 Level: TypeAlias = Literal["error", "warning", "off"]
 Evidence: TypeAlias = Literal["proved", "constructed", "measured", "empirical"]
 Scope: TypeAlias = Literal["workload", "plan", "retriever", "gate", "project"]
+Tier: TypeAlias = Literal["fast", "auto", "full"]
+TIERS: tuple[Tier, ...] = ("fast", "auto", "full")
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Rule:
     scope: Scope
     evidence: Evidence
     severity: Level
-    tier: Literal["fast", "full"]
+    tier: Tier  # the least one in which the rule is made
     title: str
 
 
@@ -40,8 +42,8 @@ RULES: dict[str, Rule] = {
     "LB004": Rule("unsafe-id", "workload", "measured", "warning", "fast",
                   "ids hold white space, which breaks TREC's readers"),
     "LB005": Rule("data-changed", "workload", "measured", "warning", "fast",
-                  "the data are not those of the baseline"),
-    "LB006": Rule("too-few-queries", "gate", "measured", "warning", "fast",
+                  "most queries are not those of the baseline"),
+    "LB006": Rule("too-few-queries", "workload", "measured", "warning", "fast",
                   "the queries are too few to see a drop of max_drop"),
     "LB101": Rule("dimension-too-small", "plan", "proved", "error", "fast",
                   "the dimension is below the certified lower bound"),
@@ -77,8 +79,16 @@ RULES: dict[str, Rule] = {
                   "equal scores at the cut leave the metric to chance"),
     "LB308": Rule("scores-too-close", "gate", "measured", "warning", "fast",
                   "scores at the cut are closer than the dtype can tell apart"),
-    "LB309": Rule("texts-cut", "gate", "measured", "warning", "full",
+    "LB309": Rule("texts-cut", "gate", "measured", "warning", "auto",
                   "texts are longer than the model reads"),
+    "LB310": Rule("questions-lost", "gate", "measured", "error", "fast",
+                  "more questions were lost than max_lost allows"),
+    "LB311": Rule("must-find", "gate", "measured", "error", "fast",
+                  "a question that must be answered finds no relevant document"),
+    "LB312": Rule("not-shown-as-good", "gate", "measured", "error", "fast",
+                  "the metric is not shown to be as good as the baseline's"),
+    "LB313": Rule("decline", "gate", "measured", "error", "fast",
+                  "the metric declined over the last baselines"),
     "LB401": Rule("floating-revision", "retriever", "measured", "warning", "fast",
                   "the model's revision is not pinned"),
     "LB402": Rule("prompt-missing", "retriever", "measured", "warning", "fast",

@@ -137,7 +137,7 @@ def _floor(path: Path) -> float | None:
     """The lower confidence limit that the run has now, rounded down."""
     from limitbench.statistics import lower_limit
 
-    for case in measured_cases(read_project(path), Settings()):
+    for case in measured_cases(read_project(path), Settings(tier="fast")):
         found = case.measured()
         if isinstance(found, Measured):
             return int(100 * lower_limit(found.values(case.gate))) / 100

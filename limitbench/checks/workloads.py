@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -15,7 +16,7 @@ from limitbench.checks.config import Project, Workload
 from limitbench.datasets.folders import card_says, own_documents
 from limitbench.datasets.lint import Finding as Flaw
 from limitbench.datasets.lint import lint_files
-from limitbench.errors import DataError, SpecError
+from limitbench.errors import DataError, LimitbenchError, SpecError
 from limitbench.relevance import Qrels
 
 _MOST_ROWS = 2_000_000  # of a pattern that is written out
@@ -72,6 +73,28 @@ class Loaded:
         """How many judged queries have the id and the text of a document."""
         return own_documents(self.query_ids, self.questions, self.texts)[1]
 
+    @cached_property
+    def identities(self) -> dict[str, str]:
+        """What each judged query is, as QUESTION:JUDGEMENTS:TEXTS.
+
+        Digests of its text, of the documents judged relevant with their grades, and of those documents' texts. A part of which no
+        file tells is '-'. Judgements of grade 0 and the rest of the corpus are no part of it.
+        """
+        if self.qrels is None:
+            return {}
+        texts = {name: _digest(text) for name, text in self.texts.items()}
+        out = {}
+        for row, query in enumerate(self.query_ids):
+            cut = slice(self.qrels.indptr[row], self.qrels.indptr[row + 1])
+            judged = sorted(
+                (self.document_ids[column], int(grade))
+                for column, grade in zip(self.qrels.indices[cut], self.qrels.grades[cut], strict=True)
+            )
+            question = _digest(self.questions[query]) if query in self.questions else "-"
+            pages = _digest(json.dumps([texts.get(name) for name, _ in judged])) if texts else "-"
+            out[query] = f"{question}:{_digest(json.dumps(judged))}:{pages}"
+        return out
+
     @property
     def leaves_own(self) -> bool:
         """Whether a query's own document is left out of its results."""
@@ -91,10 +114,22 @@ class Loaded:
         return None if self.qrels is None else self.qrels.n_queries
 
 
-def read_workload(project: Project, name: str) -> Loaded:
-    """The workload of this name. Raises `LimitbenchError` where nothing can be read at all."""
+def _digest(text: str) -> str:
+    """Forty bits that stand for a text: enough to tell that it changed."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:10]
+
+
+class OutOfTime(LimitbenchError):
+    """The time budget was used up while data were read."""
+
+
+def read_workload(project: Project, name: str, in_time: Callable[[], None] = lambda: None) -> Loaded:
+    """The workload of this name. Raises `LimitbenchError` where nothing can be read at all.
+
+    `in_time` is called every thousand lines and may raise `OutOfTime`.
+    """
     plan = project.config.workload[name]
-    return _pattern(project, name, plan) if plan.pattern is not None else _files(project, name, plan)
+    return _pattern(project, name, plan) if plan.pattern is not None else _files(project, name, plan, in_time)
 
 
 def _inside(project: Project, name: str, given: str, *, catalogue: bool) -> str:
@@ -141,7 +176,7 @@ def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
     return Loaded(name, plan, qrels, qrels.n_documents, qrels.degree(), fingerprint=fingerprint)
 
 
-def _files(project: Project, name: str, plan: Workload) -> Loaded:
+def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], None]) -> Loaded:
     def place(field_name: str) -> list[Path] | None:
         given = getattr(plan, field_name)
         if given is None:
@@ -156,7 +191,7 @@ def _files(project: Project, name: str, plan: Workload) -> Loaded:
     qrels = place("qrels")
     assert qrels is not None
     corpus = place("corpus")
-    found = lint_files(corpus, place("queries"), qrels, layout=plan.format)
+    found = lint_files(corpus, place("queries"), qrels, layout=plan.format, in_time=in_time)
     state = hashlib.sha256()
     for part in (found.documents, found.questions, found.grades):
         state.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -171,13 +206,17 @@ def _files(project: Project, name: str, plan: Workload) -> Loaded:
 
 
 def _matrix(grades: dict[str, dict[str, int]], documents: tuple[str, ...]) -> tuple[Qrels, tuple[str, ...]]:
-    """The relevance matrix of the queries that have a relevant document of the corpus, and their ids."""
+    """The graded relevance matrix of the queries that have a relevant document of the corpus, and their ids."""
     column = {name: number for number, name in enumerate(documents)}
-    rows: list[list[int]] = []
     queries: list[str] = []
+    ends, indices, values = [0], [], []
     for query, row in grades.items():
-        relevant = sorted(column[d] for d, grade in row.items() if grade > 0 and d in column)
+        relevant = sorted((column[d], grade) for d, grade in row.items() if grade > 0 and d in column)
         if relevant:
-            rows.append(relevant)
             queries.append(query)
-    return Qrels.from_sets(rows, len(documents)), tuple(queries)
+            indices += [number for number, _ in relevant]
+            values += [grade for _, grade in relevant]
+            ends.append(len(indices))
+    return Qrels(np.array(ends), np.array(indices, np.int64), np.array(values, np.int64), len(documents)), tuple(
+        queries
+    )

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from limitbench.checks.ratchet import Recorded
 
 ConfigFile = Annotated[Path, typer.Option("--config", help="The configuration, or its folder.")]
-Tier = Annotated[str, typer.Option(help="fast: no model, no network, nothing executed; full: everything.")]
+Tier = Annotated[
+    str,
+    typer.Option(
+        help="auto: measure what the gates ask for, by what is installed; fast: run files alone, nothing executed; full: also "
+        "optimise free embeddings."
+    ),
+]
 NoExec = Annotated[bool, typer.Option("--no-exec", help="Run no command and no Python of the configuration.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _CONFIG = Path("limitbench.toml")
@@ -31,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(init)
     app.command()(schema)
     baseline = typer.Typer(no_args_is_help=True, help="Record what a gate's max_drop compares with.")
-    for command in (baseline_init, baseline_update, baseline_diff):
+    for command in (baseline_init, baseline_update, baseline_diff, baseline_merge):
         baseline.command(command.__name__.removeprefix("baseline_"))(command)
     app.add_typer(baseline, name="baseline")
 
@@ -43,7 +49,7 @@ def check(
     ] = None,
     ignore: Annotated[list[str] | None, typer.Option(help="Not these rules.")] = None,
     fail_on: Annotated[str, typer.Option(help="error or warning.")] = "error",
-    tier: Tier = "fast",
+    tier: Tier = "auto",
     time_budget: Annotated[float | None, typer.Option(help="Seconds; what is not done by then is undecided.")] = None,
     no_exec: NoExec = False,
     output: Annotated[
@@ -77,16 +83,22 @@ def check(
 
 @contextmanager
 def _no_traceback() -> Iterator[None]:
-    """Turn an error that nobody foresaw into one sentence and exit code 2: 1 would say that the plan is at fault."""
+    """Turn an error that nobody foresaw into one sentence and exit code 2: 1 would say that the plan is at fault.
+
+    No message shows the value of a variable that is named like a key.
+    """
+    from limitbench.checks.secrets import hidden
     from limitbench.errors import LimitbenchError
 
     try:
         yield
-    except LimitbenchError:
-        raise
+    except LimitbenchError as error:
+        if (shown := hidden(str(error))) == str(error):
+            raise
+        raise LimitbenchError(shown) from None
     except Exception as error:
         logging.getLogger("limitbench").debug("internal error", exc_info=True)
-        reason = " ".join(str(error).split())[:200]
+        reason = hidden(" ".join(str(error).split()))[:200]
         raise LimitbenchError(
             f"internal error ({type(error).__name__}: {reason}); please report it with your limitbench.toml"
         ) from None
@@ -169,7 +181,7 @@ def baseline_init(
     config: ConfigFile = _CONFIG,
     force: Annotated[bool, typer.Option("--force", help="Start anew where one is there.")] = False,
     allow_ci: Annotated[bool, typer.Option("--allow-ci", help="Start anew also under CI.")] = False,
-    tier: Tier = "fast",
+    tier: Tier = "auto",
     no_exec: NoExec = False,
     json: JsonFlag = False,
 ) -> None:
@@ -186,26 +198,45 @@ def baseline_update(
     config: ConfigFile = _CONFIG,
     allow_ci: Annotated[bool, typer.Option("--allow-ci", help="Also under CI, where it is refused.")] = False,
     allow_drop: Annotated[bool, typer.Option("--allow-drop", help="Also where a figure falls.")] = False,
-    tier: Tier = "fast",
+    tier: Tier = "auto",
     no_exec: NoExec = False,
     json: JsonFlag = False,
 ) -> None:
-    """Record the present figures; a lower one only with --allow-drop."""
+    """Record the present figures; a lower one, on the queries that are unchanged, only with --allow-drop."""
     from limitbench.checks.config import read_project
     from limitbench.checks.ratchet import update as record
 
-    found = record(read_project(config), allow_ci=allow_ci, allow_drop=allow_drop, tier=tier, no_exec=no_exec)
-    _told(found, json=json, written=True)
+    with _no_traceback():
+        found = record(read_project(config), allow_ci=allow_ci, allow_drop=allow_drop, tier=tier, no_exec=no_exec)
+    _told(found, json=json, written=found.differs)
 
 
 def baseline_diff(
-    config: ConfigFile = _CONFIG, tier: Tier = "fast", no_exec: NoExec = False, json: JsonFlag = False
+    config: ConfigFile = _CONFIG, tier: Tier = "auto", no_exec: NoExec = False, json: JsonFlag = False
 ) -> None:
     """Show what an update would change: figures, data, versions."""
     from limitbench.checks.config import read_project
     from limitbench.checks.ratchet import compare
 
-    _told(compare(read_project(config), tier=tier, no_exec=no_exec), json=json, written=False)
+    with _no_traceback():
+        found = compare(read_project(config), tier=tier, no_exec=no_exec)
+    _told(found, json=json, written=False)
+
+
+def baseline_merge(
+    ancestor: Annotated[Path, typer.Argument(help="The common ancestor's file: %O.")],
+    ours: Annotated[Path, typer.Argument(help="Our file, which is written: %A.")],
+    theirs: Annotated[Path, typer.Argument(help="Their file: %B.")],
+) -> None:
+    """Join the baselines of two branches, as a merge driver of git.
+
+    git config merge.limitbench.driver "limitbench baseline merge %O %A %B", and in .gitattributes: .limitbench/baseline.json
+    merge=limitbench
+    """
+    from limitbench.checks.ratchet import merge_files
+
+    for said in merge_files(ancestor, ours, theirs):
+        say(f"{said}; measure anew: limitbench baseline update")
 
 
 def _told(found: Recorded, *, json: bool, written: bool) -> None:
@@ -219,11 +250,14 @@ def _told(found: Recorded, *, json: bool, written: bool) -> None:
     ]
     if rows:
         print_table(["gate", "before", "now"], rows)
-    for name in changes["data"]:
-        say(f"the data of workload '{name}' {'are recorded' if written else 'differ'}")
+    for name, counts in changes["data"].items():
+        says = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+        say(f"workload '{name}': queries {says}")
+    for name, moved in changes["settings"].items():
+        say(f"retriever '{name}': {', '.join(f'{key} {old} -> {new}' for key, (old, new) in moved.items())}")
     for name, (old, new) in changes["versions"].items():
         say(f"{name}: {old} -> {new}")
-    if not (rows or changes["data"] or changes["versions"]):
+    if not found.differs:
         say("nothing differs from the baseline")
     if written:
         typer.echo(str(found.path))

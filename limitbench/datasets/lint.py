@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from limitbench import registry
 from limitbench.collection import Dataset
@@ -18,6 +18,8 @@ from limitbench.errors import DataError
 from limitbench.files import Lookalikes, breaks_trec, is_text, read_lines
 from limitbench.relevance import Layout, iter_judgements
 
+_Row = TypeVar("_Row")
+_PACE = 1000  # lines between two looks at the clock
 _SHOWN = 5
 _LONGEST = 160  # characters of an example
 _WORDS = 12  # an attribute has fewer; what is longer is prose
@@ -99,15 +101,23 @@ def lint_files(
     qrels: Sequence[Path],
     *,
     layout: Layout | None = None,
+    in_time: Callable[[], None] = lambda: None,
 ) -> Linted:
     """What could be read of these files (or shards), and the findings about them.
 
-    Without a corpus or queries, nothing dangles from them.
+    Without a corpus or queries, nothing dangles from them. `in_time` is called every thousand lines and may raise.
     """
     out = _Findings()
-    documents = None if corpus is None else chain.from_iterable(_records(path, out) for path in corpus)
-    questions = None if queries is None else chain.from_iterable(_records(path, out) for path in queries)
-    return _lint(documents, questions, chain.from_iterable(_judgements(path, out, layout) for path in qrels), out)
+
+    def read(paths: Sequence[Path], reader: Callable[[Path], Iterable[_Row]]) -> Iterator[_Row]:
+        for number, row in enumerate(chain.from_iterable(map(reader, paths))):
+            if number % _PACE == 0:
+                in_time()
+            yield row
+
+    documents = None if corpus is None else read(corpus, lambda path: _records(path, out))
+    questions = None if queries is None else read(queries, lambda path: _records(path, out))
+    return _lint(documents, questions, read(qrels, lambda path: _judgements(path, out, layout)), out)
 
 
 def lint_dataset(data: Dataset) -> list[Finding]:

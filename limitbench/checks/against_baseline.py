@@ -1,0 +1,259 @@
+"""LB006, LB302 and LB310 to LB313: a gate's figures against those of the baseline, query by query."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench import statistics
+from limitbench.checks.causes import causes
+from limitbench.checks.comparison import Pair, before_and_now, compared
+from limitbench.checks.findings import Cause, Fails, Outcome, Passes, Undecided
+from limitbench.checks.history import earlier
+from limitbench.checks.measurement import Case, Floats, Measured
+
+_SEEN = 20  # losses from which their size is taken; with fewer, a loss is planned as a whole one
+
+
+def explained(case: Case, pair: Pair | None) -> tuple[Cause, ...]:
+    """What explains a failed gate; nothing where it could not be measured."""
+    found, key = case.measured(), (case.number, pair is not None)
+    if key not in case.explained:
+        case.explained[key] = tuple(causes(case, found, pair)) if isinstance(found, Measured) else ()
+    return case.explained[key]
+
+
+def likely(found: Sequence[Cause]) -> str:
+    """The most certain cause, as the end of a message."""
+    return f". Likely cause: {found[0].message}" if found else ""
+
+
+def _on(pair: Pair) -> str:
+    """On how many queries a comparison rests."""
+    return f"{len(pair.rows)} queries" + (" that are unchanged" if pair.left_out else "")
+
+
+def regression(case: Case) -> Outcome | None:
+    """LB302."""
+    gate = case.gate
+    if gate.max_drop is None:
+        return None
+    pair = before_and_now(case)
+    if not isinstance(pair, Pair):
+        return pair
+    p = drop_p_value(pair.before, pair.now, gate.max_drop)
+    if p > 1 - gate.confidence:
+        return Passes()
+    before, now, why = float(pair.before.mean()), float(pair.now.mean()), explained(case, pair)
+    most = ", ".join(f"'{case.workload.query_ids[pair.rows[i]]}'" for i in pair.lost[:3])
+    return Fails(
+        f"{gate.metric} fell from {before:.4f} to {now:.4f}, by more than the {gate.max_drop:g} allowed "
+        f"(p = {p:.2g}, paired randomisation, {_on(pair)}); most at {most}{likely(why)}",
+        "mend the regression; or, if it is meant: limitbench baseline update --allow-drop",
+        expected=f"a drop of at most {gate.max_drop:g}",
+        observed=f"{before - now:.4f}",
+        numbers={
+            "before": before, "now": now, "drop": before - now, "max_drop": gate.max_drop, "p": p, "queries": len(pair.rows),
+        },
+        causes=why,
+    )  # fmt: skip
+
+
+def too_many_lost(case: Case) -> Outcome | None:
+    """LB310. A count, not a test: it holds for sets of any size."""
+    gate = case.gate
+    if gate.max_lost is None:
+        return None
+    pair = before_and_now(case)
+    if not isinstance(pair, Pair):
+        return pair
+    lost = len(pair.lost)
+    if lost <= gate.max_lost:
+        return Passes()
+    why = explained(case, pair)
+    first = ", ".join(f"'{case.workload.query_ids[pair.rows[i]]}'" for i in pair.lost[:3])
+    return Fails(
+        f"{gate.metric} fell for {lost} of {_on(pair)}, and {gate.max_lost} may be lost; most at {first}{likely(why)}",
+        "look at the lost questions; or, if it is meant: limitbench baseline update --allow-drop",
+        expected=f"at most {gate.max_lost} lost",
+        observed=str(lost),
+        numbers={"lost": lost, "gained": pair.gained, "max_lost": gate.max_lost, "queries": len(pair.rows)},
+        causes=why,
+    )
+
+
+def must_find(case: Case) -> Outcome | None:
+    """LB311."""
+    gate = case.gate
+    if gate.must_find is None:
+        return None
+    rows = {query: row for row, query in enumerate(case.workload.query_ids)}
+    unknown = [query for query in gate.must_find if query not in rows]
+    if unknown:
+        return Undecided(
+            f"must_find names {len(unknown)} queries that are not judged, the first '{unknown[0]}'",
+            "judge them, or take them out of must_find",
+        )
+    found = case.measured()
+    if not isinstance(found, Measured):
+        return found
+    values = found.values(gate)
+    missed = [query for query in gate.must_find if values[rows[query]] <= 0]
+    if not missed:
+        return Passes()
+    asks = case.workload.questions.get(missed[0], "")
+    why = explained(case, None)
+    return Fails(
+        f"{len(missed)} of the {len(gate.must_find)} questions that must be answered find no relevant document in the first "
+        f"{gate.measure.cutoff}, the first '{missed[0]}'{f': {asks[:80]!r}' if asks else ''}{likely(why)}",
+        "mend the retriever; or take a question out of must_find",
+        expected="all found",
+        observed=f"{len(missed)} missed",
+        numbers={"missed": len(missed), "must_find": len(gate.must_find)},
+        causes=why,
+    )
+
+
+def not_shown_as_good(case: Case) -> Outcome | None:
+    """LB312. Passes only where a fall of `not_worse` or more is refuted."""
+    gate = case.gate
+    if gate.not_worse is None:
+        return None
+    pair = before_and_now(case)
+    if not isinstance(pair, Pair):
+        return pair
+    p = statistics.paired_randomisation(pair.before, pair.now, alternative="less", shift=gate.not_worse)
+    if p <= 1 - gate.confidence:
+        return Passes()
+    drop = float(pair.before.mean() - pair.now.mean())
+    worse = drop_p_value(pair.before, pair.now, 0.0) <= 1 - gate.confidence
+    why = explained(case, pair) if worse else ()
+    return Fails(
+        f"{gate.metric} is not shown to be less than {gate.not_worse:g} below the baseline: it went from {pair.before.mean():.4f} "
+        f"to {pair.now.mean():.4f} (p = {p:.2g}, {_on(pair)}); "
+        + (f"it is worse{likely(why)}" if worse else "these queries do not show it"),
+        "mend the regression" if worse else "judge more queries, or allow more: not_worse",
+        expected=f"a fall below {gate.not_worse:g}, shown at {100 * gate.confidence:g} % confidence",
+        observed=f"{drop:.4f}",
+        numbers={"drop": drop, "not_worse": gate.not_worse, "p": p, "queries": len(pair.rows)},
+        causes=why,
+    )
+
+
+def decline(case: Case) -> Outcome | None:
+    """LB313. Each earlier baseline is a comparison of its own; p-values are multiplied by their number (Bonferroni)."""
+    gate, plan = case.gate, case.project.config.baseline
+    if gate.max_decline is None or plan is None:
+        return None
+    found = case.measured()
+    if not isinstance(found, Measured):
+        return found
+    past = earlier(case.project.resolve(plan.path, "baseline", "path"), gate.over)
+    pairs = [(commit, compared(case, found, baseline)) for commit, baseline in past]
+    usable = [
+        (commit, pair) for commit, pair in pairs if pair is not None and 0.5 ** len(pair.rows) <= 1 - gate.confidence
+    ]
+    if not usable:
+        return Undecided(
+            f"version control holds {len(past)} baselines, and none has enough of today's queries unchanged",
+            "commit the baseline: limitbench baseline init",
+            quiet=plan.missing != "error",
+        )
+    tested = [
+        (drop_p_value(pair.before, pair.now, gate.max_decline) * len(usable), commit, pair) for commit, pair in usable
+    ]
+    p, commit, pair = min(tested, key=lambda one: one[0])
+    if p > 1 - gate.confidence:
+        return Passes()
+    why = explained(case, pair)
+    return Fails(
+        f"{gate.metric} declined from {pair.before.mean():.4f} in the baseline of commit {commit[:10]} to {pair.now.mean():.4f}, "
+        f"by more than the {gate.max_decline:g} allowed over {gate.over} baselines (p = {min(1.0, p):.2g} after correction for "
+        f"{len(usable)}, {_on(pair)}){likely(why)}",
+        "mend what went wrong since then, or allow more: max_decline",
+        expected=f"a decline of at most {gate.max_decline:g}",
+        observed=f"{pair.before.mean() - pair.now.mean():.4f}",
+        numbers={
+            "before": float(pair.before.mean()), "now": float(pair.now.mean()), "max_decline": gate.max_decline, "p": min(1.0, p),
+            "baselines": len(usable), "commit": commit,
+        },
+        causes=why,
+    )  # fmt: skip
+
+
+def drop_p_value(
+    before: npt.ArrayLike, now: npt.ArrayLike, allowed: float, *, resamples: int = 9999, seed: int = 0
+) -> float:
+    """The p-value against "the mean fell by more than `allowed`": what LB302 compares with 1 - confidence."""
+    return statistics.paired_randomisation(
+        before, now, alternative="greater", shift=allowed, resamples=resamples, seed=seed
+    )
+
+
+def planned_deviation(differences: npt.ArrayLike, allowed: float) -> float:
+    """The standard deviation of per-query differences to plan with: what was seen, or what a drop of 2 `allowed` would make.
+
+    A mean drop of 2 D, made of losses of size g, has a variance of 2 D g - 4 D^2; g is the size of the losses seen (their mean
+    square over their mean), or 1 where fewer than twenty queries changed: one small change says nothing of the next.
+    """
+    x = np.abs(np.asarray(differences, np.float64))
+    size = float((x**2).sum() / x.sum()) if np.count_nonzero(x) >= _SEEN else 1.0
+    seen = float(np.std(np.asarray(differences), ddof=1)) if len(x) > 1 else 0.0
+    return max(seen, math.sqrt(max(0.0, 2 * allowed * size - 4 * allowed**2)))
+
+
+def detectable(m: int, deviation: float, confidence: float) -> float:
+    """The least drop beyond the allowed one that LB302 finds with 95 % power; infinite where 2^-m, its least p, is too large."""
+    if 0.5**m > 1 - confidence:
+        return math.inf
+    return statistics.minimum_detectable_difference(m, deviation, confidence=confidence)
+
+
+def shows(case: Case, pair: Pair | None) -> tuple[float, float, int]:
+    """What a gate with a max_drop can show: the least drop beyond the allowed one, the deviation planned with, and the queries."""
+    gate = case.gate
+    assert gate.max_drop is not None
+    differences: Floats = pair.before - pair.now if pair is not None else np.zeros(0)
+    m = len(pair.rows) if pair is not None else len(case.workload.query_ids)
+    deviation = planned_deviation(differences, gate.max_drop)
+    return detectable(m, deviation, gate.confidence), deviation, m
+
+
+def too_few_queries(cases: Sequence[Case]) -> Outcome | None:
+    """LB006, once for a workload: of its gates, the one whose drop needs the most queries beyond what there are."""
+    asking = [case for case in cases if case.gate.max_drop is not None and case.workload.m]
+    if not asking:
+        return None
+    seen = []
+    for case in asking:
+        pair, most = before_and_now(case), case.gate.max_drop or 0.0
+        both = pair if isinstance(pair, Pair) else None
+        if both is not None and drop_p_value(both.before, both.now, most) <= 1 - case.gate.confidence:
+            continue  # they were enough to see this one
+        least, deviation, m = shows(case, both)
+        needed = statistics.queries_needed(most, deviation, confidence=case.gate.confidence)
+        needed = max(needed, math.ceil(-math.log2(1 - case.gate.confidence)))
+        seen.append((least > most, needed, least, deviation, m, case))
+    short = [one for one in seen if one[0]]
+    if not short:
+        return Passes()
+    _, needed, least, deviation, m, case = max(short, key=lambda one: one[1])
+    allowed = case.gate.max_drop
+    assert allowed is not None
+    return Fails(
+        f"{m} queries find a drop of {2 * allowed:g} in {case.gate.metric} with less than 95 % power: they see {least:.3g} beyond "
+        f"what is allowed, and max_drop is {allowed:g}",
+        f"judge about {needed:,} queries, allow a larger drop, or count: max_lost",
+        expected=f"about {needed:,} queries",
+        observed=f"{m}",
+        numbers={
+            "detectable": least if math.isfinite(least) else None,
+            "max_drop": allowed,
+            "queries": m,
+            "needed": needed,
+            "deviation": deviation,
+        },
+    )

@@ -1,0 +1,190 @@
+"""Before and now: the queries of a gate that are what they were when the baseline was recorded, and what was left out.
+
+A query is compared where its question, its judgements and the texts judged relevant are unchanged. Documents that are added to the
+corpus, or reworded without being judged, change no query: what they cost is a drop like any other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from limitbench.checks.baseline import Baseline, Line
+from limitbench.checks.findings import Outcome, Undecided
+from limitbench.checks.measurement import Case, Floats, Measured
+from limitbench.checks.workloads import Loaded
+
+_CHANGED = 1e-9  # of a query's figure: rounding is no change
+_REASONS = ("new", "reworded", "judged otherwise", "a judged page changed")
+_PERSISTENCE = 0.9  # of rank-biased overlap: the first ten documents have 86 % of the weight
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What a gate compares. Arrays have a value for each compared query, fractions."""
+
+    rows: tuple[int, ...]  # numbers of the compared queries in the workload
+    before: Floats
+    now: Floats
+    lines: tuple[Line, ...]  # the baseline's, of the compared queries
+    left_out: Counter[str]  # today's queries that are not compared, by reason
+    gone: int  # the baseline's queries that are no longer judged
+    renamed: str | None = None  # the baseline's gate, where it had another name
+
+    @property
+    def lost(self) -> list[int]:
+        """Positions of the compared queries whose figure fell, the largest fall first."""
+        fall = self.before - self.now
+        return [int(i) for i in np.argsort(-fall, kind="stable") if fall[i] > _CHANGED]
+
+    @property
+    def gained(self) -> int:
+        """How many figures rose."""
+        return int((self.now > self.before + _CHANGED).sum())
+
+    @property
+    def remark(self) -> str | None:
+        """What is compared, where that is not every judged query, and under which name. None where there is nothing to say."""
+        parts = []
+        if self.left_out or self.gone:
+            why = [f"{count} {reason}" for reason, count in self.left_out.items()]
+            why += [f"{self.gone} no longer judged"] if self.gone else []
+            parts.append(
+                f"{len(self.rows)} of {len(self.rows) + self.left_out.total()} queries are compared with the baseline; "
+                f"the others: {', '.join(why)}"
+            )
+        if self.renamed:
+            parts.append(f"compared with '{self.renamed}' of the baseline, which is no longer a gate")
+        return "; ".join(parts) or None
+
+
+def unchanged(workload: Loaded, baseline: Baseline) -> tuple[dict[str, Line], Counter[str], int]:
+    """The baseline's lines of the queries that are what they were; why the others are not; how many are no longer judged."""
+    recorded = baseline.workloads.get(workload.name, {})
+    if workload.name in baseline.whole:  # schema 1 knows all of the data alone
+        same = baseline.whole[workload.name] == workload.fingerprint
+        kept = {query: recorded[query] for query in workload.query_ids if same and query in recorded}
+        left = Counter({"not known to be unchanged (a baseline of schema 1)": len(workload.query_ids) - len(kept)})
+        return kept, +left, 0
+    kept, why = {}, Counter[str]()
+    for query, identity in workload.identities.items():
+        line = recorded.get(query)
+        reason = "new" if line is None else difference(line.identity, identity)
+        if line is None or reason:
+            why[reason or ""] += 1
+        else:
+            kept[query] = line
+    left_out = Counter({reason: why[reason] for reason in _REASONS if why[reason]})
+    return kept, left_out, len(recorded.keys() - workload.identities.keys())
+
+
+def difference(before: str | None, now: str) -> str | None:
+    """What of a query changed; None where nothing did that both sides know."""
+    parts = zip(_REASONS[1:], (before or "-:-:-").split(":"), now.split(":"), strict=True)
+    return next((reason for reason, was, is_now in parts if was != is_now and "-" not in (was, is_now)), None)
+
+
+def before_and_now(case: Case) -> Pair | Outcome | None:
+    """What the gate compares, or why it cannot; None where the configuration wants no comparison.
+
+    Undecided where fewer queries are unchanged than could show any drop at the gate's confidence.
+    """
+    if case.gate.compares is None:
+        return None
+    found = case.measured()
+    if not isinstance(found, Measured):
+        return found
+    plan = case.project.config.baseline
+    assert plan is not None
+    quiet = plan.missing == "warning"
+    if case.baseline is None:
+        if plan.missing == "ignore":
+            return None
+        return Undecided(f"there is no baseline at {plan.path}", "record one: limitbench baseline init", quiet=quiet)
+    pair = compared(case, found, case.baseline)
+    if pair is None:
+        if plan.missing == "ignore":
+            return None
+        return Undecided(f"the baseline has no {case.key}", "record it: limitbench baseline update", quiet=quiet)
+    if (pair.left_out or pair.gone) and 0.5 ** len(pair.rows) > 1 - case.gate.confidence:
+        return Undecided(
+            f"only {len(pair.rows)} of {len(case.workload.query_ids)} judged queries are those of the baseline "
+            f"({', '.join(f'{count} {reason}' for reason, count in pair.left_out.items()) or 'the others are gone'}), "
+            "too few to show a drop",
+            "look at the figures, then record them: limitbench baseline update",
+        )
+    return pair
+
+
+def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
+    """The queries that are what they were, before and now; None where the baseline does not know the gate."""
+    workload, gate = case.workload, case.gate
+    kept, left_out, gone = unchanged(workload, baseline)
+    name = f"{gate.retriever}/{gate.metric}"
+    renamed = None
+    if not baseline.values(case.key):
+        renamed = renamed_from(case, baseline)
+        if renamed is None:
+            return None
+        other, _, name = renamed.partition("/")
+        if other != workload.name:
+            stand_in = Baseline(versions={}, workloads={workload.name: baseline.workloads[other]})
+            kept, left_out, gone = unchanged(workload, stand_in)
+    unmeasured = [query for query, line in kept.items() if name not in line.values]
+    if unmeasured:
+        left_out = left_out + Counter({"without a figure in the baseline": len(unmeasured)})
+    rows = tuple(i for i, query in enumerate(workload.query_ids) if query in kept and name in kept[query].values)
+    lines = tuple(kept[workload.query_ids[i]] for i in rows)
+    now = found.values(gate)
+    return Pair(rows, np.array([line.values[name] for line in lines]), now[list(rows)], lines, left_out, gone, renamed)
+
+
+def renamed_from(case: Case, baseline: Baseline) -> str | None:
+    """The baseline's gate that this one was: of the same metric, no longer in the configuration, and the only such one."""
+    config, gate = case.project.config, case.gate
+    named = {f"{g.workload}/{g.retriever}/{g.metric}" for g in config.gate}
+    found = []
+    for key in baseline.keys:
+        workload, retriever, metric = key.split("/", 2)
+        moved = (workload != gate.workload) + (retriever != gate.retriever)
+        still = (workload != gate.workload and workload in config.workload) or (
+            retriever != gate.retriever and retriever in config.retriever
+        )
+        if key not in named and metric == gate.metric and moved and not still:
+            found.append(key)
+    return found[0] if len(found) == 1 else None
+
+
+def agreement(pair: Pair, found: Measured, case: Case) -> float | None:
+    """Rank-biased overlap of today's first documents with the baseline's, the mean over the compared queries; no judgement enters.
+
+    1: the same documents in the same order. Source: Webber, Moffat and Zobel, TOIS 2010, extrapolated at the depth both have. None
+    where the baseline kept no documents.
+    """
+    retriever = pair.renamed.split("/")[1] if pair.renamed else case.gate.retriever
+    kept = [
+        (line.top[retriever], row) for line, row in zip(pair.lines, pair.rows, strict=True) if retriever in line.top
+    ]
+    if not kept:
+        return None
+    now = found.first(max(len(top) for top, _ in kept) or 1)
+    return float(np.mean([overlap(top, now[row]) for top, row in kept]))
+
+
+def overlap(a: Sequence[str], b: Sequence[str], persistence: float = _PERSISTENCE) -> float:
+    """Rank-biased overlap of two rankings, extrapolated at the depth of the shorter one; two empty ones agree."""
+    depth = min(len(a), len(b))
+    if depth == 0:
+        return float(not a and not b)
+    seen_a: set[str] = set()
+    seen_b: set[str] = set()
+    total, shared = 0.0, 0
+    for rank, (x, y) in enumerate(zip(a[:depth], b[:depth], strict=True), 1):
+        shared += (x in seen_b) + (y in seen_a) + (x == y)
+        seen_a.add(x)
+        seen_b.add(y)
+        total += persistence**rank * shared / rank
+    return total * (1 - persistence) / persistence + persistence**depth * shared / depth
