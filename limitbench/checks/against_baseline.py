@@ -15,6 +15,7 @@ from limitbench.checks.findings import Cause, Fails, Outcome, Passes, Undecided
 from limitbench.checks.history import earlier
 from limitbench.checks.measurement import Case, Floats, Measured
 
+_CAUSES = 2  # in a message; the gate table has all
 _SEEN = 20  # losses from which their size is taken; with fewer, a loss is planned as a whole one
 
 
@@ -27,8 +28,8 @@ def explained(case: Case, pair: Pair | None) -> tuple[Cause, ...]:
 
 
 def likely(found: Sequence[Cause]) -> str:
-    """The most certain cause, as the end of a message."""
-    return f". Likely cause: {found[0].message}" if found else ""
+    """The most certain causes, as the end of a message."""
+    return f". Likely cause: {'; '.join(cause.message for cause in found[:_CAUSES])}" if found else ""
 
 
 def _on(pair: Pair) -> str:

@@ -23,6 +23,7 @@ from limitbench.checks.measurement import Case, Measured
 
 _SURE = 0.001  # how unlikely a difference between failed and other questions must be before it is called a cause
 _FEWEST = 4  # failed questions from which anything is inferred
+_SAME_VECTOR = 0.99  # cosine of a stored vector with a fresh one of the same text
 _RESCALED = 1.25  # ratio of the median best scores
 _ALIKE = 0.8  # shared words of two texts that are nearly the same
 _WORD = re.compile(r"\w+")
@@ -97,9 +98,9 @@ def causes(case: Case, found: Measured, pair: Pair | None) -> list[Cause]:
 
 
 def facts(case: Case, found: Measured) -> list[str]:
-    """What can be counted of an index and of a repeated measurement, as notes: they stand on green too."""
+    """What can be counted of an index, of its vectors and of a repeated measurement, as notes: they stand on green too."""
     evidence = Evidence(case, found, None)
-    return [cause.message for reader in (_index_listing, _answers_differ) for cause in reader(evidence)]
+    return [cause.message for reader in (_index_listing, _other_vectors, _answers_differ) for cause in reader(evidence)]
 
 
 # ------------------------------------------------------------------------------------------------------------------ counted
@@ -126,7 +127,11 @@ def _settings_changed(e: Evidence) -> Iterator[Cause]:
     before = e.case.baseline.settings.get(name)
     if before is None:
         return
-    moved = changed_settings({name: before}, {name: settings(e.case.retriever, e.found)}).get(name, {})
+    now = settings(e.case.retriever, e.found)
+    reported = e.found.answer.settings.keys()
+    if not reported & before.keys():  # a service that began, or ceased, to report says nothing of what it runs
+        before, now = ({key: table[key] for key in before.keys() & now.keys()} for table in (before, now))
+    moved = changed_settings({name: before}, {name: now}).get(name, {})
     if moved:
         says = ", ".join(f"{key} {_shown(old)} -> {_shown(new)}" for key, (old, new) in moved.items())
         yield Cause(
@@ -175,6 +180,18 @@ def _index_listing(e: Evidence) -> Iterator[Cause]:
         )
 
 
+def _other_vectors(e: Evidence) -> Iterator[Cause]:
+    far = [name for name, cosine in e.found.answer.probe.items() if cosine < _SAME_VECTOR]
+    if far:
+        worst = min(e.found.answer.probe[name] for name in far)
+        yield Cause(
+            name="other-vectors",
+            message=f"{len(far)} of {len(e.found.answer.probe)} probed vectors are not what the model makes of their texts now "
+            f"(the first '{far[0]}', cosines down to {worst:.2f}): embedded by another model or prompt, or stored coarsely",
+            numbers={"far": len(far), "probed": len(e.found.answer.probe), "worst": worst},
+        )
+
+
 def _unanswered(e: Evidence) -> Iterator[Cause]:
     empty = [row for row in e.failed if not e.top[row]]
     if empty:
@@ -191,7 +208,8 @@ def _too_few_returned(e: Evidence) -> Iterator[Cause]:
     if 0 < longest < wanted:
         yield Cause(
             name="too-few-returned",
-            message=f"no question got more than {longest} documents, and the gate looks at {e.cutoff}: was top_k lowered?",
+            message=f"no question got more than {longest} documents, and the gate looks at {e.cutoff}: "
+            "was top_k, or the number of candidates, lowered?",
             numbers={"returned": longest, "cutoff": e.cutoff},
         )
 
@@ -219,6 +237,33 @@ def _reversed(e: Evidence) -> Iterator[Cause]:
             message=f"the relevant document stands in the last third of the list in {worst} of {listed} questions, in the first "
             f"third in {best}: are the scores distances, or the order reversed?",
             numbers={"last_third": worst, "first_third": best},
+        )
+
+
+def _shifted(e: Evidence) -> Iterator[Cause]:
+    """The wanted document is the answer to a neighbouring question."""
+    m = len(e.top)
+    for step in (1, -1):
+        hits = sum(bool(set(e.relevant[row]) & set(e.top[(row + step) % m])) for row in e.failed) if m > 2 else 0
+        if hits >= _FEWEST and 2 * hits > len(e.failed):
+            yield Cause(
+                name="answers-shifted",
+                message=f"{hits} of {len(e.failed)} failed questions find their document in the answer to the question "
+                f"{'after' if step > 0 else 'before'} them: are questions and answers joined by position?",
+                numbers={"questions": hits, "failed": len(e.failed)},
+            )
+
+
+def _equal_scores(e: Evidence) -> Iterator[Cause]:
+    run = e.found.run
+    rows = [run.scores[run.indptr[row] : run.indptr[row + 1]] for row in range(len(run))]
+    tied = sum(len(scores) > e.cutoff and scores[0] == scores[e.cutoff] for scores in rows)
+    if 2 * tied > len(rows):
+        yield Cause(
+            name="equal-scores",
+            message=f"in {tied} of {len(rows)} questions all documents within the cutoff and the next have one score: ranks "
+            "were not handed on as scores",
+            numbers={"questions": tied},
         )
 
 
@@ -264,11 +309,12 @@ def _rescaled(e: Evidence) -> Iterator[Cause]:
 
 
 def _never_returned(e: Evidence) -> Iterator[Cause]:
-    if e.found.answer.ids is not None:
-        return  # the listing says it
-    run = e.found.run
+    run, listed = e.found.run, e.found.answer.ids
     returned = {run.document_ids[column] for column in np.unique(run.indices)}
-    wanted = [any(name not in returned for name in e.wanted(row)) for row in e.failed]
+    held = None if listed is None else set(listed)  # what the index lacks is told by its listing
+    wanted = [
+        any(name not in returned and (held is None or name in held) for name in e.wanted(row)) for row in e.failed
+    ]
     share = sum(name not in returned for name in e.case.workload.document_ids) / max(
         1, len(e.case.workload.document_ids)
     )
@@ -390,7 +436,8 @@ def _larger(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 _READERS: tuple[Callable[[Evidence], Iterator[Cause]], ...] = (
-    _unknown_ids, _index_listing, _too_few_returned, _unanswered, _settings_changed, _reversed, _texts_cut, _answers_differ,
+    _unknown_ids, _settings_changed, _index_listing, _too_few_returned, _unanswered, _other_vectors, _reversed, _shifted,
+    _equal_scores, _texts_cut, _answers_differ,
     _section_lost, _never_returned, _near_duplicates, _long_documents, _rescaled, _word_forms,
 )  # fmt: skip
 __all__ = ["KEPT", "Cause", "Evidence", "causes", "facts", "section", "settings"]

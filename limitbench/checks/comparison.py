@@ -19,6 +19,7 @@ from limitbench.checks.workloads import Loaded
 
 _CHANGED = 1e-9  # of a query's figure: rounding is no change
 _REASONS = ("new", "reworded", "judged otherwise", "a judged page changed")
+DECIMALS = 9  # of a figure that is recorded or compared
 _PERSISTENCE = 0.9  # of rank-biased overlap: the first ten documents have 86 % of the weight
 
 
@@ -138,7 +139,7 @@ def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
         left_out = left_out + Counter({"without a figure in the baseline": len(unmeasured)})
     rows = tuple(i for i, query in enumerate(workload.query_ids) if query in kept and name in kept[query].values)
     lines = tuple(kept[workload.query_ids[i]] for i in rows)
-    now = found.values(gate)
+    now = np.round(found.values(gate), DECIMALS)
     return Pair(rows, np.array([line.values[name] for line in lines]), now[list(rows)], lines, left_out, gone, renamed)
 
 

@@ -117,7 +117,7 @@ class Source(_Table):
     python: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None = Field(
         None,
         description="MODULE:FUNCTION, given {query id: text} and top_k; returns {query id: {document id: score}}, "
-        'or {"run": ..., "settings": ..., "ids": ...}.',
+        'or {"run": ..., "settings": ..., "ids": ..., "probe": ...}.',
     )
     command: Words | Annotated[list[Words], Field(min_length=1)] | None = Field(
         None,

@@ -24,12 +24,13 @@ def main() -> None:
 
 
 def answer(found: dict[Any, Any]) -> dict[str, Any]:
-    """What a function returned, JSON-ready: a run alone, or a table of run, settings and ids. Raises for what is neither."""
+    """What a function returned, JSON-ready: a run alone, or a table of run, settings, ids and probe. Raises for what is neither."""
     run = found.get("run")
-    wrapped = isinstance(run, Mapping) and set(found) <= {"run", "settings", "ids"}
+    wrapped = isinstance(run, Mapping) and set(found) <= {"run", "settings", "ids", "probe"}
     if run is not None and wrapped and all(isinstance(row, Mapping) for row in run.values()):
         ids = {} if found.get("ids") is None else {"ids": [str(name) for name in found["ids"]]}
-        return {"run": rows(run), "settings": dict(found.get("settings") or {}), **ids}
+        probe = {str(name): float(cosine) for name, cosine in dict(found.get("probe") or {}).items()}
+        return {"run": rows(run), "settings": dict(found.get("settings") or {}), "probe": probe, **ids}
     return rows(found)
 
 

@@ -233,7 +233,8 @@ class Case:
 class Answer:
     """What a retriever gave: its scores, and what it told of itself.
 
-    `notes` are remarks of limitbench's own retrievers; None: the run itself is looked at. `ids` lists what the index holds.
+    `notes` are remarks of limitbench's own retrievers; None: the run itself is looked at. `ids` lists what the index holds. `probe`
+    tells of some documents how close the stored vector is to that of the same text embedded now, as a cosine.
     """
 
     file: RunFile
@@ -241,6 +242,7 @@ class Answer:
     cut: tuple[CutTexts, ...] = ()
     settings: Mapping[str, Setting] = field(default_factory=dict)
     ids: tuple[str, ...] | None = None
+    probe: Mapping[str, float] = field(default_factory=dict)
 
 
 def _differing(first: Measured, again: Measured, depth: int) -> int:
@@ -273,7 +275,7 @@ def _printed(printed: bytes) -> Answer:
 
 
 def _returned(printed: bytes, who: str) -> Answer:
-    """The answer of JSON: {query id: {document id: score}}, or that as "run" beside "settings" and "ids".
+    """The answer of JSON: {query id: {document id: score}}, or that as "run" beside "settings", "ids" and "probe".
 
     Checked without `assert`, which `python -O` leaves out.
     """
@@ -282,7 +284,7 @@ def _returned(printed: bytes, who: str) -> Answer:
     except (ValueError, RecursionError, OverflowError):
         found = None
     table = found if _wrapped(found) else {"run": found}
-    run, settings, ids = table["run"], table.get("settings", {}), table.get("ids")
+    run, settings, ids, probe = table["run"], table.get("settings", {}), table.get("ids"), table.get("probe", {})
     if not isinstance(run, dict) or not all(
         isinstance(row, dict) and all(_is_number(value) for value in row.values()) for row in run.values()
     ):
@@ -293,15 +295,19 @@ def _returned(printed: bytes, who: str) -> Answer:
         raise LimitbenchError(f"{who} gave settings that are no table of texts and numbers; mend them")
     if ids is not None and not (isinstance(ids, list) and all(isinstance(name, str) for name in ids)):
         raise LimitbenchError(f'{who} gave "ids" that are no list of texts; give the ids of all documents in the index')
+    if not isinstance(probe, dict) or not all(_is_number(value) for value in probe.values()):
+        raise LimitbenchError(f'{who} gave a "probe" that is no table of document ids and cosines; mend it')
     infinite = sum(value == -math.inf for row in run.values() for value in row.values())
     # a table has no ranks; one that is listed worst first, all through, was meant the other way
     against = sum(len(row) > 2 and all(b > a for a, b in itertools.pairwise(row.values())) for row in run.values())
-    return Answer(RunFile(run, infinite, against), settings=settings, ids=None if ids is None else tuple(ids))
+    return Answer(
+        RunFile(run, infinite, against), settings=settings, ids=None if ids is None else tuple(ids), probe=probe
+    )
 
 
 def _wrapped(found: Any) -> bool:
     """Whether an answer is a table of "run" and what goes with it. A run alone has rows of numbers, never of rows."""
-    if not isinstance(found, dict) or "run" not in found or not found.keys() <= {"run", "settings", "ids"}:
+    if not isinstance(found, dict) or "run" not in found or not found.keys() <= {"run", "settings", "ids", "probe"}:
         return False
     return isinstance(found["run"], dict) and all(isinstance(row, dict) for row in found["run"].values())
 

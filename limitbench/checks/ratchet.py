@@ -20,7 +20,7 @@ from limitbench.checks.baseline import (
     write_baseline,
 )
 from limitbench.checks.causes import settings as retriever_settings
-from limitbench.checks.comparison import difference, renamed_from
+from limitbench.checks.comparison import DECIMALS, difference, renamed_from
 from limitbench.checks.config import Project, under_ci
 from limitbench.checks.engine import measured_cases
 from limitbench.checks.measurement import Case, Measured, Settings
@@ -182,7 +182,7 @@ def measured_lines(case: Case, found: Measured) -> dict[str, Line]:
     out = {}
     for row, query in enumerate(workload.query_ids):
         best = {who: float(f"{run.scores[run.indptr[row]]:.4g}")} if run.indptr[row] < run.indptr[row + 1] else {}
-        figure = {f"{who}/{case.gate.metric}": round(float(values[row]), 9)}
+        figure = {f"{who}/{case.gate.metric}": round(float(values[row]), DECIMALS)}
         out[query] = Line(identity=workload.identities[query], values=figure, top={who: top[row]}, best=best)
     return out
 

@@ -255,8 +255,8 @@ def _told(found: Recorded, *, json: bool, written: bool) -> None:
         say(f"workload '{name}': queries {says}")
     for name, moved in changes["settings"].items():
         say(f"retriever '{name}': {', '.join(f'{key} {old} -> {new}' for key, (old, new) in moved.items())}")
-    for name, (old, new) in changes["versions"].items():
-        say(f"{name}: {old} -> {new}")
+    for name, (old, new) in changes["versions"].items() if found.old is not None else ():
+        say(f"{name}: {old or 'none'} -> {new or 'none'}")
     if not found.differs:
         say("nothing differs from the baseline")
     if written:
