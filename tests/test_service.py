@@ -213,21 +213,21 @@ HARMLESS: dict[str, Edit] = {
     "an unjudged question is added": rows(lambda old: [*old, {"_id": "new", "text": "where can I park my car"}], QUERIES),
     "a judged question is added": both(
         rows(lambda old: [*old, {"_id": "new", "text": "when are you open"}], QUERIES),
-        put("eval/qrels.tsv", r"\Aquery-id", "query-id"),
-        lambda home: (home / "eval/qrels.tsv").write_text((home / "eval/qrels.tsv").read_text() + "new\tpolicy/opening-hours#1\t1\n"),
+        put("eval/qrels/test.tsv", r"\Aquery-id", "query-id"),
+        lambda home: (home / "eval/qrels/test.tsv").write_text((home / "eval/qrels/test.tsv").read_text() + "new\tpolicy/opening-hours#1\t1\n"),
     ),
-    "a question is no longer judged": put("eval/qrels.tsv", r"^q002\t.*\n", ""),
+    "a question is no longer judged": put("eval/qrels/test.tsv", r"^q002\t.*\n", ""),
     "a question is removed": both(
-        put("eval/qrels.tsv", r"^q002\t.*\n", ""), rows(lambda old: [r for r in old if r["_id"] != "q002"], QUERIES)
+        put("eval/qrels/test.tsv", r"^q002\t.*\n", ""), rows(lambda old: [r for r in old if r["_id"] != "q002"], QUERIES)
     ),
-    "judgements of grade 0 are added": lambda home: (home / "eval/qrels.tsv").write_text(
-        (home / "eval/qrels.tsv").read_text() + "".join(f"q{i:03d}\tpolicy/jobs#1\t0\n" for i in range(1, 60))
+    "judgements of grade 0 are added": lambda home: (home / "eval/qrels/test.tsv").write_text(
+        (home / "eval/qrels/test.tsv").read_text() + "".join(f"q{i:03d}\tpolicy/jobs#1\t0\n" for i in range(1, 60))
     ),
-    "a grade is raised": lambda home: (home / "eval/qrels.tsv").write_text(
-        re.sub(r"(?m)^(q003\t.*\t)1$", r"\g<1>2", (home / "eval/qrels.tsv").read_text())
+    "a grade is raised": lambda home: (home / "eval/qrels/test.tsv").write_text(
+        re.sub(r"(?m)^(q003\t.*\t)1$", r"\g<1>2", (home / "eval/qrels/test.tsv").read_text())
     ),
-    "judgements are in another order": lambda home: (home / "eval/qrels.tsv").write_text(
-        "".join([(lines := (home / "eval/qrels.tsv").read_text().splitlines(True))[0], *reversed(lines[1:])])
+    "judgements are in another order": lambda home: (home / "eval/qrels/test.tsv").write_text(
+        "".join([(lines := (home / "eval/qrels/test.tsv").read_text().splitlines(True))[0], *reversed(lines[1:])])
     ),
     "the retriever is renamed": put("limitbench.toml", r"\bprod\b", "hybrid-2"),
     "the workload is renamed": put("limitbench.toml", r"\bhelp\b", "help-centre"),
@@ -264,7 +264,7 @@ def test_the_service_is_what_its_script_writes(tmp_path: Path) -> None:
     import sys
 
     home = copied(tmp_path)
-    names = (CORPUS, QUERIES, "eval/qrels.tsv", INDEX)
+    names = (CORPUS, QUERIES, "eval/qrels/test.tsv", INDEX)
     before = [(home / name).read_bytes() for name in names]
     assert subprocess.run([sys.executable, "make_data.py"], cwd=home).returncode == 0
     assert [(home / name).read_bytes() for name in names] == before

@@ -123,19 +123,19 @@ def data(seed: int = 7) -> tuple[list[dict[str, str]], list[tuple[str, str, str]
 
 
 def main() -> None:
-    """Write eval/corpus.jsonl, eval/queries.jsonl, eval/qrels.tsv, and the index's copy of the chunks."""
+    """Write eval/corpus.jsonl, eval/queries.jsonl, eval/qrels/test.tsv, and the index's copy of the chunks."""
     here = Path(__file__).parent
     chunks, questions = data()
     corpus = "".join(json.dumps(chunk) + "\n" for chunk in chunks)
     files = {
         "eval/corpus.jsonl": corpus,
         "eval/queries.jsonl": "".join(json.dumps({"_id": name, "text": text}) + "\n" for name, text, _ in questions),
-        "eval/qrels.tsv": "query-id\tcorpus-id\tscore\n"
+        "eval/qrels/test.tsv": "query-id\tcorpus-id\tscore\n"
         + "".join(f"{name}\t{chunk}\t1\n" for name, _, chunk in questions),
         "index/chunks.jsonl": corpus,
     }
     for name, text in files.items():
-        (here / name).parent.mkdir(exist_ok=True)
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
         (here / name).write_text(text, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`limitbench generate`, `adapt`, `convert`, `lint` and `describe`."""
+"""`limitbench generate`, `adapt`, `mine`, `convert`, `lint` and `describe`."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MOST_DOCUMENTS = 10**10
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (generate, adapt, convert, lint, describe):
+    for command in (generate, adapt, mine, convert, lint, describe):
         app.command()(command)
 
 
@@ -228,6 +228,51 @@ def _language(**options: Any) -> Language:
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+
+
+def mine(
+    corpus: Annotated[
+        Path, typer.Argument(help="corpus.jsonl, a folder with one, or a folder of .md, .txt and .rst files.")
+    ],
+    out: OutFolder,
+    questions: Annotated[int, typer.Option(min=1, help="So many questions, spread over the kinds.")] = 200,
+    kinds: Annotated[
+        str, typer.Option(help="title, heading, phrase, all-of, any-of, but-not; with commas.")
+    ] = "title,heading,phrase,all-of,any-of,but-not",
+    largest: Annotated[int, typer.Option(min=2, max=8, help="Phrases that a combination joins, at most.")] = 3,
+    most: Annotated[int, typer.Option(min=1, help="Relevant documents of a question, at most.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of the choice of questions.")] = 0,
+    overwrite: Overwrite = False,
+    json: JsonFlag = False,
+) -> None:
+    """Write questions mined from your own texts, without a language model, each judged exactly by a rule about its words.
+
+    Known items (titles, headings, rare phrases) and combinations of phrases that few documents share. mined.jsonl says how each was
+    made.
+    """
+    from limitbench.datasets.folders import read_texts, write_folder
+    from limitbench.datasets.mining import dataset, write_provenance
+    from limitbench.datasets.mining import mine as found_in
+
+    if not overwrite and _present(out):
+        raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
+    texts = read_texts(corpus)
+    with progress_bars() as bars:
+        mined = found_in(
+            texts, questions=questions, kinds=[kind.strip() for kind in kinds.split(",") if kind.strip()], largest=largest,
+            most=most, seed=seed, progress=bars("mine"),
+        )  # fmt: skip
+    data = dataset(texts, mined)
+    write_folder(data, out)
+    write_provenance(data, mined, out)
+    counts = {kind: sum(one.kind == kind for one in mined) for kind in dict.fromkeys(one.kind for one in mined)}
+    say(
+        f"wrote {len(mined)} questions over {len(texts)} documents to {out}: {', '.join(f'{n} {k}' for k, n in counts.items())}"
+    )
+    if len(mined) < questions:
+        say(f"the texts give no more: {len(mined)} of the {questions} that were asked for")
+    files = ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "mined.jsonl", "README.md"]
+    _report(data.name, data.digest, out, files, 0, json, {"questions": counts})
 
 
 def convert(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import shutil
 import tempfile
@@ -183,6 +184,35 @@ def _corpus(paths: Sequence[Path]) -> Corpus:
     if not ids:
         raise DataError(paths[0], "the corpus is empty; expected at least one document")
     return Corpus(tuple(ids), tuple(texts), tuple(titles))
+
+
+_PROSE = (".md", ".markdown", ".txt", ".rst")
+
+
+def read_texts(path: Path) -> Corpus:
+    """The documents of a corpus.jsonl, of a folder that has one, or of a folder of prose files, whose ids are their relative paths.
+
+    Raises `DataError` where there is none, or a file cannot be read.
+    """
+    if path.is_file():
+        return _corpus([path])
+    if not path.is_dir():
+        raise DataError(path, "found no file and no folder; expected corpus.jsonl or a folder of texts; check the path")
+    with contextlib.suppress(DataError):
+        return _corpus(corpus_files(path))
+    prose = sorted(file for file in path.rglob("*") if file.suffix.lower() in _PROSE and file.is_file())
+    if not prose:
+        raise DataError(
+            path, f"found no corpus.jsonl and no file ending in {', '.join(_PROSE)}; give a folder that has some"
+        )
+    texts = []
+    for file in prose:
+        try:
+            texts.append(file.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise DataError(file, f"cannot be read ({reason}); mend or move it") from None
+    return Corpus(tuple(file.relative_to(path).as_posix() for file in prose), tuple(texts))
 
 
 def _queries(paths: Sequence[Path]) -> dict[str, str]:
