@@ -5,6 +5,11 @@ pytest loads it in every session where limitbench is installed, so nothing here 
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
+import tempfile
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +18,8 @@ import pytest
 
 if TYPE_CHECKING:
     from limitbench.checks import Finding, Report
+
+_LONGEST = 3600.0  # seconds that a worker waits for another one's check
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -61,18 +68,51 @@ class ConfigFile(pytest.File):
 
     def collect(self) -> Iterator[pytest.Item]:
         """The check is made here, once, so that each of its findings can be a test with its own name."""
-        from limitbench.checks import check
+        from limitbench.checks import Report, check
         from limitbench.errors import LimitbenchError
 
         option = self.config.getoption
-        try:
-            report = check(self.path, tier=option("--limitbench-tier"), no_exec=option("--limitbench-no-exec"))
-        except LimitbenchError as error:
-            raise self.CollectError(str(error)) from None
+
+        def make() -> str:
+            try:
+                return check(
+                    self.path, tier=option("--limitbench-tier"), no_exec=option("--limitbench-no-exec")
+                ).model_dump_json()
+            except LimitbenchError as error:
+                return json.dumps({"error": str(error)})
+
+        made = json.loads(once(self.config, self.path, make))
+        if set(made) == {"error"}:
+            raise self.CollectError(made["error"])
+        report = Report.model_validate(made)
         for number, finding in enumerate(f for f in report.shown if f.fails):
             name = f"{finding.about or finding.rule} {finding.subject}"
             yield FindingItem.from_parent(self, name=name if number == 0 else f"{name} ({number + 1})", finding=finding)
         yield CheckItem.from_parent(self, name="limitbench check", report=report)
+
+
+def once(config: pytest.Config, path: Path, make: Callable[[], str]) -> str:
+    """What `make` gives, made once in a session: under pytest-xdist one worker makes it, and the others read it."""
+    worker = getattr(config, "workerinput", None)
+    if worker is None:
+        return make()
+    name = hashlib.sha256(f"{worker['testrunuid']} {path}".encode()).hexdigest()
+    place = Path(tempfile.gettempdir()) / f"limitbench-{name}.json"
+    lock = place.with_suffix(".lock")
+    try:
+        os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        deadline = time.monotonic() + _LONGEST
+        while time.monotonic() < deadline:
+            if place.exists():
+                return place.read_text(encoding="utf-8")
+            time.sleep(0.05)
+        return make()  # whoever was to make it is gone
+    found = make()
+    part = place.with_suffix(".part")
+    part.write_text(found, encoding="utf-8")
+    part.replace(place)
+    return found
 
 
 class FindingItem(pytest.Item):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from limitbench.errors import DataError
 from limitbench.files import atomic_write
@@ -96,7 +97,7 @@ def parse_baseline(text: str, path: Path) -> Baseline:
             raise DataError(
                 path, f"the baseline has schema_version {version}, from a newer limitbench; upgrade this one"
             )
-        return _of_schema_1(_Schema1.model_validate(table)) if version == 1 else Baseline.model_validate(table)
+        return _of_schema_1(table) if version == 1 else Baseline.model_validate(table)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
@@ -107,28 +108,26 @@ def parse_baseline(text: str, path: Path) -> Baseline:
         raise DataError(path, "the baseline is not whole JSON; restore it from version control") from None
 
 
-class _Entry1(_Model):
-    values: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(min_length=1)
+@cache
+def _schema_1() -> type[BaseModel]:
+    """A baseline as it was written before each query had an identity; made when one is read, for models take time to make."""
+    share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    entry = create_model("Entry", __base__=_Model, values=(dict[str, share], Field(min_length=1)))
+    return create_model(
+        "Schema1", __base__=_Model, schema_version=(Literal[1], 1), recorded=(str, ...), versions=(dict[str, str], ...),
+        fingerprints=(dict[str, str], ...), gates=(dict[str, entry], Field(min_length=1)),
+    )  # fmt: skip
 
 
-class _Schema1(_Model):
-    """A baseline as it was written before each query had an identity."""
-
-    schema_version: Literal[1] = 1
-    recorded: str
-    versions: dict[str, str]
-    fingerprints: dict[str, str]
-    gates: dict[str, _Entry1] = Field(min_length=1)
-
-
-def _of_schema_1(old: _Schema1) -> Baseline:
+def _of_schema_1(table: dict[str, Any]) -> Baseline:
+    old = _schema_1().model_validate(table).model_dump()
     lines: dict[str, dict[str, dict[str, float]]] = {}
-    for key, entry in old.gates.items():
+    for key, entry in old["gates"].items():
         workload, _, gate = key.partition("/")
-        for query, value in entry.values.items():
+        for query, value in entry["values"].items():
             lines.setdefault(workload, {}).setdefault(query, {})[gate] = value
     workloads = {name: {q: Line(values=values) for q, values in rows.items()} for name, rows in lines.items()}
-    return Baseline(versions=old.versions, workloads=workloads, whole=old.fingerprints)
+    return Baseline(versions=old["versions"], workloads=workloads, whole=old["fingerprints"])
 
 
 def write_baseline(baseline: Baseline, path: Path) -> None:

@@ -250,7 +250,8 @@ def dimension_open(plan: Plan) -> Outcome:
     enough = (
         design(plan.n, plan.covering, None, "real", plan.gamma).least_sufficient_dim if plan.n <= _CLOSED_FORM else None
     )
-    advice = f"{enough} dimensions are known to be enough" if enough else "ask for a smaller margin"
+    enough_are = f"{enough} dimensions are known to be enough" if enough else "a smaller margin is known to do"
+    advice = f"nothing is shown to be wrong: {enough_are}"
     return Fails(
         f"whether {plan.d} dimensions carry {plan.sets}{wanted} is open: no bound forbids it, and "
         "limitbench knows no construction that does it",
@@ -289,9 +290,11 @@ def _root(square: Fraction) -> float:
     return math.exp(exponent) if exponent > -700 else 0.0
 
 
-def dtype_too_coarse(plan: Plan) -> Outcome:
+def dtype_too_coarse(plan: Plan) -> Outcome | None:
     """LB104."""
     dtype = plan.retriever.dtype
+    if plan.workload.plan.qrels is not None:
+        return None  # constructions are for all k-subsets; a team's own judgements ask for far less, and a measurement tells more
     if plan.refuted or not plan.known("real") or plan.known(dtype):
         return Passes()
     gap, name = (
@@ -305,7 +308,7 @@ def dtype_too_coarse(plan: Plan) -> Outcome:
     )
     return Fails(
         f"exact numbers of {plan.d} dimensions carry {plan.sets}, but {shown}: whether {dtype} vectors do is open",
-        "plan more dimensions or a finer dtype, or measure the retriever and gate on what it does",
+        "nothing is shown to be wrong: measure the retriever and gate on what it does, or plan more dimensions or a finer dtype",
         expected=f"a construction that {dtype} keeps",
         observed=f"half-gap {gap:.2g}",
         numbers={
@@ -363,7 +366,7 @@ def free_embeddings_miss(plan: Plan, *, seconds: float, seeds: int = 3) -> Outco
     return Fails(
         f"free embeddings of {plan.d} dimensions in {plan.retriever.dtype} did not reach {plan.sets} from {seeds} "
         "seeds; not found is not impossible",
-        "plan more dimensions, or a finer dtype",
+        "nothing is shown to be wrong: plan more dimensions or a finer dtype, or measure the retriever",
         expected="one seed that reaches it",
         observed=f"0 of {seeds}",
         numbers={"seeds": seeds, "dim": plan.d, "n": plan.n, "k": plan.k},
@@ -379,7 +382,7 @@ def little_headroom(plan: Plan) -> Outcome | None:
         return Passes()
     return Fails(
         f"{plan.n:,} documents are more than vectors of {plan.d} dimensions were seen to carry: {most:,} ({source})",
-        "plan more dimensions, or lower growth; an extrapolation is no bound, so measure before you decide",
+        "nothing is shown to be wrong: measure before you decide, plan more dimensions, or lower growth",
         expected=f"n <= {most}",
         observed=f"n = {plan.n}",
         numbers={"n": plan.n, "frontier": most, "dim": plan.d, "source": source},

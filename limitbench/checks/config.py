@@ -82,6 +82,12 @@ class Workload(_Table):
     )
     corpus: Words | None = Field(None, description="corpus.jsonl: one object a line with _id, title and text.")
     queries: Words | None = Field(None, description="queries.jsonl: one object a line with _id and text.")
+    chunk_separator: Words | None = Field(
+        None, description="Ids of chunks are DOCUMENT, separator, anything; figures are counted by document."
+    )
+    chunks: Words | None = Field(
+        None, description="A tsv file of chunk id and document id; figures are counted by document."
+    )
     pattern: Pattern | None = None
     top_k: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Documents handed on. Default: the largest number of relevant documents of a query."
@@ -101,6 +107,12 @@ class Workload(_Table):
             raise ValueError("expected exactly one of qrels and pattern")
         if self.pattern is not None and (self.corpus or self.queries or self.format):
             raise ValueError("a pattern has no corpus, queries or format; drop them, or give qrels instead")
+        if self.chunks and self.chunk_separator:
+            raise ValueError(
+                "found chunks and chunk_separator, expected at most one: both say which document a chunk is of"
+            )
+        if self.pattern is not None and (self.chunks or self.chunk_separator):
+            raise ValueError("a pattern has no chunks; drop chunks and chunk_separator")
         return self
 
 
@@ -357,7 +369,7 @@ class Project:
     def paths(self) -> Iterator[tuple[str, Key]]:
         """Every path that the configuration names, and its key."""
         for name, workload in self.config.workload.items():
-            for field in ("qrels", "corpus", "queries"):
+            for field in ("qrels", "corpus", "queries", "chunks"):
                 if (value := getattr(workload, field)) is not None:
                     yield value, ("workload", name, field)
         for name, retriever in self.config.retriever.items():

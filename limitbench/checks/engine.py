@@ -89,7 +89,8 @@ def check(
         counts=run.counts(), findings=run.findings, assumptions=run.assumptions(), notes=run.notes(),
         seconds=round(time.monotonic() - start, 3),
     )  # fmt: skip
-    return Report.model_validate(secrets.hidden(report.model_dump()))
+    known = secrets.values()
+    return Report.model_validate(secrets.hidden(report.model_dump(), known)) if known else report
 
 
 class _Run:

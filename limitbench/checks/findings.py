@@ -184,13 +184,23 @@ class Report(_Model):
     tier: Literal["fast", "auto", "full"]
     fail_on: Literal["error", "warning"]
     exit_code: Literal[0, 1, 2, 3]
-    verdict: Literal["passed", "violated", "undecided"]
+    verdict: Literal["passed", "violated", "broken", "undecided"]
+    error: str | None = None  # why nothing was checked, with file and line: exit code 2
     counts: Counts
     gates: list[GateRow] = []  # every gate, passed or not
     findings: list[Finding]
     assumptions: list[str]
     notes: list[str] = []  # what to know of the measurements before their numbers are read, each with its count
     seconds: float
+
+    @classmethod
+    def broken(cls, config: str, error: str, *, version: str, tier: str, fail_on: str) -> Report:
+        """The report of a configuration or baseline that cannot be used."""
+        none = Counts(ran=0, passed=0, violated=0, undecided=0, skipped=0, suppressed=0)
+        return cls(
+            limitbench=version, config=config, tier=tier, fail_on=fail_on, exit_code=BROKEN, verdict="broken", error=error,
+            counts=none, findings=[], assumptions=[], seconds=0.0,
+        )  # fmt: skip
 
     @property
     def shown(self) -> list[Finding]:

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from limitbench.retrievers import CutTexts
 
 Floats = npt.NDArray[np.float64]
+_CHUNKS = 4  # chunks asked for, for each document wanted, where documents are made of chunks
 ALLOWED = 0.01  # loss by truncation, dtype, index or ties where the gate has no max_drop
 
 
@@ -65,6 +66,8 @@ class Measured:
     def of(cls, answer: Answer, workload: Loaded, depth: int, *, tell_short: bool = True) -> Measured:
         """The ranking of an answer. Raises `LimitbenchError` where it answers none of the judged queries."""
         assert workload.qrels is not None
+        if workload.document_of is not None:
+            answer = answer.by_document(workload.document_of)
         file = answer.file
         answered = [query for query in workload.query_ids if query in file.scores]
         if workload.query_ids and not answered:
@@ -244,6 +247,16 @@ class Answer:
     ids: tuple[str, ...] | None = None
     probe: Mapping[str, float] = field(default_factory=dict)
 
+    def by_document(self, document_of: Callable[[str], str]) -> Answer:
+        """The answer over documents: each with the best score of its chunks."""
+        scores: dict[str, dict[str, float]] = {}
+        for query, row in self.file.scores.items():
+            best = scores.setdefault(query, {})
+            for chunk, score in row.items():
+                best[document_of(chunk)] = max(score, best.get(document_of(chunk), score))
+        ids = None if self.ids is None else tuple(dict.fromkeys(map(document_of, self.ids)))
+        return replace(self, file=replace(self.file, scores=scores), ids=ids)
+
 
 def _differing(first: Measured, again: Measured, depth: int) -> int:
     """How many queries got other documents, or the same in another order of scores, within `depth`."""
@@ -340,8 +353,11 @@ def retrieved(
             raise LimitbenchError("the time budget was used up while measuring")
 
     try:
-        index = made.index(Corpus(tuple(workload.texts), tuple(workload.texts.values())), progress)
-        run = index.search(Queries(tuple(asked), tuple(asked.values())), depth, progress)
+        texts = workload.parts or workload.texts
+        if workload.parts:  # several chunks of one document may come first
+            depth *= _CHUNKS
+        index = made.index(Corpus(tuple(texts), tuple(texts.values())), progress)
+        run = index.search(Queries(tuple(asked), tuple(asked.values())), min(depth, len(texts)), progress)
         cut = cut_of(index)
         notes = [remark for remark in remarks_of(index) if remark not in {one.remark for one in cut}]
         return Answer(RunFile(run.mapping()), tuple(notes), tuple(cut))

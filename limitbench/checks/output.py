@@ -1,19 +1,20 @@
-"""A report in the formats that teams read: text, Markdown, JSON (canonical), JUnit, SARIF 2.1.0, GitHub annotations.
+"""Reports in the formats that teams read: text, Markdown, JSON (canonical), JUnit, SARIF 2.1.0, GitHub's and GitLab's.
 
 JSON is the report; the others are projections. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from limitbench.checks.findings import Finding, GateRow, Report
+from limitbench.checks.findings import BROKEN, PASSED, UNDECIDED, VIOLATED, Finding, GateRow, Report
 from limitbench.checks.gates import asks, lost_line, name_of, sentence
 from limitbench.checks.rules import RULES, Rule, page
 from limitbench.errors import StorageError
@@ -53,6 +54,8 @@ def _explained(gate: GateRow) -> list[str]:
 
 def summary(report: Report) -> str:
     """The counts and the verdict, in one line."""
+    if report.error is not None:
+        return f"broken: {_clean(report.error)}"
     counts = report.counts
     levels = [finding.severity for finding in report.shown]
     found = f"{levels.count('error')} errors, {levels.count('warning')} warnings"
@@ -71,8 +74,14 @@ def as_json(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """A table for a pull request or a step summary."""
-    icon = {"passed": "passed", "violated": "**failed**", "undecided": "**undecided**"}[report.verdict]
-    lines = [f"### limitbench: {icon}", "", summary(report), ""]
+    icon = (
+        "passed"
+        if report.verdict == "passed"
+        else "**failed**"
+        if report.verdict == "violated"
+        else f"**{report.verdict}**"
+    )
+    lines = [f"### limitbench: {icon}", "", summary(report) if report.error is None else _cell(summary(report)), ""]
     if report.shown:
         lines += ["| rule | where | evidence | what | remedy |", "| --- | --- | --- | --- | --- |"]
         for f in report.shown:
@@ -129,23 +138,42 @@ def _gate_cells(gate: GateRow) -> list[str]:
     ]
 
 
-def junit(report: Report) -> str:
-    """JUnit XML: a test case a finding, and one for what passed. Warnings that do not fail the check pass, with their text."""
+def junit(reports: Sequence[Report]) -> str:
+    """JUnit XML: a suite a configuration, a test case a finding, and one for what passed.
+
+    Warnings that do not fail the check pass, with their text; a configuration that cannot be used is an error.
+    """
+    suites = [_suite(report) for report in reports]
+    totals = {key: str(sum(int(suite.get(key, "0")) for suite in suites)) for key in ("tests", "failures", "errors")}
+    root = ElementTree.Element("testsuites", {"name": "limitbench", **totals})
+    root.extend(suites)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+
+
+def _suite(report: Report) -> ElementTree.Element:
     shown = report.shown
     cases: list[tuple[str, str, Finding | None]] = [(f.rule, f"{f.subject}: {f.about or f.name}", f) for f in shown]
-    cases.append(("limitbench", f"{report.counts.passed} checks passed", None))
+    last = f"{report.counts.passed} checks passed" if report.error is None else "the configuration can be used"
+    cases.append(("limitbench", last, None))
     broken = [f for f in shown if f.fails and f.rule != "LB902"]
     lost = [f for f in shown if f.fails and f.rule == "LB902"]
-    totals = {"tests": str(len(cases)), "failures": str(len(broken)), "errors": str(len(lost))}
-    root = ElementTree.Element("testsuites", {"name": "limitbench", **totals})
-    suite = ElementTree.SubElement(
-        root, "testsuite", {"name": "limitbench check", **totals, "skipped": "0", "time": f"{report.seconds:.3f}"}
+    totals = {
+        "tests": str(len(cases)),
+        "failures": str(len(broken)),
+        "errors": str(len(lost) + (report.error is not None)),
+    }
+    suite = ElementTree.Element(
+        "testsuite", {"name": "limitbench check", **totals, "skipped": "0", "time": f"{report.seconds:.3f}"}
     )
     for rule, name, finding in cases:
         case = ElementTree.SubElement(
             suite, "testcase", {"classname": _xml(f"limitbench.{rule}"), "name": _xml(name), "time": "0"}
         )
         if finding is None:
+            if report.error is not None:
+                why = {"message": _xml(report.error), "type": "configuration"}
+                ElementTree.SubElement(case, "error", why).text = _xml(report.error)
             continue
         told = f"{finding.path}:{finding.line}: {finding.message}\n{finding.remedy}\nevidence: {finding.evidence}"
         kind = "error" if finding in lost else "failure" if finding in broken else "system-out"
@@ -156,12 +184,16 @@ def junit(report: Report) -> str:
         for gate in report.gates:
             said += [sentence(gate), *_explained(gate)]
         ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(said))
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+    return suite
 
 
-def sarif(report: Report) -> str:
-    """SARIF 2.1.0: one run, stable rule ids and fingerprints, suppressions kept."""
+def sarif(reports: Sequence[Report]) -> str:
+    """SARIF 2.1.0: one run a configuration, stable rule ids and fingerprints, suppressions kept."""
+    runs = [_run(report) for report in reports]
+    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": runs}, indent=2, ensure_ascii=False) + "\n"
+
+
+def _run(report: Report) -> dict[str, Any]:
     used = sorted({f.rule for f in report.findings})
     results = [_result(f, used.index(f.rule)) for f in report.findings[:_MOST]]
     driver = {
@@ -172,11 +204,12 @@ def sarif(report: Report) -> str:
     told = [{"level": "note", "message": {"text": said}} for said in (*report.notes, *map(sentence, report.gates))]
     if told:
         invocation["toolExecutionNotifications"] = told
-    run = {
+    if report.error is not None:
+        invocation["toolConfigurationNotifications"] = [{"level": "error", "message": {"text": report.error}}]
+    return {
         "tool": {"driver": driver}, "invocations": [invocation], "results": results, "columnKind": "unicodeCodePoints",
         "properties": {"counts": report.counts.model_dump(), "verdict": report.verdict, "tier": report.tier},
     }  # fmt: skip
-    return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2, ensure_ascii=False) + "\n"
 
 
 def _rule(name: str, rule: Rule) -> dict[str, Any]:
@@ -208,7 +241,11 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
 
 def github(report: Report) -> str:
     """GitHub workflow commands, one a finding."""
-    lines = []
+    lines = (
+        []
+        if report.error is None
+        else [f"::error file={_property(report.config)},title=limitbench::{_data(report.error)}"]
+    )
     for f in report.shown:
         properties = f"file={_property(f.path)},line={f.line},title={_property(f'{f.rule} {f.name}')}"
         lines.append(f"::{f.severity} {properties}::{_data(f'{f.message} [{f.evidence}] {f.remedy}')}")
@@ -245,24 +282,77 @@ def _uri(path: str) -> str:
     return quote(path)
 
 
-FORMATS: dict[str, Callable[[Report], str]] = {
-    "text": text, "json": as_json, "junit": junit, "sarif": sarif, "github": github, "markdown": markdown,
+def gitlab(reports: Sequence[Report]) -> str:
+    """GitLab's code quality report: an issue a finding; a merge request shows which are new."""
+    level = {"error": "critical", "warning": "minor"}
+    issues = [
+        {
+            "description": f"{f.message}. {f.remedy}.", "check_name": f"{f.rule} {f.name}", "fingerprint": f.fingerprint,
+            "severity": level[f.severity], "location": {"path": f.path, "lines": {"begin": f.line}},
+        }
+        for report in reports for f in report.shown
+    ]  # fmt: skip
+    issues += [
+        {
+            "description": report.error, "check_name": "configuration", "severity": "blocker",
+            "fingerprint": hashlib.sha256(f"{report.config} {report.error}".encode()).hexdigest()[:32],
+            "location": {"path": report.config, "lines": {"begin": 1}},
+        }
+        for report in reports if report.error is not None
+    ]  # fmt: skip
+    return json.dumps(issues, indent=2, ensure_ascii=False) + "\n"
+
+
+def _joined(one: Callable[[Report], str], heading: str = "") -> Callable[[Sequence[Report]], str]:
+    """A format of several reports: one after another, each under its configuration's name."""
+
+    def write_all(reports: Sequence[Report]) -> str:
+        if len(reports) == 1:
+            return one(reports[0])
+        return "\n".join((f"{heading}{_clean(report.config)}\n" if heading else "") + one(report) for report in reports)
+
+    return write_all
+
+
+def _json(reports: Sequence[Report]) -> str:
+    """One report as it is; several as a list under "reports", with the exit code of all."""
+    if len(reports) == 1:
+        return as_json(reports[0])
+    rows = [report.model_dump(mode="json") for report in reports]
+    return (
+        json.dumps({"schema_version": 1, "exit_code": worst(reports), "reports": rows}, indent=2, ensure_ascii=False)
+        + "\n"
+    )
+
+
+def worst(reports: Sequence[Report]) -> int:
+    """The exit code of several: 2 before 1 before 3 before 0."""
+    return next(
+        code
+        for code in (BROKEN, VIOLATED, UNDECIDED, PASSED)
+        if code in {report.exit_code for report in reports} or code == 0
+    )
+
+
+FORMATS: dict[str, Callable[[Sequence[Report]], str]] = {
+    "text": _joined(text, "== "), "json": _json, "junit": junit, "sarif": sarif, "github": _joined(github),
+    "markdown": _joined(markdown, "## "), "gitlab": gitlab,
 }  # fmt: skip
 
 
-def write(report: Report, name: str, path: Path) -> None:
-    """Write the report in a format, whole or not at all. Raises `StorageError`."""
+def write(reports: Sequence[Report], name: str, path: Path) -> None:
+    """Write the reports in a format, whole or not at all. Raises `StorageError`."""
     with atomic_write(path) as out:
-        out.write(FORMATS[name](report).encode("utf-8", "replace"))
+        out.write(FORMATS[name](reports).encode("utf-8", "replace"))
 
 
-def append_step_summary(report: Report) -> None:
+def append_step_summary(reports: Sequence[Report]) -> None:
     """Append the Markdown to GitHub's step summary, where there is one. Raises `StorageError`."""
     place = os.environ.get("GITHUB_STEP_SUMMARY")
     if not place:
         return
     try:
         with Path(place).open("a", encoding="utf-8", errors="replace") as out:
-            out.write(markdown(report) + "\n")
+            out.write(FORMATS["markdown"](reports) + "\n")
     except OSError as error:
         raise StorageError(f"GITHUB_STEP_SUMMARY {place} cannot be written ({error.strerror}); check it") from None

@@ -10,12 +10,14 @@ from pathlib import Path
 from limitbench.checks.config import FILE, read_project
 from limitbench.checks.engine import check, measured_cases
 from limitbench.checks.measurement import Measured, Settings
+from limitbench.datasets.evaluation_sets import Mapped, onto_corpus, read_examples
+from limitbench.datasets.folders import read_texts, write_folder
 from limitbench.errors import InputError, LimitbenchError
 from limitbench.files import atomic_write
 from limitbench.rankings import read_trec_run
 from limitbench.relevance import iter_judgements
 
-_SKIPPED = {
+SKIPPED = {
     ".git",
     ".hg",
     ".venv",
@@ -65,7 +67,7 @@ def _files(root: Path) -> Iterator[Path]:
     seen = 0
     for folder, folders, names in os.walk(root, followlinks=False):
         here = Path(folder).relative_to(root)
-        folders[:] = sorted(f for f in folders if f not in _SKIPPED and len(here.parts) < _DEEPEST)
+        folders[:] = sorted(f for f in folders if f not in SKIPPED and len(here.parts) < _DEEPEST)
         for name in sorted(names):
             seen += 1
             if seen > _MOST_FILES:
@@ -94,7 +96,29 @@ def _ranks(path: Path) -> bool:
         return False
 
 
-def write_starter(root: Path, *, force: bool = False) -> tuple[Path, Data | None]:
+def import_data(root: Path, source: Path, corpus: Path | None, out: Path) -> tuple[Data, Mapped, str]:
+    """Write another tool's evaluation set into a folder of the repository, whole or not at all: its data, what was lost, the tool.
+
+    `corpus` is the corpus.jsonl that the questions are about; without one, the file's own texts are. Raises `DataError` and
+    `InputError`, and writes nothing then.
+    """
+    if not out.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{out} is outside of {root}; a configuration reads nothing from there: give a folder inside")
+    if corpus is not None and not corpus.resolve().is_relative_to(root.resolve()):
+        raise InputError(f"{corpus} is outside of {root}; copy it inside")
+    if out.exists() and any(out.iterdir()):
+        raise InputError(f"{out} is there already and not empty; give another folder: --out")
+    found = read_examples(source)
+    mapped = onto_corpus(found, None if corpus is None else read_texts(corpus), source.name)
+    write_folder(mapped.dataset, out)
+    place = out.resolve().relative_to(root.resolve())
+    if corpus is not None and corpus.is_file():
+        (out / "corpus.jsonl").unlink()
+    own = place / "corpus.jsonl" if corpus is None or corpus.is_dir() else corpus.resolve().relative_to(root.resolve())
+    return Data(place / "qrels" / "test.tsv", own, place / "queries.jsonl", None), mapped, found.tool
+
+
+def write_starter(root: Path, *, force: bool = False, data: Data | None = None) -> tuple[Path, Data | None]:
     """Write limitbench.toml into `root`, check that it passes, and return its path and what data were found.
 
     Raises `InputError` where the file is there already, unless `force`.
@@ -103,7 +127,7 @@ def write_starter(root: Path, *, force: bool = False) -> tuple[Path, Data | None
     if path.exists() and not force:
         raise InputError(f"{path} is there already; check it with: limitbench check, or write it anew with --force")
     before = path.read_bytes() if path.exists() else None
-    data = find_data(root)
+    data = data or find_data(root)
     try:
         _write(path, starter(data))
         if data is not None and data.run is not None:

@@ -17,6 +17,7 @@ from limitbench.datasets.folders import card_says, own_documents
 from limitbench.datasets.lint import Finding as Flaw
 from limitbench.datasets.lint import lint_files
 from limitbench.errors import DataError, LimitbenchError, SpecError
+from limitbench.files import read_lines
 from limitbench.relevance import Qrels
 
 _MOST_ROWS = 2_000_000  # of a pattern that is written out
@@ -38,6 +39,8 @@ class Loaded:
     questions: dict[str, str] = field(default_factory=dict)  # of queries
     flaws: dict[str, Flaw] = field(default_factory=dict)
     fingerprint: str = ""
+    parts: dict[str, str] = field(default_factory=dict)  # texts of chunks, where documents are made of chunks
+    document_of: Callable[[str], str] | None = None  # of a chunk
     card: bool = False  # whether the data's card says that a query's own document is left out
 
     @property
@@ -82,7 +85,13 @@ class Loaded:
         """
         if self.qrels is None:
             return {}
-        texts = {name: _digest(text) for name, text in self.texts.items()}
+        # where chunks may be cut anew, a document is the set of its words: overlaps and borders do not change it
+        told = (
+            {n: " ".join(sorted(set(t.lower().split()))) for n, t in self.texts.items()}
+            if self.document_of
+            else self.texts
+        )
+        texts = {name: _digest(text) for name, text in told.items()}
         out = {}
         for row, query in enumerate(self.query_ids):
             cut = slice(self.qrels.indptr[row], self.qrels.indptr[row + 1])
@@ -192,17 +201,59 @@ def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], No
     assert qrels is not None
     corpus = place("corpus")
     found = lint_files(corpus, place("queries"), qrels, layout=plan.format, in_time=in_time)
+    documents, grades, document_of = found.documents, found.grades, _chunk_map(project, name, plan, place("chunks"))
+    if document_of is not None:
+        documents, grades = _grouped(documents, grades, document_of)
     state = hashlib.sha256()
     for part in (found.documents, found.questions, found.grades):
         state.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
         state.update(b"\0")
-    documents = tuple(found.documents) or tuple(dict.fromkeys(d for row in found.grades.values() for d in row))
-    matrix, queries = _matrix(found.grades, documents)
+    names = tuple(documents) or tuple(dict.fromkeys(d for row in grades.values() for d in row))
+    matrix, queries = _matrix(grades, names)
     flaws = {flaw.check: flaw for flaw in found.flaws}
+    leaves_own = card_says(corpus[0].parent, "ignore_identical_ids") if corpus else False
     return Loaded(
-        name, plan, matrix, len(documents), matrix.degree() if matrix.n_queries else 0, queries, documents, found.documents,
-        found.questions, flaws, state.hexdigest(), card_says(corpus[0].parent, "ignore_identical_ids") if corpus else False,
+        name, plan, matrix, len(names), matrix.degree() if matrix.n_queries else 0, queries, names, documents,
+        found.questions, flaws, state.hexdigest(), found.documents if document_of else {}, document_of, leaves_own,
     )  # fmt: skip
+
+
+def _chunk_map(project: Project, name: str, plan: Workload, file: list[Path] | None) -> Callable[[str], str] | None:
+    """Which document a chunk is of; None where chunks are not grouped. A chunk that the map lacks is a document of its own."""
+    if plan.chunk_separator is not None:
+        separator = plan.chunk_separator
+        return lambda chunk: chunk.partition(separator)[0]
+    if file is None:
+        return None
+    known: dict[str, str] = {}
+    for number, line in read_lines(file[0]):
+        fields = line.rstrip("\n").split("\t")
+        if not line.strip():
+            continue
+        if len(fields) != 2 or not all(fields):
+            raise DataError(file[0], "expected a chunk id, a tab and a document id; mend the line", line=number)
+        if known.setdefault(*fields) != fields[1]:
+            raise DataError(file[0], f"chunk '{fields[0]}' is of two documents; keep one line", line=number)
+    if not known:
+        raise DataError(
+            project.path, f"{plan.chunks} maps no chunk; mend it", line=project.line("workload", name, "chunks")
+        )
+    return lambda chunk: known.get(chunk, chunk)
+
+
+def _grouped(
+    texts: dict[str, str], grades: dict[str, dict[str, int]], document_of: Callable[[str], str]
+) -> tuple[dict[str, str], dict[str, dict[str, int]]]:
+    """Texts and grades by document: chunks joined in their order, the best grade of a document's chunks."""
+    whole: dict[str, list[str]] = {}
+    for chunk, text in texts.items():
+        whole.setdefault(document_of(chunk), []).append(text)
+    judged: dict[str, dict[str, int]] = {}
+    for query, row in grades.items():
+        best = judged.setdefault(query, {})
+        for chunk, grade in row.items():
+            best[document_of(chunk)] = max(grade, best.get(document_of(chunk), grade))
+    return {name: " ".join(parts) for name, parts in whole.items()}, judged
 
 
 def _matrix(grades: dict[str, dict[str, int]], documents: tuple[str, ...]) -> tuple[Qrels, tuple[str, ...]]:

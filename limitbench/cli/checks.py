@@ -7,10 +7,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from limitbench import __version__
 from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError
 
@@ -43,7 +44,13 @@ def register(app: typer.Typer) -> None:
 
 
 def check(
-    config: ConfigFile = _CONFIG,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--config",
+            help="A configuration, its folder, or a folder with several below; repeats. Default: limitbench.toml.",
+        ),
+    ] = None,
     select: Annotated[
         list[str] | None, typer.Option(help="Only these rules: ids or prefixes, with commas; repeats.")
     ] = None,
@@ -55,7 +62,9 @@ def check(
     output: Annotated[
         list[str] | None,
         typer.Option(
-            "-o", "--output", help="text, json, junit, sarif, github or markdown, with =PATH to a file; repeats."
+            "-o",
+            "--output",
+            help="text, json, junit, sarif, github, gitlab or markdown, with =PATH to a file; repeats.",
         ),
     ] = None,
     explain: Annotated[str | None, typer.Option(help="Print a rule's page, or the list of rules: all.")] = None,
@@ -63,22 +72,69 @@ def check(
 ) -> None:
     """Check that the planned or running retriever can carry the workload, as limitbench.toml says.
 
-    Exit codes: 0 passed; 1 violated; 2 a configuration or baseline that cannot be used; 3 a rule of severity error undecided.
+    Exit codes: 0 passed; 1 violated; 2 a configuration or baseline that cannot be used; 3 a rule of severity error undecided. Of
+    several configurations: 2 before 1 before 3.
     """
-    from limitbench.checks import check as run
 
     if explain is not None:
         _explain(explain)
         return
     outputs = _outputs([*(output or []), *(["json"] if json else [])])
-    with status_line() as show, _no_traceback():
-        report = run(
-            config, select=_listed(select), ignore=_listed(ignore), fail_on=fail_on, tier=tier, time_budget=time_budget,
-            no_exec=no_exec, watch=show,
-        )  # fmt: skip
-    _deliver(report, outputs)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+    options: dict[str, Any] = {
+        "select": _listed(select), "ignore": _listed(ignore), "fail_on": fail_on, "tier": tier, "time_budget": time_budget,
+        "no_exec": no_exec,
+    }  # fmt: skip
+    _checked(_configurations(config or [_CONFIG]), outputs, options)
+
+
+def _checked(places: list[Path], outputs: list[tuple[str, Path | None]], options: dict[str, Any]) -> None:
+    """Check each configuration, deliver what was found of all, end with the worst exit code. One that is broken stops no other."""
+    from limitbench.checks import Report
+    from limitbench.checks import check as run
+    from limitbench.checks.output import worst
+    from limitbench.checks.rules import TIERS
+    from limitbench.errors import LimitbenchError
+
+    reports, errors = [], []
+    for place in places:
+        try:
+            with status_line() as show, _no_traceback():
+                reports.append(run(place, watch=show, **options))
+        except LimitbenchError as error:
+            if options["tier"] not in TIERS or options["fail_on"] not in ("error", "warning"):
+                raise  # the command line is at fault, not the configuration
+            errors.append(error)
+            given = {"version": __version__, "tier": options["tier"], "fail_on": options["fail_on"]}
+            reports.append(Report.broken(place.as_posix(), str(error), **given))
+    if len(errors) == 1 == len(reports):
+        _deliver(
+            reports, [(name, path) for name, path in outputs if path is not None or name not in ("text", "markdown")]
+        )
+        raise errors[0]
+    _deliver(reports, outputs)
+    if code := worst(reports):
+        raise typer.Exit(code)
+
+
+def _configurations(given: list[Path]) -> list[Path]:
+    """The configurations that were named; of a folder without one, all below it."""
+    out: list[Path] = []
+    for place in given:
+        below = [] if not place.is_dir() or (place / _CONFIG).exists() else _below(place)
+        out += below or [place]
+    return list(dict.fromkeys(out))
+
+
+def _below(folder: Path) -> list[Path]:
+    """Every limitbench.toml below a folder, sorted; hidden folders and those of packages are passed over."""
+    from limitbench.checks.starter import SKIPPED
+
+    found = []
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if name not in SKIPPED and not name.startswith("."))
+        if _CONFIG.name in names:
+            found.append(Path(root) / _CONFIG)
+    return sorted(found)
 
 
 @contextmanager
@@ -127,18 +183,18 @@ def _outputs(given: list[str]) -> list[tuple[str, Path | None]]:
     return out
 
 
-def _deliver(report: Report, outputs: list[tuple[str, Path | None]]) -> None:
+def _deliver(reports: list[Report], outputs: list[tuple[str, Path | None]]) -> None:
     from limitbench.checks.output import FORMATS, append_step_summary, write
 
     for name, path in outputs:
         if path is not None:
-            write(report, name, path)
+            write(reports, name, path)
         elif name == "github":
             if os.environ.get("GITHUB_ACTIONS") == "true":
-                typer.echo(FORMATS[name](report), err=True, nl=False)
-                append_step_summary(report)
+                typer.echo(FORMATS[name](reports), err=True, nl=False)
+                append_step_summary(reports)
         else:
-            typer.echo(FORMATS[name](report), nl=False)
+            typer.echo(FORMATS[name](reports), nl=False)
 
 
 def _explain(rule: str) -> None:
@@ -154,13 +210,46 @@ def _explain(rule: str) -> None:
 def init(
     folder: Annotated[Path, typer.Argument(help="The repository.")] = Path(),
     force: Annotated[bool, typer.Option("--force", help="Write over a limitbench.toml.")] = False,
+    source: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="An evaluation set: CSV, JSON lines, or of ragas, deepeval, LlamaIndex or promptfoo."
+        ),
+    ] = None,
+    corpus: Annotated[
+        Path | None, typer.Option("--corpus", help="With --from: the corpus.jsonl of the chunks that are searched.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="With --from: the folder to write; default: eval.")] = None,
 ) -> None:
-    """Write a commented limitbench.toml for this repository, from the evaluation data found in it; it passes."""
-    from limitbench.checks.starter import write_starter
+    """Write a commented limitbench.toml for this repository, from the evaluation data found in it; it passes.
+
+    With --from, the questions and judgements of another tool's file are written beside it first; texts are matched to chunks.
+    """
+    from limitbench.checks.config import FILE
+    from limitbench.checks.starter import import_data, write_starter
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the repository's")
-    path, data = write_starter(folder, force=force)
+    if source is None and (corpus is not None or out is not None):
+        raise InputError("found --corpus or --out without --from; give the evaluation set: --from FILE")
+    data = None
+    if source is not None:
+        if (folder / FILE).exists() and not force:
+            raise InputError(
+                f"{folder / FILE} is there already; check it with: limitbench check, or write it anew with --force"
+            )
+        data, mapped, tool = import_data(folder, source, corpus, folder / "eval" if out is None else out)
+        say(
+            f"{source.name} ({tool}): {len(mapped.dataset.queries)} questions over {len(mapped.dataset.corpus)} documents"
+        )
+        if mapped.questions_left_out:
+            first = mapped.questions_left_out[0][:60]
+            say(
+                f"{len(mapped.questions_left_out)} questions have no document in the corpus and are left out, the first '{first}'"
+            )
+        if mapped.unmatched:
+            say(f"{mapped.unmatched} ids or texts match no document")
+    path, data = write_starter(folder, force=force, data=data)
     found = "no evaluation data, so the workload is a pattern" if data is None else f"judgements in {data.qrels}"
     say(f"found {found}; mend the plan in {path}, then: limitbench check")
     typer.echo(str(path))
