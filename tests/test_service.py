@@ -268,3 +268,14 @@ def test_the_service_is_what_its_script_writes(tmp_path: Path) -> None:
     before = [(home / name).read_bytes() for name in names]
     assert subprocess.run([sys.executable, "make_data.py"], cwd=home).returncode == 0
     assert [(home / name).read_bytes() for name in names] == before
+
+
+def test_the_docs_have_the_table() -> None:
+    """docs/checks.md lists every mistake with the causes that are tested here, and no other."""
+
+    def cell(cause: str | None) -> str:
+        return "not named" if cause is None else cause if cause.startswith("LB") else f"`{cause}`"
+
+    text = (ROOT / "docs" / "checks.md").read_text(encoding="utf-8")
+    section = text[text.index("| mistake | the service reports |") :].partition("\n\n")[0].splitlines()[2:]
+    assert section == [f"| {name} | {cell(one.cause)} | {cell(one.alone)} |" for name, one in MISTAKES.items()]

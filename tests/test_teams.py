@@ -348,6 +348,14 @@ def test_engine_recipes(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 4 <= len([line for line in body if line.strip()]) <= 8
 
 
+def test_the_docs_have_the_recipes() -> None:
+    """docs/recipes.md shows each file of examples/recipes as it is."""
+    text = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for path in (ROOT / "examples" / "recipes").glob("*.py"):
+        assert f"```python\n{path.read_text(encoding='utf-8').rstrip()}\n```" in text, path.name
+    assert set(MODULES) == {path.stem for path in (ROOT / "examples" / "recipes").glob("*.py")}
+
+
 # ---------------------------------------------------------------------------------------------------------------------- pytest
 
 
