@@ -241,8 +241,8 @@ def test_gates_of_counts_and_names(tmp_path: Path) -> None:
 
 
 def test_slow_decay_is_caught(tmp_path: Path) -> None:
-    """Six baselines, each one question of forty lower than the last: no step is a regression, together they are a decline."""
-    m = 40
+    """Ten commits, each two questions of sixty lower than the last: no step is a regression, together they are a decline."""
+    m = 60
     text = measured("max_drop = 0.05\nmax_decline = 0.05\n", end=BASE.format(mark="")) + '[severity]\nLB006 = "off"\n'
     rows = "query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\td{i}\t1\n" for i in range(m))
 
@@ -255,7 +255,7 @@ def test_slow_decay_is_caught(tmp_path: Path) -> None:
     assert check(path).exit_code == 3, "without a commit there is nothing to look back at"
     init(read_project(path))
     codes = []
-    for lost in range(0, 14, 2):
+    for lost in range(0, 20, 2):
         (tmp_path / "run.trec").write_text(answers(lost))
         report = check(path, ignore=["LB005"]) if lost else None
         codes.append([f.rule for f in report.findings] if report else [])

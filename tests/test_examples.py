@@ -75,14 +75,18 @@ def test_the_action_runs_the_check(tmp_path: Path) -> None:
     """The composite action's last step, run by bash as GitHub does, annotates, writes SARIF and the summary, and ends as the check."""
     yaml = pytest.importorskip("yaml", reason="needs PyYAML, which limitbench[models] brings")
     action = yaml.safe_load((ROOT / ".github" / "actions" / "check" / "action.yml").read_text())
-    step = action["runs"]["steps"][-1]
+    step = next(step for step in action["runs"]["steps"] if step.get("id") == "check")
     home = copied("ci-check", tmp_path)
     (home / "limitbench.toml").write_text((home / "limitbench.toml").read_text().replace("dim = 384", "dim = 2"))
     inputs = {name: str(entry["default"]) for name, entry in action["inputs"].items()} | {
         "sarif": "out.sarif",
         "junit": "out.xml",
     }
-    given = {key: inputs[value[len("${{ inputs.") : -len(" }}")]] for key, value in step["env"].items()}
+    given = {
+        key: inputs[value[len("${{ inputs.") : -len(" }}")]] if value.startswith("${{ inputs.") else sys.executable
+        for key, value in step["env"].items()
+    }
+    place = str(ROOT / ".github" / "actions" / "check")
     done = call(
         "bash",
         "-eo",
@@ -91,6 +95,8 @@ def test_the_action_runs_the_check(tmp_path: Path) -> None:
         step["run"],
         cwd=home,
         GITHUB_ACTIONS="true",
+        GITHUB_ACTION_PATH=place,
+        GITHUB_OUTPUT=str(home / "outputs"),
         GITHUB_STEP_SUMMARY=str(home / "s.md"),
         **given,
     )
@@ -99,6 +105,7 @@ def test_the_action_runs_the_check(tmp_path: Path) -> None:
     assert "**failed**" in (home / "s.md").read_text()
     assert json.loads((home / "out.sarif").read_text())["runs"][0]["results"][0]["ruleId"] == "LB101"
     assert (home / "out.xml").exists()
+    assert (home / "outputs").read_text() == "verdict=violated\nexit-code=1\n"
     used = yaml.safe_load((EXAMPLES / "ci-check" / "workflow.yml").read_text())["jobs"]["check"]["steps"][1]
     assert used["uses"].split("@")[0].endswith("/.github/actions/check")
     assert set(used["with"]) <= set(action["inputs"])

@@ -121,9 +121,7 @@ MISTAKES = {
     "top_k of 2": Mistake(setting("top_k", "2"), SEEN, "too-few-returned"),
     "the reranker is off": Mistake(setting("on", "false"), SEEN, "scores-rescaled"),
     "the reranker reads two candidates": Mistake(setting("depth", "2"), SEEN, "too-few-returned"),
-    "the analyser is off": Mistake(
-        both(setting("stem", "false"), setting("lowercase", "false"), setting("dense", "0.2"), setting("lexical", "0.8")), SEEN
-    ),
+    "the analyser is off": Mistake(both(setting("stem", "false"), setting("lowercase", "false")), SEEN, "word-forms"),
     "only words are searched": Mistake(setting("dense", "0.0"), SEEN, "scores-rescaled"),
     "three candidates": Mistake(setting("candidates", "3"), SEEN),
     "questions with digits are not answered": Mistake(
@@ -154,7 +152,7 @@ MISTAKES = {
 }  # fmt: skip
 UNSEEN = {  # without a report, the run does not show it
     "another model", "the document template is dropped", "only titles are embedded", "vectors are no longer normalised",
-    "texts are cut at 60 characters", "the analyser is off", "three candidates", "one chunk of a page alone is returned",
+    "texts are cut at 60 characters", "three candidates", "one chunk of a page alone is returned",
     "questions are cut at 18 characters",
 }  # fmt: skip
 
