@@ -40,14 +40,22 @@ def limitbench_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
     """
 
     def call(config: Path | str = "limitbench.toml", *, must_pass: bool = True, **options: Any) -> Report:
-        from limitbench.checks import check
+        from limitbench.checks import Report, check
         from limitbench.checks.output import text
 
         tier = {
             "tier": pytestconfig.getoption("--limitbench-tier"),
             "no_exec": pytestconfig.getoption("--limitbench-no-exec"),
         }
-        report = check(config, **{**tier, **options})
+        given = {**tier, **options}
+
+        def make() -> str:
+            return check(config, **given).model_dump_json()
+
+        asked = Path(
+            f"{Path(config).resolve() if isinstance(config, str | Path) else config} {sorted(given.items(), key=str)}"
+        )
+        report = Report.model_validate_json(once(pytestconfig, asked, make))
         if must_pass and report.exit_code:
             pytest.fail(text(report), pytrace=False)
         return report
@@ -78,8 +86,13 @@ class ConfigFile(pytest.File):
                 return check(
                     self.path, tier=option("--limitbench-tier"), no_exec=option("--limitbench-no-exec")
                 ).model_dump_json()
-            except LimitbenchError as error:
-                return json.dumps({"error": str(error)})
+            except Exception as error:  # whatever it is, the other workers must not wait for it
+                said = (
+                    str(error)
+                    if isinstance(error, LimitbenchError)
+                    else f"internal error ({type(error).__name__}: {error})"
+                )
+                return json.dumps({"error": said})
 
         made = json.loads(once(self.config, self.path, make))
         if set(made) == {"error"}:
@@ -97,18 +110,26 @@ def once(config: pytest.Config, path: Path, make: Callable[[], str]) -> str:
     if worker is None:
         return make()
     name = hashlib.sha256(f"{worker['testrunuid']} {path}".encode()).hexdigest()
-    place = Path(tempfile.gettempdir()) / f"limitbench-{name}.json"
+    factory = getattr(
+        config, "_tmp_path_factory", None
+    )  # its folder is shared by the workers, and pytest clears it away
+    folder = Path(tempfile.gettempdir()) if factory is None else factory.getbasetemp().parent
+    place = folder / f"limitbench-{name}.json"
     lock = place.with_suffix(".lock")
     try:
         os.close(os.open(lock, os.O_CREAT | os.O_EXCL))
     except FileExistsError:
         deadline = time.monotonic() + _LONGEST
-        while time.monotonic() < deadline:
+        while time.monotonic() < deadline and (place.exists() or lock.exists()):
             if place.exists():
                 return place.read_text(encoding="utf-8")
             time.sleep(0.05)
         return make()  # whoever was to make it is gone
-    found = make()
+    try:
+        found = make()
+    except BaseException:
+        lock.unlink(missing_ok=True)
+        raise
     part = place.with_suffix(".part")
     part.write_text(found, encoding="utf-8")
     part.replace(place)

@@ -100,6 +100,39 @@ def paired_randomisation(
     return float(min(1.0, 2 * min(least, most)))
 
 
+def not_below_p_value(before: npt.ArrayLike, now: npt.ArrayLike, margin: float) -> float:
+    """A p-value against "the mean of values in [0, 1] fell by `margin` or more"; it holds for every number of queries.
+
+    The smaller of two bounds, doubled: on the losses alone, gains not counted in, by Hoeffding (1963, Theorem 1), or by the
+    binomial tail where each query is lost or not; and on all differences, by Hoeffding. Raises `InputError` for a margin that is
+    not above 0.
+    """
+    x, y = _values(before), _values(now)
+    if len(x) != len(y) or not 0 < margin <= 1:
+        raise InputError(
+            f"found {len(x)} and {len(y)} values and a margin of {margin:g}; expected as many, and a margin in (0, 1]"
+        )
+    d = x - y
+    losses = np.maximum(d, 0.0)
+    first = _hoeffding(float(losses.mean()), margin, len(d))
+    if len(d) <= 1000 and np.isin(losses, (0.0, 1.0)).all():
+        m, lost = len(d), int(losses.sum())
+        first = math.fsum(math.comb(m, i) * margin**i * (1 - margin) ** (m - i) for i in range(lost + 1))
+    second = _hoeffding((float(d.mean()) + 1) / 2, (margin + 1) / 2, len(d))
+    return float(min(1.0, 2 * min(first, second)))
+
+
+def _hoeffding(mean: float, expected: float, m: int) -> float:
+    """The chance that m independent values in [0, 1] of this expectation have so low a mean, at most."""
+    if mean >= expected:
+        return 1.0
+    x, mu = max(mean, 0.0), expected
+    divergence = (x * math.log(x / mu) if x > 0 else 0.0) + (
+        (1 - x) * math.log((1 - x) / (1 - mu)) if mu < 1 else math.inf
+    )
+    return math.exp(-m * divergence)
+
+
 _MOST_STEPS = 4 * 10**8  # of adding up a distribution: about a second
 _MOST_SIGNS = 10**9  # drawn for one test
 _UNITS = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 100, 120, 200, 840, 1000, 2520)

@@ -29,7 +29,7 @@ def table(delimiter: str = ",", **columns: list) -> str:
     """A CSV of these columns."""
     out = io.StringIO()
     writer = csv.writer(out, delimiter=delimiter)
-    writer.writerow([name.replace("_id", "_id") for name in columns])
+    writer.writerow(columns)
     writer.writerows(zip(*columns.values(), strict=True))
     return out.getvalue()
 
@@ -103,6 +103,46 @@ def test_texts_alone_make_a_corpus(cli, tmp_path: Path) -> None:
     assert data.qrels.sizes.tolist() == [1] * 5
 
 
+def test_files_as_their_tools_write_them(cli, tmp_path: Path) -> None:
+    """Other capitals, ids joined by semicolons, ids as floats, labels of 0, U+2028 in texts, bars of deepeval, hops of ragas, files of
+    promptfoo, and a LlamaIndex set with node ids of its own: each gives what its author meant.
+    """
+    close, rename = "help/close#1", "help/rename#1"
+    odd = f"A line\u2028and {PAGES[close]}"
+    (tmp_path / "close.md").write_text(PAGES[close])
+    cases = {
+        "capitals.csv": ("Question,Doc_Id\nx," + close + "\n", {close}),
+        "joined.csv": (f"question,doc_ids\nx,{close}; {rename}\n", {close, rename}),
+        "labels.jsonl": ("".join(json.dumps({"question": "x", "doc_id": d, "relevant": r}) + "\n" for d, r in ((close, 1), (rename, 0))), {close}),
+        "odd.jsonl": (json.dumps({"question": "x", "relevant_text": odd}, ensure_ascii=False) + "\n", {close}),
+        "odd.csv": (table(question=["x"], relevant_text=[odd]), {close}),
+        "bars.csv": (table(input=["x"], context=[f"{PAGES[close]}|{PAGES[rename]}"]), {close, rename}),
+        "hops.jsonl": (json.dumps({"user_input": "x", "reference_contexts": [f"<1-hop>\n\n{PAGES[close]}"]}) + "\n", {close}),
+        "files.json": (json.dumps({"tests": [{"vars": {"query": "x", "context": "file://close.md"}}, {"description": "none"}]}), {close}),
+        "nodes.json": (json.dumps({"queries": {"q": "x"}, "corpus": {"3f2a": PAGES[close]}, "relevant_docs": {"q": ["3f2a"]}}), {close}),
+    }  # fmt: skip
+    for name, (text, wanted) in cases.items():
+        home = repository(tmp_path / name.replace(".", "-"))
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        code, _, err = cli("init", home, "--from", tmp_path / name, "--corpus", home / "chunks.jsonl")
+        assert code == 0, (name, err)
+        judged = {line.split("\t")[1] for line in (home / "eval" / "qrels" / "test.tsv").read_text().splitlines()[1:]}
+        assert judged == wanted, name
+
+
+def test_texts_are_matched_by_what_they_say(cli, tmp_path: Path) -> None:
+    """Signs tell texts apart, and a short sentence that every page ends with is no judgement of it."""
+    pages = {"c": "C is fast", "cpp": "C++ is fast", "foot": "See the documentation for details.", **PAGES}
+    home = repository(tmp_path / "repo", pages)
+    long = f"{PAGES['help/close#1']} See the documentation for details."
+    (tmp_path / "set.csv").write_text(
+        table(question=["what is fast", "how to close"], relevant_text=["C++ is  fast", long])
+    )
+    assert cli("init", home, "--from", tmp_path / "set.csv", "--corpus", home / "chunks.jsonl")[0] == 0
+    judged = [line.split("\t")[1] for line in (home / "eval" / "qrels" / "test.tsv").read_text().splitlines()[1:]]
+    assert sorted(judged) == ["cpp", "help/close#1"]
+
+
 def test_other_chunks_than_the_judges_saw(cli, tmp_path: Path) -> None:
     """Texts judged as whole pages are found in halves that overlap; one that is nowhere is said and left out."""
     halves = {}
@@ -146,11 +186,15 @@ WRONG = {
         "are in the corpus of 6 documents (the first: 'zz')",
     ),
     "no row is relevant": ("set.json", b'[{"question": "x", "doc_id": ""}]', "says of none of its 1 questions"),
-    "file references": (
+    "file references": ("p.json", b'{"tests": [{"vars": {"query": "x", "context": "file://a.md"}}]}', "cannot be read"),
+    "references outside": (
         "p.json",
-        b'{"tests": [{"vars": {"query": "x", "context": "file://a.md"}}]}',
-        "file:// references",
+        b'{"tests": [{"vars": {"query": "x", "context": "file://../../etc/passwd"}}]}',
+        "leads out",
     ),
+    "lists of numpy": ("set.csv", b"question,contexts\nx,\"['a' 'b']\"\n", "without commas"),
+    "turns": ("set.csv", b"user_input,reference_contexts\n\"[{'content': 'x'}]\",y\n", "several turns"),
+    "a cell without end": ("set.csv", b'question,doc_id\n"x,y\n' + b"z" * 51_000_000, "is not CSV"),
     "tests without vars": ("p.json", b'{"tests": [1]}', "expected promptfoo's tests"),
     "lists as tables": ("q.json", b'{"queries": [], "corpus": {}, "relevant_docs": {}}', "no objects by id"),
 }
@@ -263,3 +307,16 @@ def test_maps_are_read_strictly(tmp_path: Path) -> None:
     ):
         with pytest.raises(Exception, match=says):
             check(by_document(tmp_path / "x", chunked(20), how))
+    path = by_document(tmp_path / "one", chunked(20), 'chunks = "map.tsv"\n')
+    (path.parent / "map.tsv").write_text("".join(f"{name}\tall\n" for name in chunked(20)))
+    with pytest.raises(Exception, match="makes one document of all"):
+        check(path)
+
+
+def test_a_separator_that_no_id_has_changes_nothing(tmp_path: Path) -> None:
+    """Chunks whose ids lack the separator, or begin with it, are documents of their own."""
+    path = by_document(tmp_path, chunked(20), "")
+    init(read_project(path))
+    by_document(tmp_path, chunked(20), 'chunk_separator = "~"\n')
+    (gate,) = check(path).gates
+    assert (gate.state, gate.compared) == ("passed", 12)

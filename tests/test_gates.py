@@ -59,7 +59,7 @@ def test_every_format_has_the_table(form: str, cli, tmp_path: Path) -> None:
         assert json.loads(text)["gates"][0]["lost"] == 1
     else:
         assert "1.000" in text
-        assert ("1, 0" if form == "markdown" else "lost 1 of 8 queries, gained 0") in text
+        assert ("1, 0" if form == "markdown" else "fell for 1 of 8 queries, rose for 0") in text
 
 
 def test_gates_that_ended_otherwise_say_how(tmp_path: Path) -> None:
@@ -82,13 +82,15 @@ def test_gates_that_ended_otherwise_say_how(tmp_path: Path) -> None:
 
 
 def test_data_that_changed_leave_no_before(tmp_path: Path) -> None:
-    """Four queries left of the baseline's eight: the row has the present figure, and says why there is no earlier one."""
+    """Four queries left of eight are too few to show a drop; three are less than half, and have no before. Both say why."""
     path = recorded(tmp_path, qrels=qrels(n=4))
     report = check(path)
     (gate,) = report.gates
-    assert (report.exit_code, gate.now, gate.before) == (3, 1.0, None)
-    assert gate.no_before is not None
-    assert "too few to show a drop" in gate.no_before
+    assert (report.exit_code, gate.state, gate.now, gate.compared) == (3, "undecided", 1.0, 4)
+    assert "too few to show a drop" in gate.why
+    few = check(recorded(tmp_path / "few", qrels=qrels(n=3))).gates[0]
+    assert (few.state, few.before) == ("undecided", None)
+    assert few.no_before == "only 3 of 8 queries can be compared: 5 no longer judged"
 
 
 def test_queries_that_are_what_they_were_are_compared(tmp_path: Path) -> None:

@@ -37,13 +37,13 @@ def holds(title: str, text: str, phrase: str) -> bool:
 
 
 def named(title: str, text: str, whole: str, phrase: str) -> bool:
-    """Whether the title, or a heading, is the phrase, letters and digits compared."""
+    """Whether the title, or a heading, is the phrase, but for case and white space."""
     names = (
         [title]
         if whole == "title"
         else [line.lstrip("#") for line in text.split("\n") if re.match(r"#{1,6}\s+\S", line)]
     )
-    return any(re.sub(r"[^\w'\u2019-]+", " ", name.lower()).strip(" '\u2019-") == phrase for name in names)
+    return any(re.sub(r"\s+", " ", name.strip()).casefold() == phrase for name in names)
 
 
 def obeys(title: str, text: str, row: dict) -> bool:
@@ -87,6 +87,10 @@ def test_the_services_texts_give_every_kind(cli, tmp_path: Path) -> None:
     data = read_folder(tmp_path / "a")
     rows = [json.loads(line) for line in (tmp_path / "a" / "mined.jsonl").read_text().splitlines()]
     assert [row["_id"] for row in rows] == list(data.queries.ids)
+    sets = [set(row) for row in data.qrels.sets()]
+    for row, relevant in zip(rows, sets, strict=True):  # the written file, not what was in memory
+        pages = enumerate(zip(data.corpus.titles, data.corpus.texts, strict=True))
+        assert {i for i, (title, text) in pages if obeys(title, text, row)} == relevant, row
     assert all(name.startswith(f"mined-{row['kind']}-") for name, row in zip(data.queries.ids, rows, strict=True))
     assert "Nobody asked them and nobody judged them" in (tmp_path / "a" / "README.md").read_text()
     check_judgements(data.corpus, mine(data.corpus, questions=120), rows)
@@ -128,6 +132,21 @@ def test_prose_files_with_headings(cli, tmp_path: Path) -> None:
     assert set(data.corpus.ids) == {"a.md", "more/b.md", "c.txt"}
     shared = data.queries.texts.index("Sharing")
     assert data.qrels.sizes[shared] == 2
+
+
+def test_signs_marks_and_code(tmp_path: Path) -> None:
+    """C++ is not C#, Devanagari keeps its vowels, composed and decomposed letters are one, and fenced code has no headings."""
+    from limitbench.datasets.mining import words
+
+    titles = ("C++ guide", "C# guide", "C guide", "Caf\u00e9", "Cafe\u0301", "Other")
+    texts = ("one", "two", "three", "four", "five", "# Real heading\n```sh\n# not a heading\n```\n")
+    mined = mine(Corpus(tuple("abcdef"), texts, titles), kinds=["title", "heading"])
+    by_text = {one.text: one.relevant for one in mined}
+    assert (by_text["C++ guide"], by_text["C# guide"], by_text["C guide"]) == ((0,), (1,), (2,))
+    assert next(relevant for text, relevant in by_text.items() if text.startswith("Caf")) == (3, 4)
+    assert ("Real heading" in by_text, "not a heading" in by_text) == (True, False)
+    hindi = "\u0926\u0938\u094d\u0924\u093e\u0935\u0947\u091c\u093c"
+    assert len(words(f"{hindi} a")) == 2
 
 
 def test_what_cannot_be_mined_is_refused(cli, tmp_path: Path) -> None:

@@ -280,3 +280,31 @@ def test_too_few_queries_are_never_promised() -> None:
     assert detectable(4, 0.0, 0.95) == math.inf
     assert detectable(5, 0.0, 0.95) == 0
     assert planned_deviation(np.zeros(500), 0.01) == pytest.approx(math.sqrt(0.02 - 0.0004))
+
+
+@pytest.mark.parametrize("m", [5, 20, 100, 300])
+@pytest.mark.parametrize("margin", [0.02, 0.1])
+def test_a_fall_at_the_margin_is_rarely_taken_for_less(m: int, margin: float) -> None:
+    """At a true fall of the margin, by whole losses or by small ones, a p-value of 5 % comes in at most 5 % of cases (and some luck)."""
+    from limitbench.statistics import not_below_p_value
+
+    rng = np.random.default_rng(0)
+    for size in (1.0, 0.5):
+        wrong = 0
+        for _ in range(400):
+            lost = rng.random(m) < margin / size
+            wrong += not_below_p_value(np.ones(m), 1 - size * lost, margin) <= 0.05
+        assert wrong <= 400 * 0.05 + 12
+
+
+def test_what_refutes_a_fall() -> None:
+    """No loss among m queries refutes a fall of x where (1 - x)^m is at most half of 5 %; a loss raises the p-value; bounds hold it."""
+    from limitbench.statistics import not_below_p_value
+
+    ones = np.ones(36)
+    assert not_below_p_value(ones, ones, 0.1) == pytest.approx(2 * 0.9**36)
+    one_lost = np.where(np.arange(36) == 0, 0.0, 1.0)
+    assert not_below_p_value(ones, one_lost, 0.1) > not_below_p_value(ones, ones, 0.1)
+    assert not_below_p_value(ones, np.zeros(36), 0.1) == 1.0
+    with pytest.raises(InputError):
+        not_below_p_value(ones, ones, 0.0)

@@ -54,7 +54,7 @@ def stub(folder: Path, name: str, body: str) -> None:
     ("given", "wanted"),
     [
         ({}, "limitbench[all]"), ({"TIER": "fast"}, "limitbench"), ({"EXTRAS": "models,ann"}, "limitbench[models,ann]"),
-        ({"ACTION_REF": "v0.3.1"}, "limitbench[all]==0.3.1"), ({"ACTION_REF": "main"}, "limitbench[all]"),
+        ({"ACTION_REF": "v0.3.1"}, "limitbench[all]==0.3.1"), ({"ACTION_REF": "main"}, "limitbench[all]"), ({"ACTION_REF": "v1"}, "limitbench[all]"),
         ({"VERSION": "==0.2.0", "ACTION_REF": "v0.3.1"}, "limitbench[all]==0.2.0"), ({"VERSION": "./here", "TIER": "fast"}, "./here"),
     ],
 )  # fmt: skip
@@ -112,14 +112,25 @@ def test_the_comment_is_kept_up_to_date(before: str, method: str, tmp_path: Path
         "gh",
         f'for word in "$@"; do case $word in --paginate) echo "{before}" | grep . || true;; body=@*) cp "${{word#body=@}}" said;; esac; done',
     )
-    given = {"MARKDOWN": "r.md", "PULL_REQUEST": "7", "REPOSITORY": "o/r"}
+    given = {"MARKDOWN": "r.md", "NAME": "w j c", "PULL_REQUEST": "7", "REPOSITORY": "o/r"}
     assert bash(ACTION / "comment.sh", tmp_path, **given).returncode == 0
     assert not (tmp_path / "calls").exists()
     (tmp_path / "r.md").write_text("### limitbench: passed\n")
     done = bash(ACTION / "comment.sh", tmp_path, **given)
     assert done.returncode == 0, done.stderr
     assert method in (tmp_path / "calls").read_text().splitlines()[-1]
-    assert (tmp_path / "said").read_text() == "<!-- limitbench check -->\n### limitbench: passed\n"
+    mark, *rest = (tmp_path / "said").read_text().splitlines()
+    assert (re.fullmatch(r"<!-- limitbench check [0-9a-f]{12} -->", mark) is not None, rest) == (
+        True,
+        ["### limitbench: passed"],
+    )
+    (tmp_path / "r.md").write_text("### limitbench: failed\n<details>\n" + "| ä |\n" * 30_000)
+    assert bash(ACTION / "comment.sh", tmp_path, **given).returncode == 0
+    long = (tmp_path / "said").read_text(encoding="utf-8")
+    assert (len(long) < 60_000, long.endswith("r.md of this run.\n"), "</details>" in long) == (True, True, True)
+    stub(tmp_path, "gh", "exit 4")
+    done = bash(ACTION / "comment.sh", tmp_path, **given)
+    assert (done.returncode, "::warning" in done.stdout) == (0, True), "a token that may not comment fails nothing"
 
 
 # ------------------------------------------------------------------------------------------------------ several configurations
@@ -257,8 +268,8 @@ class Stub:
         points = [types.SimpleNamespace(payload={"id": n}, score=s) for n, s in nearest(query, limit)]
         return types.SimpleNamespace(points=points)
 
-    def count(self, *_name: str) -> object:
-        return types.SimpleNamespace(count=3) if _name else 3
+    config = types.SimpleNamespace(hnsw_config="m=16", quantization_config=None)
+    configuration = types.MappingProxyType({"hnsw": {"ef_search": 64}})
 
     def open_table(self, _name: str) -> Stub:
         return self
@@ -266,12 +277,12 @@ class Stub:
     def get_collection(self, _name: str) -> Stub:
         return self
 
+    def list_indices(self) -> list:
+        return [types.SimpleNamespace(index_type="IvfPq")]
+
     def distance_type(self, kind: str) -> Stub:
         assert kind == "cosine"
         return self
-
-    def count_rows(self) -> int:
-        return 3
 
     def limit(self, k: int) -> Stub:
         self.k = k
@@ -317,12 +328,12 @@ class Stub:
 
 
 MODULES = {
-    "qdrant": {"qdrant_client": module("qdrant_client", QdrantClient=Stub)},
-    "pgvector": {"psycopg": module("psycopg", connect=Stub)},
-    "lance": {"lancedb": module("lancedb", connect=Stub)},
-    "chroma": {"chromadb": module("chromadb", PersistentClient=Stub)},
-    "milvus": {"pymilvus": module("pymilvus", MilvusClient=Stub)},
-    "elastic": {"elasticsearch": module("elasticsearch", Elasticsearch=Stub)},
+    "search_qdrant": {"qdrant_client": module("qdrant_client", QdrantClient=Stub)},
+    "search_pgvector": {"psycopg": module("psycopg", connect=Stub)},
+    "search_lancedb": {"lancedb": module("lancedb", connect=Stub)},
+    "search_chroma": {"chromadb": module("chromadb", PersistentClient=Stub)},
+    "search_milvus": {"pymilvus": module("pymilvus", MilvusClient=Stub)},
+    "search_elastic": {"elasticsearch": module("elasticsearch", Elasticsearch=Stub)},
 }
 
 

@@ -158,10 +158,15 @@ def settings(plan: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return out
 
 
+def answers(made: Service, queries: Mapping[str, str], top_k: int) -> dict[str, dict[str, float]]:
+    """{query id: {chunk id: score}}."""
+    return {query: made.answer(text, top_k) for query, text in queries.items()}
+
+
 def retrieve(queries: Mapping[str, str], top_k: int) -> dict[str, Any]:
     """{"run": {query id: {chunk id: score}}, "settings": ..., "ids": ..., "probe": ...}."""
     made = service()
-    run = {query: made.answer(text, top_k) for query, text in queries.items()}
+    run = answers(made, queries, top_k)
     if not made.plan["answer"]["report"]:
         return run
     return {"run": run, "settings": settings(made.plan), "ids": made.ids, "probe": made.probe()}
@@ -169,7 +174,7 @@ def retrieve(queries: Mapping[str, str], top_k: int) -> dict[str, Any]:
 
 def exact(queries: Mapping[str, str], top_k: int) -> dict[str, dict[str, float]]:
     """What exact search would return: the reference of LB306."""
-    return {query: exact_service().answer(text, top_k) for query, text in queries.items()}
+    return answers(exact_service(), queries, top_k)
 
 
 if __name__ == "__main__":

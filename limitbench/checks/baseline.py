@@ -28,12 +28,12 @@ class _Model(BaseModel):
 class Line(_Model):
     """One judged query as it was measured."""
 
-    identity: str | None = Field(
+    identity: Annotated[str, Field(pattern=r"^[^:]+:[^:]+:[^:]+$")] | None = Field(
         None,
         description="Digests of the question, of its judgements and of the judged texts, as QUESTION:JUDGEMENTS:TEXTS; "
         "a part that is not known is '-'. None in a baseline of schema 1.",
     )
-    values: dict[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(
+    values: dict[Annotated[str, Field(pattern="/")], Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] = Field(
         description="The figure by RETRIEVER/METRIC, a fraction."
     )
     top: dict[str, list[str]] = Field({}, description="By retriever: the first documents that it returned, best first.")
@@ -74,7 +74,7 @@ class Baseline(_Model):
 def read_baseline(path: Path) -> Baseline | None:
     """The baseline in a file, None where there is none. Raises `DataError` for what is unreadable, empty, newer or broken."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
@@ -251,6 +251,7 @@ def merge(ancestor: Baseline, ours: Baseline, theirs: Baseline) -> tuple[Baselin
 
 def _joined(was: Line | None, a: Line, b: Line) -> tuple[Line, bool]:
     """One line of two of the same query that differ, and whether a figure is in dispute."""
+    was = was if was and was.identity == a.identity else None  # of another query, its figures say nothing
     old = was.values if was else {}
     values = _either(old, a.values, b.values)
     both = a.values.keys() & b.values.keys()

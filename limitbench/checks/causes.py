@@ -1,7 +1,7 @@
 """Why a gate failed, read from the run itself: what is wrong with the ids, the index, the settings, or with which questions failed.
 
 A cause is a hint for the reader, never a verdict: the rules decide, and a gate fails with or without a cause. What can be counted
-comes before what is inferred from which questions failed.
+is told as a likely cause; what is inferred from which questions failed, as a pattern among them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from limitbench.checks.comparison import Pair
 from limitbench.checks.config import Retriever
 from limitbench.checks.findings import Cause
 from limitbench.checks.measurement import Case, Measured
+from limitbench.checks.secrets import hidden
 
 _SURE = 0.001  # how unlikely a difference between failed and other questions must be before it is called a cause
 _FEWEST = 4  # failed questions from which anything is inferred
@@ -123,11 +124,11 @@ def settings(retriever: Retriever, found: Measured) -> dict[str, Setting]:
 def _settings_changed(e: Evidence) -> Iterator[Cause]:
     if e.pair is None or e.case.baseline is None:
         return
-    name = e.pair.renamed.split("/")[1] if e.pair.renamed else e.case.gate.retriever
+    name = e.pair.retriever
     before = e.case.baseline.settings.get(name)
     if before is None:
         return
-    now = settings(e.case.retriever, e.found)
+    now = hidden(settings(e.case.retriever, e.found))  # as the baseline holds them
     reported = e.found.answer.settings.keys()
     if not reported & before.keys():  # a service that began, or ceased, to report says nothing of what it runs
         before, now = ({key: table[key] for key in before.keys() & now.keys()} for table in (before, now))
@@ -288,14 +289,14 @@ def _texts_cut(e: Evidence) -> Iterator[Cause]:
 def _rescaled(e: Evidence) -> Iterator[Cause]:
     if e.pair is None:
         return
-    retriever = e.pair.renamed.split("/")[1] if e.pair.renamed else e.case.gate.retriever
+    retriever = e.pair.retriever
     run = e.found.run
     pairs = [
         (line.best[retriever], float(run.scores[run.indptr[row]]))
         for line, row in zip(e.pair.lines, e.pair.rows, strict=True)
         if retriever in line.best and run.indptr[row] < run.indptr[row + 1]
     ]
-    if len(pairs) < _FEWEST:
+    if len(pairs) < _FEWEST or len(e.failed) < _FEWEST:
         return
     before, now = (float(np.median(side)) for side in zip(*pairs, strict=True))
     small, large = sorted((abs(before), abs(now)))
@@ -325,6 +326,7 @@ def _never_returned(e: Evidence) -> Iterator[Cause]:
     ):
         yield Cause(
             name="never-returned",
+            counted=False,
             message=f"{sum(wanted)} of {len(wanted)} failed questions want a document that no question got: is it missing from the "
             "index, or embedded by another model than the rest?",
             numbers={"questions": sum(wanted), "failed": len(wanted)},
@@ -346,6 +348,7 @@ def _section_lost(e: Evidence) -> Iterator[Cause]:
     returned = any(section(document) == name for row in e.top for document in row)
     yield Cause(
         name="section-lost",
+        counted=False,
         message=f"{count} of {len(e.failed)} failed questions want a document of '{name}', as {everything[name]} of all {total} do"
         + ("" if returned else "; no document of it is returned at all: does a filter leave it out?"),
         numbers={"questions": count, "failed": len(e.failed), "section": name, "returned": int(returned)},
@@ -363,6 +366,7 @@ def _long_documents(e: Evidence) -> Iterator[Cause]:
     if _larger(failed, kept) < _SURE and np.median(failed) > 1.5 * np.median(kept):
         yield Cause(
             name="long-documents",
+            counted=False,
             message=f"failed questions want long documents, {np.median(failed):,.0f} characters in the median, the others "
             f"{np.median(kept):,.0f}: are texts cut before they are indexed?",
             numbers={"failed": float(np.median(failed)), "others": float(np.median(kept))},
@@ -378,6 +382,7 @@ def _near_duplicates(e: Evidence) -> Iterator[Cause]:
     if alike >= _FEWEST and 2 * alike >= len(e.failed):
         yield Cause(
             name="near-duplicates",
+            counted=False,
             message=f"in {alike} of {len(e.failed)} failed questions a text that is nearly the wanted one stands in its place: was "
             "it indexed twice, or copied under another id?",
             numbers={"questions": alike, "failed": len(e.failed)},
@@ -404,6 +409,7 @@ def _word_forms(e: Evidence) -> Iterator[Cause]:
     if _larger(failed, kept) < _SURE and np.mean(failed) > 1.5 * np.mean(kept):
         yield Cause(
             name="word-forms",
+            counted=False,
             message=f"failed questions use other forms of the words that they want ({100 * np.mean(failed):.0f} % of the shared "
             f"stems, the others {100 * np.mean(kept):.0f} %): is stemming, or another step of the analyser, off?",
             numbers={"failed": float(np.mean(failed)), "others": float(np.mean(kept))},

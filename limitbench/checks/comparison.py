@@ -15,6 +15,7 @@ import numpy as np
 from limitbench.checks.baseline import Baseline, Line
 from limitbench.checks.findings import Outcome, Undecided
 from limitbench.checks.measurement import Case, Floats, Measured
+from limitbench.checks.secrets import hidden
 from limitbench.checks.workloads import Loaded
 
 _CHANGED = 1e-9  # of a query's figure: rounding is no change
@@ -25,7 +26,11 @@ _PERSISTENCE = 0.9  # of rank-biased overlap: the first ten documents have 86 % 
 
 @dataclass(frozen=True)
 class Pair:
-    """What a gate compares. Arrays have a value for each compared query, fractions."""
+    """What a gate compares. Arrays have a value for each query, fractions.
+
+    `changed_before` and `changed_now` are of the queries that both know by their id, and that are not what they were. They decide
+    nothing alone; a drop that is only among them leaves a gate undecided.
+    """
 
     rows: tuple[int, ...]  # numbers of the compared queries in the workload
     before: Floats
@@ -33,6 +38,9 @@ class Pair:
     lines: tuple[Line, ...]  # the baseline's, of the compared queries
     left_out: Counter[str]  # today's queries that are not compared, by reason
     gone: int  # the baseline's queries that are no longer judged
+    changed_before: Floats
+    changed_now: Floats
+    retriever: str  # its name in the baseline
     renamed: str | None = None  # the baseline's gate, where it had another name
 
     @property
@@ -57,6 +65,9 @@ class Pair:
                 f"{len(self.rows)} of {len(self.rows) + self.left_out.total()} queries are compared with the baseline; "
                 f"the others: {', '.join(why)}"
             )
+        if len(self.changed_now):
+            was, now = float(self.changed_before.mean()), float(self.changed_now.mean())
+            parts.append(f"the {len(self.changed_now)} that changed had {was:.3f} and have {now:.3f}")
         if self.renamed:
             parts.append(f"compared with '{self.renamed}' of the baseline, which is no longer a gate")
         return "; ".join(parts) or None
@@ -100,7 +111,7 @@ def before_and_now(case: Case) -> Pair | Outcome | None:
         return found
     plan = case.project.config.baseline
     assert plan is not None
-    quiet = plan.missing == "warning"
+    quiet = case.quiet
     if case.baseline is None:
         if plan.missing == "ignore":
             return None
@@ -110,14 +121,37 @@ def before_and_now(case: Case) -> Pair | Outcome | None:
         if plan.missing == "ignore":
             return None
         return Undecided(f"the baseline has no {case.key}", "record it: limitbench baseline update", quiet=quiet)
-    if (pair.left_out or pair.gone) and 0.5 ** len(pair.rows) > 1 - case.gate.confidence:
+    known = len(pair.rows) + max(pair.gone + len(pair.changed_now), pair.left_out.total())
+    if 2 * len(pair.rows) < known:
         return Undecided(
-            f"only {len(pair.rows)} of {len(case.workload.query_ids)} judged queries are those of the baseline "
-            f"({', '.join(f'{count} {reason}' for reason, count in pair.left_out.items()) or 'the others are gone'}), "
-            "too few to show a drop",
+            f"only {len(pair.rows)} of {known} queries can be compared: {reasons(pair)}",
             "look at the figures, then record them: limitbench baseline update",
         )
     return pair
+
+
+def reasons(pair: Pair) -> str:
+    """Why queries are not compared, with counts."""
+    why = [f"{count} {reason}" for reason, count in pair.left_out.items()]
+    return ", ".join(why + ([f"{pair.gone} no longer judged"] if pair.gone else []))
+
+
+def too_few(case: Case, pair: Pair) -> Undecided | None:
+    """Why no test can show anything on the compared queries: even if all fell, chance would explain it. None where one can."""
+    if can_show(len(pair.rows), case.gate.confidence):
+        return None
+    why = reasons(pair)
+    return Undecided(
+        f"{len(pair.rows)} queries can be compared{f' ({why})' if why else ''}, too few to show a drop",
+        "look at the figures, then record them: limitbench baseline update"
+        if why
+        else "judge more queries, or count: max_lost",
+    )
+
+
+def can_show(m: int, confidence: float) -> bool:
+    """Whether m queries can give a p-value of at most 1 - confidence: the least is 2^-m."""
+    return bool(0.5**m <= 1 - confidence)
 
 
 def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
@@ -137,10 +171,30 @@ def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
     unmeasured = [query for query, line in kept.items() if name not in line.values]
     if unmeasured:
         left_out = left_out + Counter({"without a figure in the baseline": len(unmeasured)})
-    rows = tuple(i for i, query in enumerate(workload.query_ids) if query in kept and name in kept[query].values)
-    lines = tuple(kept[workload.query_ids[i]] for i in rows)
     now = np.round(found.values(gate), DECIMALS)
-    return Pair(rows, np.array([line.values[name] for line in lines]), now[list(rows)], lines, left_out, gone, renamed)
+    rows: list[int] = []
+    moved: list[int] = []
+    recorded = baseline.values(renamed or case.key)
+    for row, query in enumerate(workload.query_ids):
+        if query in recorded:
+            (rows if query in kept and name in kept[query].values else moved).append(row)
+    lines = tuple(kept[workload.query_ids[row]] for row in rows)
+
+    def before(chosen: list[int]) -> Floats:
+        return np.array([recorded[workload.query_ids[row]] for row in chosen], np.float64)
+
+    return Pair(
+        tuple(rows),
+        before(rows),
+        now[rows],
+        lines,
+        left_out,
+        gone,
+        before(moved),
+        now[moved],
+        name.partition("/")[0],
+        renamed,
+    )
 
 
 def renamed_from(case: Case, baseline: Baseline) -> str | None:
@@ -159,33 +213,35 @@ def renamed_from(case: Case, baseline: Baseline) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def agreement(pair: Pair, found: Measured, case: Case) -> float | None:
+def agreement(pair: Pair, found: Measured) -> float | None:
     """Rank-biased overlap of today's first documents with the baseline's, the mean over the compared queries; no judgement enters.
 
-    1: the same documents in the same order. Source: Webber, Moffat and Zobel, TOIS 2010, extrapolated at the depth both have. None
-    where the baseline kept no documents.
+    1: the same documents in the same order. Source: Webber, Moffat and Zobel, TOIS 2010. None where the baseline kept no documents.
     """
-    retriever = pair.renamed.split("/")[1] if pair.renamed else case.gate.retriever
     kept = [
-        (line.top[retriever], row) for line, row in zip(pair.lines, pair.rows, strict=True) if retriever in line.top
+        (line.top[pair.retriever], row)
+        for line, row in zip(pair.lines, pair.rows, strict=True)
+        if pair.retriever in line.top
     ]
     if not kept:
         return None
-    now = found.first(max(len(top) for top, _ in kept) or 1)
-    return float(np.mean([overlap(top, now[row]) for top, row in kept]))
+    now = hidden(found.first(max(len(top) for top, _ in kept) or 1))  # as the baseline holds them
+    return float(np.mean([overlap(top, now[row][: len(top)]) for top, row in kept]))
 
 
 def overlap(a: Sequence[str], b: Sequence[str], persistence: float = _PERSISTENCE) -> float:
-    """Rank-biased overlap of two rankings, extrapolated at the depth of the shorter one; two empty ones agree."""
-    depth = min(len(a), len(b))
+    """Rank-biased overlap of two rankings, extrapolated from the depth of the longer one; two empty ones agree.
+
+    Where the shorter list ends, it agrees with nothing.
+    """
+    depth = max(len(a), len(b))
     if depth == 0:
-        return float(not a and not b)
+        return 1.0
     seen_a: set[str] = set()
     seen_b: set[str] = set()
-    total, shared = 0.0, 0
-    for rank, (x, y) in enumerate(zip(a[:depth], b[:depth], strict=True), 1):
-        shared += (x in seen_b) + (y in seen_a) + (x == y)
-        seen_a.add(x)
-        seen_b.add(y)
-        total += persistence**rank * shared / rank
-    return total * (1 - persistence) / persistence + persistence**depth * shared / depth
+    total = 0.0
+    for rank in range(1, depth + 1):
+        seen_a.update(a[rank - 1 : rank])
+        seen_b.update(b[rank - 1 : rank])
+        total += persistence**rank * len(seen_a & seen_b) / rank
+    return total * (1 - persistence) / persistence + persistence**depth * len(seen_a & seen_b) / depth

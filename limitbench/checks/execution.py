@@ -112,22 +112,23 @@ def _child(words: Sequence[str], given: bytes, top_k: int, folder: Path, seconds
             if process.returncode < 0
             else f"ended with code {process.returncode}"
         )
-        tail = " ".join(err.text.split())[-_SHOWN:]
+        tail = " ".join(hidden(err.text).split())[-_SHOWN:]  # hidden first: a part of a secret is one
         raise ExecutionError(f"'{name}' {ended}{': ' + tail if tail else ''}; run it by hand and mend it")
     return bytes(out.data)
 
 
-def _on_termination() -> tuple[threading.Event, Any]:
-    """Have SIGTERM, as CI sends it, set an event, so that the child is ended before we are; and the handler before, to put back."""
+def _on_termination() -> tuple[threading.Event, dict[int, Any]]:
+    """Have SIGTERM, as CI sends it, and SIGHUP set an event, so that the child is ended before we are; and the handlers before."""
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        return stopped, None
-    return stopped, signal.signal(signal.SIGTERM, lambda _number, _frame: stopped.set())
+        return stopped, {}
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    return stopped, {number: signal.signal(number, lambda _number, _frame: stopped.set()) for number in numbers}
 
 
-def _restore(handler: Any) -> None:
-    if handler is not None:
-        signal.signal(signal.SIGTERM, handler)
+def _restore(handlers: dict[int, Any]) -> None:
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

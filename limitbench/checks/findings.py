@@ -23,10 +23,14 @@ class _Model(BaseModel):
 
 
 class Cause(_Model):
-    """What explains a failed gate, read from the run: a hint, never a verdict."""
+    """What explains a failed gate, read from the run: a hint, never a verdict.
+
+    `counted`: it is a fact of the run, of its index or of its settings. Else it is a pattern among the questions that failed.
+    """
 
     name: str
     message: str
+    counted: bool = True
     numbers: Numbers = {}
 
 
@@ -58,7 +62,7 @@ class Undecided:
 
 @dataclass(frozen=True)
 class Skipped:
-    """A check was not made, because the caller said so."""
+    """A check was not made: the caller said so, or there is nothing to make it with."""
 
     reason: str
     remedy: str
@@ -160,6 +164,7 @@ class GateRow(_Model):
     now_low: float | None = None
     now_high: float | None = None
     before: float | None = None
+    now_compared: float | None = None  # on the queries that are compared with before
     difference: float | None = None
     difference_low: float | None = None
     difference_high: float | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from limitbench import statistics
 from limitbench.checks.against_baseline import explained, shows
+from limitbench.checks.baseline import KEPT
 from limitbench.checks.causes import Evidence, section
 from limitbench.checks.comparison import Pair, agreement, before_and_now
 from limitbench.checks.config import Gate
@@ -46,7 +47,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
     now: dict[str, Any] = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     pair = before_and_now(case)
     both = pair if isinstance(pair, Pair) else None
-    if state == "violated" or (both and both.lost):
+    if state == "violated":
         now["causes"] = list(explained(case, both))
     if gate.max_drop is not None and math.isfinite(least := shows(case, both)[0]):
         now["detectable"] = least
@@ -58,6 +59,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
         update={
             **now,
             "before": float(both.before.mean()),
+            "now_compared": float(both.now.mean()),
             "difference": change.mean,
             "difference_low": change.low,
             "difference_high": change.high,
@@ -65,7 +67,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
             "lost": len(both.lost),
             "gained": both.gained,
             "compared": len(both.rows),
-            "agreement": agreement(both, found, case),
+            "agreement": agreement(both, found),
             "remark": both.remark,
             "lost_questions": lost_questions(case, found, both),
         }
@@ -75,10 +77,9 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
 def lost_questions(case: Case, found: Measured, pair: Pair) -> list[LostQuestion]:
     """Every question whose figure fell, by section, the largest fall first."""
     evidence = Evidence(case, found, pair)
-    retriever = pair.renamed.split("/")[1] if pair.renamed else case.gate.retriever
     out = []
     for position in pair.lost:
-        number, kept = pair.rows[position], pair.lines[position].top.get(retriever, [])
+        number, kept = pair.rows[position], pair.lines[position].top.get(pair.retriever, [])
         query = case.workload.query_ids[number]
         order = [name for name, _ in found.run.row(number)]
         then = {name: rank for rank, name in enumerate(kept, 1)}
@@ -120,7 +121,7 @@ def sentence(gate: GateRow) -> str:
     if gate.before is not None and gate.difference is not None:
         parts.append(
             f"before {gate.before:.3f}, {gate.difference:+.3f} [{gate.difference_low:+.3f}, {gate.difference_high:+.3f}], "
-            f"p = {gate.p:.2g}; lost {gate.lost} of {gate.compared} queries, gained {gate.gained}"
+            f"p = {gate.p:.2g}; fell for {gate.lost} of {gate.compared} queries, rose for {gate.gained}"
         )
         parts += [f"agreement {gate.agreement:.3f}"] if gate.agreement is not None else []
         parts += [gate.remark] if gate.remark else []
@@ -129,17 +130,14 @@ def sentence(gate: GateRow) -> str:
     if asked := asks(gate):
         parts.append(", ".join(asked))
     if gate.detectable is not None:
-        parts.append(f"these queries show a drop of {gate.detectable:.3f} beyond that")
-    return "; ".join(parts) + f": {gate.state}" + (f" ({gate.why})" if gate.why and gate.state != "passed" else "")
+        parts.append(f"detects a drop of {gate.detectable:.3f} beyond what is allowed")
+    return "; ".join(parts) + f": {gate.state}" + (f" ({gate.why})" if gate.why and gate.state == "undecided" else "")
 
 
 def lost_line(lost: LostQuestion) -> str:
     """One lost question in one line."""
     asked = f" {lost.text!r}" if lost.text else ""
-    ranks = f"rank {_rank(lost.before_rank)} -> {_rank(lost.now_rank)}"
+    before = f"beyond {KEPT}" if lost.before_rank is None else str(lost.before_rank)
+    ranks = f"rank {before} -> {'not returned' if lost.now_rank is None else lost.now_rank}"
     above = f"; above it now: {', '.join(lost.above)}" if lost.above else ""
     return f"lost '{lost.query}'{asked}: wants {lost.wanted}, {ranks}{above}"
-
-
-def _rank(rank: int | None) -> str:
-    return "none" if rank is None else str(rank)

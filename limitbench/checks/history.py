@@ -16,17 +16,23 @@ def earlier(path: Path, most: int) -> list[tuple[str, Baseline]]:
 
     Raises `LimitbenchError` where the file is in no git repository, or the clone is shallow and holds fewer than were asked for.
     """
-    commits = _git(path.parent, "log", f"--max-count={most}", "--format=%H", "--", path.name).split()
-    if len(commits) < most and _git(path.parent, "rev-parse", "--is-shallow-repository").strip() == "true":
+    folder = next((place for place in (path.parent, *path.parents) if place.is_dir()), Path("/"))
+    wanted = ("--follow", "--diff-filter=AMR", "--name-only", "--format=%x00%H")
+    log = _git(folder, "log", f"--max-count={most}", *wanted, "--", path.relative_to(folder).as_posix())
+    commits = [
+        (lines[0], lines[-1])
+        for entry in log.split("\0")
+        if len(lines := entry.split("\n")) and (lines := [x for x in lines if x])
+    ]
+    if len(commits) < most and _git(folder, "rev-parse", "--is-shallow-repository").strip() == "true":
         raise LimitbenchError(
             f"the clone is shallow and holds {len(commits)} of the last {most} baselines; fetch the history: "
             "fetch-depth: 0 in actions/checkout, or git fetch --unshallow"
         )
     found = []
-    for commit in commits:
-        text = _git(path.parent, "show", f"{commit}:./{path.name}")
+    for commit, name in commits:
         try:
-            found.append((commit, parse_baseline(text, path)))
+            found.append((commit, parse_baseline(_git(folder, "show", f"{commit}:{name}"), path)))
         except DataError:
             continue
     return found

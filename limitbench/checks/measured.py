@@ -9,7 +9,7 @@ from fractions import Fraction
 import numpy as np
 
 from limitbench import statistics
-from limitbench.checks.against_baseline import drop_p_value, explained, likely
+from limitbench.checks.against_baseline import drop_p_value, explained
 from limitbench.checks.comparison import Pair, before_and_now
 from limitbench.checks.findings import Fails, Outcome, Passes, Skipped
 from limitbench.checks.measurement import Case, Measured, retrieved
@@ -92,7 +92,7 @@ def below_floor(case: Case) -> Outcome | None:
     sure = "it is below its floor" if mean < gate.min else "its mean is above, but these queries do not show it"
     return Fails(
         f"{gate.metric} is {mean:.4f} on {len(values)} queries, at least {low:.4f} at {100 * gate.confidence:g} % confidence; "
-        f"the floor is {gate.min:g}: {sure}{likely(why)}",
+        f"the floor is {gate.min:g}: {sure}",
         "mend the retriever; or judge more queries, where only the limit is below"
         if mean >= gate.min
         else "mend the retriever, or lower min",

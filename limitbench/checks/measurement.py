@@ -20,9 +20,11 @@ from limitbench.checks.baseline import Baseline, Setting
 from limitbench.checks.config import Gate, Project, Retriever, Source
 from limitbench.checks.execution import run_command, run_python
 from limitbench.checks.findings import Cause, Skipped, Undecided
+from limitbench.checks.secrets import hidden
 from limitbench.checks.workloads import Loaded
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, LimitbenchError
+from limitbench.files import is_text
 from limitbench.measures import TiedRanking, joined, run_remarks
 from limitbench.rankings import Run, RunFile, read_run_file
 from limitbench.relevance import Qrels
@@ -134,6 +136,12 @@ class Case:
     def key(self) -> str:
         """The gate's name in a baseline."""
         return f"{self.gate.workload}/{self.gate.retriever}/{self.gate.metric}"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether a missing baseline is a warning at most."""
+        plan = self.project.config.baseline
+        return plan is not None and plan.missing != "error"
 
     @property
     def allowed(self) -> float:
@@ -302,6 +310,11 @@ def _returned(printed: bytes, who: str) -> Answer:
         isinstance(row, dict) and all(_is_number(value) for value in row.values()) for row in run.values()
     ):
         raise LimitbenchError(f"{who} gave no {{query id: {{document id: score}}}} of numbers; mend what it gives")
+    names = (name for query, row in run.items() for name in (query, *row))
+    if not all(
+        map(is_text, (*names, *(ids if isinstance(ids, list) and all(isinstance(i, str) for i in ids) else ())))
+    ):
+        raise LimitbenchError(f"{who} gave ids that are no text (lone surrogates); mend what it gives")
     if not isinstance(settings, dict) or not all(
         isinstance(v, str | int | float | bool | None) for v in settings.values()
     ):
@@ -326,7 +339,10 @@ def _wrapped(found: Any) -> bool:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(float(value))
+    try:
+        return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(float(value))
+    except OverflowError:
+        return False
 
 
 def retrieved(
@@ -364,7 +380,7 @@ def retrieved(
     except LimitbenchError:
         raise
     except Exception as error:  # whatever a model's libraries raise
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = " ".join(hidden(str(error)).split())[:200] or type(error).__name__
         raise LimitbenchError(f"retriever '{spec}' failed ({type(error).__name__}: {reason})") from None
 
 

@@ -6,6 +6,7 @@ JSON is the report; the others are projections. Nothing here decides anything.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -14,13 +15,24 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from limitbench.checks.findings import BROKEN, PASSED, UNDECIDED, VIOLATED, Finding, GateRow, Report
+from limitbench.checks.findings import (
+    BROKEN,
+    PASSED,
+    UNDECIDED,
+    VIOLATED,
+    Cause,
+    Finding,
+    GateRow,
+    LostQuestion,
+    Report,
+)
 from limitbench.checks.gates import asks, lost_line, name_of, sentence
 from limitbench.checks.rules import RULES, Rule, page
 from limitbench.errors import StorageError
 from limitbench.files import atomic_write
 
 _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_CAUSES = 2  # of each kind in a sentence; the JSON has all
 _LOST = 10  # lost questions in texts for people; JSON and Markdown have all
 _MOST = 25_000  # results that GitHub takes in one SARIF run
 _HELP = "https://github.com/limitbench/limitbench/blob/main/docs/rules/"
@@ -28,28 +40,90 @@ _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sa
 
 
 def text(report: Report) -> str:
-    """For people: findings with reason, evidence and remedy, then the counts."""
-    lines: list[str] = []
+    """For people: the verdict, why, the gates, the questions that were lost, then the findings and the counts."""
+    if report.error is not None:
+        return _safe(summary(report)) + "\n"
+    lines = [_clean(headline(report))]
+    for who, causes in causes_of(report).items():
+        lines += [f"{_clean(who)}: {_clean(likely(causes))}"] if causes else []
+    for gate in report.gates:
+        lines.append(_clean(sentence(gate)))
+    lines += _lost(report)
     for finding in report.shown:
         place = f"{_clean(finding.path)}:{finding.line}"
         lines.append(f"{place}: {finding.rule} {finding.severity} [{finding.evidence}] {_clean(finding.message)}")
         lines.append(f"    {_clean(finding.subject)}; {_clean(finding.remedy)}")
         lines += [f"    assumes: {_clean(said)}" for said in finding.assumptions]
-    if not lines:
+    if not report.shown:
         lines += [f"assumes: {_clean(said)}" for said in report.assumptions]
     lines += [f"note: {_clean(said)}" for said in report.notes]
+    return "\n".join(map(_safe, [*lines, summary(report)])) + "\n"
+
+
+def _safe(line: str) -> str:
+    """A line that no CI system takes for a command of its own: data may begin like one."""
+    return f" {line}" if line.startswith(("::", "##[", "##vso[")) else line
+
+
+def headline(report: Report) -> str:
+    """The verdict and what it rests on, in one line."""
+    fell = [gate for gate in report.gates if gate.state == "violated"]
+    if fell and fell[0].now is not None:
+        gate = fell[0]
+        change = f"{gate.before:.3f} -> {gate.now_compared:.3f}" if gate.before is not None else f"{gate.now:.3f}"
+        lost = f", {gate.lost} of {gate.compared} questions fell" if gate.lost is not None else ""
+        more = f"; gates violated: {len(fell)}" if len(fell) > 1 else ""
+        return f"{report.verdict}: {name_of(gate)} {change}{lost}{more}"
+    first = next((finding for finding in report.shown if finding.fails), None)
+    return f"{report.verdict}: {first.about or first.rule} on {first.subject}" if first is not None else report.verdict
+
+
+def causes_of(report: Report) -> dict[str, list[Cause]]:
+    """By retriever and workload: the distinct causes of its gates, the most certain first."""
+    out: dict[str, list[Cause]] = {}
     for gate in report.gates:
-        lines.append(_clean(sentence(gate)))
-        lines += [f"    {said}" for said in _explained(gate)]
-    return "\n".join([*lines, summary(report)]) + "\n"
+        known = out.setdefault(f"{gate.retriever} on {gate.workload}", [])
+        known += [cause for cause in gate.causes if cause.name not in {other.name for other in known}]
+    return out
 
 
-def _explained(gate: GateRow) -> list[str]:
-    """The causes of a gate that failed, and the first questions that it lost, a line each."""
-    lines = [f"cause: {_clean(cause.message)}" for cause in gate.causes]
-    lines += [_clean(lost_line(lost)) for lost in gate.lost_questions[:_LOST]]
-    more = len(gate.lost_questions) - _LOST
-    return lines + ([f"and {more} more lost questions: -o json has all of them"] if more > 0 else [])
+def likely(causes: Sequence[Cause]) -> str:
+    """Causes as one sentence: what is counted is a likely cause, what is inferred a pattern among the failed questions."""
+    counted = [cause.message for cause in causes if cause.counted][:_CAUSES]
+    inferred = [cause.message for cause in causes if not cause.counted][:_CAUSES]
+    parts = [f"likely cause: {'; '.join(counted)}"] if counted else []
+    return ". ".join(parts + ([f"a pattern: {'; '.join(inferred)}"] if inferred else []))
+
+
+def told(finding: Finding) -> str:
+    """A finding's message with its causes, for formats that show it alone."""
+    why = likely(finding.causes)
+    return f"{finding.message}. {why[0].upper()}{why[1:]}" if why else finding.message
+
+
+def _lost(report: Report) -> list[str]:
+    """How many questions each section lost, and the first ten, taken from the sections in turn; of gates alike, once."""
+    lines: list[str] = []
+    seen: set[str] = set()
+    for gate in report.gates:
+        fresh = [lost for lost in gate.lost_questions if lost.query not in seen]
+        seen |= {lost.query for lost in fresh}
+        by_section: dict[str, list[LostQuestion]] = {}
+        for lost in fresh:
+            by_section.setdefault(lost.section, []).append(lost)
+        counts = sorted(by_section.items(), key=lambda pair: -len(pair[1]))
+        if len(counts) > 1:
+            lines.append(
+                _clean(
+                    f"lost by section, gate {gate.number}: "
+                    + ", ".join(f"{name or 'none'} {len(row)}" for name, row in counts)
+                )
+            )
+        turn = [lost for row in itertools.zip_longest(*(row for _, row in counts)) for lost in row if lost is not None]
+        lines += [f"    {_clean(lost_line(lost))}" for lost in turn[:_LOST]]
+        if len(turn) > _LOST:
+            lines.append(f"    and {len(turn) - _LOST} more lost questions: -o json has all of them")
+    return lines
 
 
 def summary(report: Report) -> str:
@@ -82,26 +156,28 @@ def markdown(report: Report) -> str:
         else f"**{report.verdict}**"
     )
     lines = [f"### limitbench: {icon}", "", summary(report) if report.error is None else _cell(summary(report)), ""]
+    for who, causes in causes_of(report).items():
+        lines += [f"**{_cell(who)}**: {_cell(likely(causes))}.", ""] if causes else []
+    if report.gates:
+        lines += ["| gate | now | before | change | fell, rose | asked | detects | |", "| --- " * 8 + "|"]
+        lines += ["| " + " | ".join(map(_cell, _gate_cells(gate))) + " |" for gate in report.gates]
+        lines.append("")
+    for gate in report.gates:
+        lines += _lost_table(gate)
     if report.shown:
         lines += ["| rule | where | evidence | what | remedy |", "| --- | --- | --- | --- | --- |"]
         for f in report.shown:
             cells = (f"{f.rule} {f.severity}", f"{f.path}:{f.line}", f.evidence, f.message, f.remedy)
             lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
         lines.append("")
-    if report.gates:
-        lines += ["| gate | now | before | change | lost, gained | asked | shows | |", "| --- " * 8 + "|"]
-        lines += ["| " + " | ".join(map(_cell, _gate_cells(gate))) + " |" for gate in report.gates]
-        lines.append("")
-    for gate in report.gates:
-        lines += _lost_table(gate)
     lines += [f"Assumes: {_cell(said)}." for said in report.assumptions]
     lines += [f"Note: {_cell(said)}." for said in report.notes]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _lost_table(gate: GateRow) -> list[str]:
-    """The causes and the lost questions of a gate, folded."""
-    lines = [f"Cause, gate {gate.number}: {_cell(cause.message)}." for cause in gate.causes]
+    """The lost questions of a gate, folded."""
+    lines: list[str] = []
     if gate.lost_questions:
         lines += [
             "", f"<details><summary>{len(gate.lost_questions)} lost questions of gate {gate.number}</summary>", "",
@@ -133,7 +209,7 @@ def _gate_cells(gate: GateRow) -> list[str]:
         change,
         "" if gate.lost is None else f"{gate.lost}, {gate.gained}",
         ", ".join(asks(gate)),
-        "" if gate.detectable is None else f"{gate.detectable:.3f} beyond that",
+        "" if gate.detectable is None else f"{gate.detectable:.3f} beyond what is allowed",
         gate.state if gate.now is not None or not gate.why else f"{gate.state}: {gate.why}",
     ]
 
@@ -175,14 +251,13 @@ def _suite(report: Report) -> ElementTree.Element:
                 why = {"message": _xml(report.error), "type": "configuration"}
                 ElementTree.SubElement(case, "error", why).text = _xml(report.error)
             continue
-        told = f"{finding.path}:{finding.line}: {finding.message}\n{finding.remedy}\nevidence: {finding.evidence}"
+        body = f"{finding.path}:{finding.line}: {told(finding)}\n{finding.remedy}\nevidence: {finding.evidence}"
         kind = "error" if finding in lost else "failure" if finding in broken else "system-out"
         attributes = {} if kind == "system-out" else {"message": _xml(finding.message), "type": finding.rule}
-        ElementTree.SubElement(case, kind, attributes).text = _xml(told)
+        ElementTree.SubElement(case, kind, attributes).text = _xml(body)
     if report.notes or report.gates:
         said = [*report.notes]
-        for gate in report.gates:
-            said += [sentence(gate), *_explained(gate)]
+        said += [*map(sentence, report.gates), *_lost(report)]
         ElementTree.SubElement(suite, "system-out").text = _xml("\n".join(said))
     return suite
 
@@ -201,9 +276,9 @@ def _run(report: Report) -> dict[str, Any]:
         "rules": [_rule(name, RULES[name]) for name in used],
     }  # fmt: skip
     invocation: dict[str, Any] = {"executionSuccessful": report.exit_code in (0, 1), "exitCode": report.exit_code}
-    told = [{"level": "note", "message": {"text": said}} for said in (*report.notes, *map(sentence, report.gates))]
-    if told:
-        invocation["toolExecutionNotifications"] = told
+    notes = [{"level": "note", "message": {"text": said}} for said in (*report.notes, *map(sentence, report.gates))]
+    if notes:
+        invocation["toolExecutionNotifications"] = notes
     if report.error is not None:
         invocation["toolConfigurationNotifications"] = [{"level": "error", "message": {"text": report.error}}]
     return {
@@ -228,7 +303,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
     }
     out: dict[str, Any] = {
         "ruleId": finding.rule, "ruleIndex": index, "level": finding.severity,
-        "message": {"text": f"{finding.message}. {finding.remedy}."}, "locations": [{"physicalLocation": place}],
+        "message": {"text": f"{told(finding)}. {finding.remedy}."}, "locations": [{"physicalLocation": place}],
         "partialFingerprints": {"limitbench/v1": finding.fingerprint},
         "properties": {
             "evidence": finding.evidence, "subject": finding.subject, "expected": finding.expected, "observed": finding.observed,
@@ -248,9 +323,9 @@ def github(report: Report) -> str:
     )
     for f in report.shown:
         properties = f"file={_property(f.path)},line={f.line},title={_property(f'{f.rule} {f.name}')}"
-        lines.append(f"::{f.severity} {properties}::{_data(f'{f.message} [{f.evidence}] {f.remedy}')}")
-    told = (*report.notes, *map(sentence, report.gates))
-    lines += [f"::notice title=limitbench::{_data(said)}" for said in told]
+        lines.append(f"::{f.severity} {properties}::{_data(f'{told(f)} [{f.evidence}] {f.remedy}')}")
+    notes = (*report.notes, *map(sentence, report.gates))
+    lines += [f"::notice title=limitbench::{_data(said)}" for said in notes]
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -268,8 +343,10 @@ def _clean(value: str) -> str:
 
 
 def _cell(value: str) -> str:
-    escaped = re.sub(r"([\\|*_`\[\]~])", r"\\\1", _clean(value)).replace("<", "&lt;")
-    return escaped.replace("@", "@\u200b")  # data must not link, show pictures or call people
+    escaped = re.sub(r"([\\|*_`\[\]~])", r"\\\1", _clean(value)).replace("&", "&amp;").replace("<", "&lt;")
+    return escaped.replace("@", "@\u200b").replace(
+        "://", ":\u200b//"
+    )  # data must not link, show pictures or call people
 
 
 def _xml(value: str) -> str:
@@ -287,7 +364,7 @@ def gitlab(reports: Sequence[Report]) -> str:
     level = {"error": "critical", "warning": "minor"}
     issues = [
         {
-            "description": f"{f.message}. {f.remedy}.", "check_name": f"{f.rule} {f.name}", "fingerprint": f.fingerprint,
+            "description": f"{told(f)}. {f.remedy}.", "check_name": f"{f.rule} {f.name}", "fingerprint": f.fingerprint,
             "severity": level[f.severity], "location": {"path": f.path, "lines": {"begin": f.line}},
         }
         for report in reports for f in report.shown

@@ -20,7 +20,7 @@ from limitbench.checks.baseline import (
     write_baseline,
 )
 from limitbench.checks.causes import settings as retriever_settings
-from limitbench.checks.comparison import DECIMALS, difference, renamed_from
+from limitbench.checks.comparison import DECIMALS, renamed_from
 from limitbench.checks.config import Project, under_ci
 from limitbench.checks.engine import measured_cases
 from limitbench.checks.measurement import Case, Measured, Settings
@@ -35,7 +35,8 @@ class Recorded:
     path: Path
     old: Baseline | None
     new: Baseline
-    renamed: dict[str, str]  # today's names of the old gates that have another one
+    renamed: dict[str, list[str]]  # today's names of the old gates that have another one
+    max_lost: dict[str, int]  # by gate, where it has one
 
     @property
     def changes(self) -> dict[str, Any]:
@@ -49,33 +50,33 @@ class Recorded:
 
     @property
     def lowered(self) -> list[str]:
-        """What an update would hide: gates whose mean fell on the queries that both know, whatever changed in the others."""
+        """What an update would hide: gates that are gone, and gates whose mean fell or that lost too many, on the queries that both
+        know by their id. A query that was reworded counts: changing a word hides no drop.
+        """
         if self.old is None:
             return []
         out = []
         for key in self.old.keys:
-            workload = key.partition("/")[0]
-            before, now = self.old.values(key), self.new.values(self.renamed.get(key, key))
-            was, is_now = (side.workloads.get(name, {}) for side, name in self._sides(key, workload))
-            same = [q for q in before.keys() & now.keys() if _same(was[q], is_now[q])]
-            if not now:
-                continue
-            if 2 * len(same) < len(before):
-                out.append(f"{key}: only {len(same)} of its {len(before)} queries can be compared")
-            elif same:
-                old_mean, new_mean = (sum(values[q] for q in same) / len(same) for values in (before, now))
-                if new_mean < old_mean - 1e-9:
-                    out.append(f"{key}: {old_mean:.4f} to {new_mean:.4f} on {len(same)} unchanged queries")
+            before = self.old.values(key)
+            names = self.renamed.get(key, [key])
+            if not any(self.new.values(name) for name in names):
+                out.append(f"{key} is no longer a gate")
+            for name in names:
+                now = self.new.values(name)
+                same = before.keys() & now.keys()
+                if now and 2 * len(same) < len(before):
+                    out.append(f"{name}: only {len(same)} of its {len(before)} queries are still judged")
+                elif same:
+                    out += self._fallen(name, [before[q] for q in same], [now[q] for q in same])
         return out
 
-    def _sides(self, key: str, workload: str) -> tuple[tuple[Baseline, str], tuple[Baseline, str]]:
-        assert self.old is not None
-        return (self.old, workload), (self.new, self.renamed.get(key, key).partition("/")[0])
-
-
-def _same(before: Line, now: Line) -> bool:
-    """Whether two lines are of the same query, so far as both know. One of schema 1 is compared by its id alone."""
-    return before.identity is None or difference(before.identity, now.identity or "") is None
+    def _fallen(self, key: str, before: list[float], now: list[float]) -> list[str]:
+        old_mean, new_mean = sum(before) / len(before), sum(now) / len(now)
+        lost = sum(b > n + 1e-9 for b, n in zip(before, now, strict=True))
+        if new_mean < old_mean - 1e-9:
+            return [f"{key}: {old_mean:.4f} to {new_mean:.4f} on {len(before)} queries"]
+        allowed = self.max_lost.get(key)
+        return [f"{key}: {lost} queries lost, and {allowed} may be"] if allowed is not None and lost > allowed else []
 
 
 def compare(project: Project, *, tier: str = "auto", no_exec: bool = False) -> Recorded:
@@ -129,14 +130,17 @@ def place(project: Project) -> Path:
     return project.resolve(plan.path, "baseline", "path")
 
 
-def measure(project: Project, old: Baseline | None, *, tier: str, no_exec: bool) -> tuple[Baseline, dict[str, str]]:
-    """The present figures of every gate that compares, and how the old gates are called now.
+def measure(
+    project: Project, old: Baseline | None, *, tier: str, no_exec: bool
+) -> tuple[Baseline, dict[str, list[str]], dict[str, int]]:
+    """The present figures of every gate that compares, how the old gates are called now, and each gate's max_lost.
 
     Raises `LimitbenchError` where one cannot be measured.
     """
     lines: dict[str, dict[str, Line]] = {}
     settings: dict[str, dict[str, Setting]] = {}
-    renamed: dict[str, str] = {}
+    renamed: dict[str, list[str]] = {}
+    most: dict[str, int] = {}
     for case in measured_cases(project, Settings(tier, no_exec)):
         if case.gate.compares is None:
             continue
@@ -145,12 +149,14 @@ def measure(project: Project, old: Baseline | None, *, tier: str, no_exec: bool)
             raise LimitbenchError(
                 f"gate {case.number + 1} ({case.key}) cannot be measured: {found.reason}; {found.remedy}"
             )
-        settings[case.gate.retriever] = retriever_settings(case.retriever, found)
+        settings[case.gate.retriever] = secrets.hidden(retriever_settings(case.retriever, found))
         rows = lines.setdefault(case.gate.workload, {})
         for query, line in measured_lines(case, found).items():
             rows[query] = line if query not in rows else both(rows[query], line)
         if old is not None and not old.values(case.key) and (was := renamed_from(case, old)) is not None:
-            renamed[was] = case.key
+            renamed.setdefault(was, []).append(case.key)
+        if case.gate.max_lost is not None:
+            most[case.key] = case.gate.max_lost
     if not lines:
         raise InputError(
             f"no gate of {project.path} compares with a baseline, so there is nothing to record; add a max_drop to one"
@@ -159,7 +165,7 @@ def measure(project: Project, old: Baseline | None, *, tier: str, no_exec: bool)
         recorded = old.workloads.get(name, {}) if old else {}
         lines[name] = {query: _kept(line, recorded.get(query)) for query, line in rows.items()}
     made = Baseline(versions=environment(project.config), settings=settings, workloads=lines)
-    return Baseline.model_validate(secrets.hidden(made.model_dump())), renamed
+    return made, renamed, most
 
 
 def _kept(now: Line, before: Line | None) -> Line:
@@ -183,7 +189,9 @@ def measured_lines(case: Case, found: Measured) -> dict[str, Line]:
     for row, query in enumerate(workload.query_ids):
         best = {who: float(f"{run.scores[run.indptr[row]]:.4g}")} if run.indptr[row] < run.indptr[row + 1] else {}
         figure = {f"{who}/{case.gate.metric}": round(float(values[row]), DECIMALS)}
-        out[query] = Line(identity=workload.identities[query], values=figure, top={who: top[row]}, best=best)
+        out[query] = Line(
+            identity=workload.identities[query], values=figure, top={who: secrets.hidden(top[row])}, best=best
+        )
     return out
 
 

@@ -202,8 +202,17 @@ def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], No
     corpus = place("corpus")
     found = lint_files(corpus, place("queries"), qrels, layout=plan.format, in_time=in_time)
     documents, grades, document_of = found.documents, found.grades, _chunk_map(project, name, plan, place("chunks"))
+    if document_of is not None and all(document_of(chunk) == chunk for chunk in documents):
+        document_of = None  # no document has several chunks, or a chunk of another name
     if document_of is not None:
         documents, grades = _grouped(documents, grades, document_of)
+        if len(documents) == 1 < len(found.documents):
+            key = "chunks" if plan.chunks else "chunk_separator"
+            raise DataError(
+                project.path,
+                f"{key} makes one document of all {len(found.documents)} chunks; mend it",
+                line=project.line("workload", name, key),
+            )
     state = hashlib.sha256()
     for part in (found.documents, found.questions, found.grades):
         state.update(json.dumps(part, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass"))
@@ -222,7 +231,7 @@ def _chunk_map(project: Project, name: str, plan: Workload, file: list[Path] | N
     """Which document a chunk is of; None where chunks are not grouped. A chunk that the map lacks is a document of its own."""
     if plan.chunk_separator is not None:
         separator = plan.chunk_separator
-        return lambda chunk: chunk.partition(separator)[0]
+        return lambda chunk: chunk.partition(separator)[0] or chunk
     if file is None:
         return None
     known: dict[str, str] = {}

@@ -249,6 +249,9 @@ def init(
             )
         if mapped.unmatched:
             say(f"{mapped.unmatched} ids or texts match no document")
+        if mapped.empty:
+            say(f"{mapped.empty} rows say of nothing that it is relevant")
+        say("no gate is on yet: say in limitbench.toml how the retriever is measured, and what must hold")
     path, data = write_starter(folder, force=force, data=data)
     found = "no evaluation data, so the workload is a pattern" if data is None else f"judgements in {data.qrels}"
     say(f"found {found}; mend the plan in {path}, then: limitbench check")

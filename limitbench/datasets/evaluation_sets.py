@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import ast
 import csv
+import io
 import json
+import re
+import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +33,13 @@ _TEXTS = (
     "passage", "chunk",
 )  # fmt: skip
 _RETRIEVED = ("retrieved_contexts", "retrieval_context", "retrieved_context_ids")
+_HOP = re.compile(r"^<\d+-hop>\s*")  # ragas' mark of a text of several
+_ARRAY = re.compile(r"""(["'])\s+\1""")
+_LONGEST_CELL = 50_000_000  # characters
+_LABELS = ("relevant", "relevance", "label", "grade", "score")  # a row of 0 or less is not relevant
 _SHINGLE = 5  # words in a row by which two texts are compared
-_ALIKE = 0.8  # of the shorter one's shingles must stand in the other
+_SHARED = 0.8  # of the shorter one's shingles must stand in the other
+_CONTAINED = 8  # shingles that a chunk must have to be found inside a longer text: shorter ones are boilerplate
 
 
 @dataclass(frozen=True)
@@ -62,16 +70,10 @@ def read_examples(path: Path) -> Examples:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise DataError(path, f"cannot be read ({reason}); give a CSV, JSON, JSON lines or YAML file") from None
     if suffix in (".csv", ".tsv"):
-        rows: Iterable[Any] = csv.DictReader(
-            text.splitlines(keepends=True), delimiter="\t" if suffix == ".tsv" else ","
-        )
-        return _table(path, suffix[1:], list(rows))
-    if suffix == ".jsonl":
-        return _table(
-            path,
-            "jsonl",
-            [_json(path, line, number) for number, line in enumerate(text.splitlines(), 1) if line.strip()],
-        )
+        return _table(path, suffix[1:], _cells(path, text, "\t" if suffix == ".tsv" else ","))
+    if suffix == ".jsonl":  # no other line ends than these: text may hold U+2028
+        rows = [_json(path, line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+        return _table(path, "jsonl", rows)
     if suffix in (".yaml", ".yml"):
         return _promptfoo(path, _yaml(path, text))
     if suffix != ".json":
@@ -90,6 +92,17 @@ def read_examples(path: Path) -> Examples:
         path,
         f"found {_keys(found)}, expected a list of rows, or LlamaIndex's queries, corpus and relevant_docs, or promptfoo's tests",
     )
+
+
+def _cells(path: Path, text: str, delimiter: str) -> list[dict[str, Any]]:
+    """The rows of a CSV file, by column."""
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(path, f"is not CSV: {error}; mend it") from None
+    finally:
+        csv.field_size_limit(before)
 
 
 def _json(path: Path, text: str, line: int | None = None) -> Any:
@@ -124,7 +137,8 @@ def _table(path: Path, tool: str, rows: Sequence[Any]) -> Examples:
         raise DataError(path, "holds no row; expected a question in each")
     if not all(isinstance(row, dict) for row in rows):
         raise DataError(path, "holds rows that are no objects; expected a question and what is relevant in each")
-    names = set().union(*(row.keys() for row in rows)) - {None}
+    rows = [{str(key).strip().lower(): value for key, value in row.items() if key is not None} for row in rows]
+    names = set().union(*(row.keys() for row in rows))
     question = next((name for name in _QUESTION if name in names), None)
     ids, texts = (next((name for name in known if name in names), None) for known in (_IDS, _TEXTS))
     told = f"found the columns {', '.join(sorted(map(str, names))[:12])}"
@@ -142,15 +156,24 @@ def _table(path: Path, tool: str, rows: Sequence[Any]) -> Examples:
             f"{told}: contexts beside an answer are what a system returned, not what is relevant; expected ids or "
             "reference_contexts",
         )
-    tool = {"user_input": "ragas", "input": "deepeval", "query": tool}.get(question, tool)
+    bars = question == "input" and tool in ("csv", "tsv")  # deepeval joins the contexts of a cell by bars
+    tool = {"user_input": "ragas", "input": "deepeval"}.get(question, tool)
     out, empty = [], 0
     for number, row in enumerate(rows, 1):
         asked = row.get(question)
-        if not isinstance(asked, str) or not asked.strip():
-            raise DataError(path, f"row {number} has no text as its {question}; mend or drop it")
-        example = Example(
-            asked.strip(), tuple(_listed(row.get(ids))) if ids else (), tuple(_listed(row.get(texts))) if texts else ()
-        )
+        if not isinstance(asked, str) or not asked.strip() or asked.lstrip().startswith("[{"):
+            raise DataError(
+                path,
+                f"row {number} has no text as its {question} (conversations of several turns are not read); mend or drop it",
+            )
+        if any(_not_relevant(row.get(label)) for label in _LABELS if label in names and label not in (ids, texts)):
+            empty += 1
+            continue
+        found = tuple(_listed(path, row.get(texts))) if texts else ()
+        if bars:
+            found = tuple(part.strip() for text in found for part in text.split("|") if part.strip())
+        found = tuple(_HOP.sub("", text) for text in found)
+        example = Example(asked.strip(), tuple(_listed(path, row.get(ids))) if ids else (), found)
         if example.ids or example.texts:
             out.append(example)
         else:
@@ -164,9 +187,19 @@ def _some(path: Path, found: Examples) -> Examples:
     return found
 
 
-def _listed(value: Any) -> Iterator[str]:
+def _not_relevant(value: Any) -> bool:
+    """Whether a label says that a row is not relevant."""
+    try:
+        return value is not None and str(value).strip() != "" and float(value) <= 0
+    except (TypeError, ValueError):
+        return str(value).strip().lower() in ("false", "no")
+
+
+def _listed(path: Path, value: Any) -> Iterator[str]:
     """The texts of a cell: a list, a list written as text (as ragas' to_csv does), or one text."""
     if isinstance(value, str) and value.strip()[:1] == "[":
+        if _ARRAY.search(value):
+            raise DataError(path, "found lists without commas, as numpy prints them; write them as JSON")
         for reader in (json.loads, ast.literal_eval):
             try:
                 value = reader(value)
@@ -176,7 +209,9 @@ def _listed(value: Any) -> Iterator[str]:
     for part in value if isinstance(value, list | tuple) else [value]:
         if isinstance(part, dict):
             part = part.get("text", part.get("page_content", part.get("id")))
-        if isinstance(part, str | int) and str(part).strip():
+        if isinstance(part, float) and part.is_integer():
+            part = int(part)  # how pandas writes ids where one is missing
+        if isinstance(part, str | int) and not isinstance(part, bool) and str(part).strip():
             yield str(part).strip()
 
 
@@ -185,7 +220,10 @@ def _llama_index(path: Path, found: dict[str, Any]) -> Examples:
     queries, corpus, relevant = found["queries"], found["corpus"], found["relevant_docs"]
     if not all(isinstance(table, dict) for table in (queries, corpus, relevant)):
         raise DataError(path, "found queries, corpus or relevant_docs that are no objects by id; mend the file")
-    rows = [Example(str(text), tuple(map(str, relevant.get(name) or ()))) for name, text in queries.items()]
+    rows = []
+    for name, text in queries.items():
+        ids = tuple(map(str, relevant.get(name) or ()))
+        rows.append(Example(str(text), ids, tuple(str(corpus[i]) for i in ids if i in corpus)))
     kept = tuple(row for row in rows if row.ids)
     return _some(
         path, Examples("llama-index", kept, {str(k): str(v) for k, v in corpus.items()}, len(rows) - len(kept))
@@ -193,17 +231,37 @@ def _llama_index(path: Path, found: dict[str, Any]) -> Examples:
 
 
 def _promptfoo(path: Path, found: Any) -> Examples:
-    """promptfoo's tests: each with vars, among them the question and the context that answers it."""
+    """promptfoo's tests: each with vars, among them the question and the context that answers it.
+
+    file:// values are read beside the configuration; a test without vars is counted as saying nothing.
+    """
     tests = found.get("tests") if isinstance(found, dict) else found
-    if not isinstance(tests, list) or not all(
-        isinstance(test, dict) and isinstance(test.get("vars"), dict) for test in tests
-    ):
+    if isinstance(tests, str):
+        return read_examples(_beside(path, tests))
+    if not isinstance(tests, list) or not all(isinstance(test, dict) for test in tests):
         raise DataError(path, f"found {_keys(found)}, expected promptfoo's tests: a list of objects with vars")
-    made = _table(path, "promptfoo", [test["vars"] for test in tests])
-    files = sum(text.startswith("file://") for row in made.rows for text in row.texts)
-    if files:
-        raise DataError(path, f"{files} contexts are file:// references; write their text into the file")
-    return Examples("promptfoo", made.rows, {}, made.empty)
+    rows = [test["vars"] for test in tests if isinstance(test.get("vars"), dict)]
+    made = _table(path, "promptfoo", [{key: _contents(path, value) for key, value in row.items()} for row in rows])
+    return Examples("promptfoo", made.rows, {}, made.empty + len(tests) - len(rows))
+
+
+def _contents(path: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_contents(path, part) for part in value]
+    if not isinstance(value, str) or not value.startswith("file://"):
+        return value
+    try:
+        return _beside(path, value).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise DataError(path, f"the context '{value}' cannot be read; write its text into the file") from None
+
+
+def _beside(path: Path, reference: str) -> Path:
+    """The file of a file:// reference, in the configuration's folder or below. Raises `DataError` for one outside."""
+    place = (path.parent / reference.removeprefix("file://")).resolve()
+    if not place.is_relative_to(path.parent.resolve()):
+        raise DataError(path, f"'{reference}' leads out of the folder; copy the file beside it")
+    return place
 
 
 # ------------------------------------------------------------------------------------------------------------- onto a corpus
@@ -216,6 +274,7 @@ class Mapped:
     dataset: Dataset
     questions_left_out: tuple[str, ...]
     unmatched: int
+    empty: int
 
 
 def onto_corpus(found: Examples, corpus: Corpus | None, name: str) -> Mapped:
@@ -233,13 +292,17 @@ def onto_corpus(found: Examples, corpus: Corpus | None, name: str) -> Mapped:
     questions: dict[str, set[int]] = {}
     unmatched = 0
     for row in found.rows:
-        hits = {known[identifier] for identifier in row.ids if identifier in known}
-        unmatched += sum(identifier not in known for identifier in row.ids)
-        if not hits:
-            for text in row.texts:
-                matched = matcher.documents(text)
-                unmatched += not matched
-                hits |= matched
+        named = [
+            part
+            for name in row.ids
+            for part in ([name] if name in known else [p.strip() for p in re.split("[;|,]", name)])
+        ]
+        hits = {known[name] for name in named if name in known}
+        matched = [] if hits else [matcher.documents(text) for text in row.texts]
+        unmatched += (
+            sum(name not in known for name in named) if hits or not row.texts else sum(not one for one in matched)
+        )
+        hits = hits.union(*matched)
         questions.setdefault(row.question, set()).update(hits)
     kept = {question: hits for question, hits in questions.items() if hits}
     if not kept:
@@ -250,38 +313,44 @@ def onto_corpus(found: Examples, corpus: Corpus | None, name: str) -> Mapped:
         )  # fmt: skip
     ids = tuple(f"q{number:04d}" for number in range(1, len(kept) + 1))
     made = Dataset(name, corpus, Queries(ids, tuple(kept)), Qrels.from_sets(map(sorted, kept.values()), len(corpus)))
-    return Mapped(made, tuple(question for question in questions if question not in kept), unmatched)
+    return Mapped(made, tuple(question for question in questions if question not in kept), unmatched, found.empty)
 
 
 class _Matcher:
     """Which documents hold a text, or lie within it, up to small changes."""
 
     def __init__(self, corpus: Corpus) -> None:
-        self.rows = [words(text) for text in corpus.contents]
-        self.bare = [words(text) for text in corpus.texts]
-        self.by_shingle: dict[Words, list[int]] = defaultdict(list)
-        for number, row in enumerate(self.rows):
-            for shingle in _shingles(row):
+        self.equal: dict[str, set[int]] = defaultdict(set)
+        self.sizes: list[int] = []  # shingles of each document
+        self.by_shingle: dict[int, list[int]] = defaultdict(list)
+        for number, (text, whole) in enumerate(zip(corpus.texts, corpus.contents, strict=True)):
+            for form in {_plain(text), _plain(whole)}:
+                self.equal[form].add(number)
+            self.sizes.append(len(_shingles(text)))
+            for shingle in _shingles(whole):
                 self.by_shingle[shingle].append(number)
 
     def documents(self, text: str) -> set[int]:
-        """Their numbers; empty where nothing is alike."""
-        row = words(text)
-        if not row:
-            return set()
-        equal = {number for number, own in enumerate(self.bare) if own == row} or {
-            n for n, own in enumerate(self.rows) if own == row
-        }
-        if equal or len(row) < _SHINGLE:
-            return equal
-        asked = _shingles(row)
+        """Their numbers: of equal texts, else of those that share four fifths of the shorter one's five-word runs.
+
+        A document of fewer than twelve words is found only where it is equal, or holds the text.
+        """
+        if (same := self.equal.get(_plain(text))) is not None:
+            return same
+        asked = _shingles(text)
         shared = Counter(number for shingle in asked for number in self.by_shingle.get(shingle, ()))
         return {
-            n
-            for n, count in shared.items()
-            if count >= _ALIKE * min(len(asked), len(_shingles(self.bare[n])) or len(asked))
-        }
+            number for number, count in shared.items()
+            if count >= _SHARED * len(asked) or (self.sizes[number] >= _CONTAINED and count >= _SHARED * self.sizes[number])
+        }  # fmt: skip
 
 
-def _shingles(row: Words) -> set[Words]:
-    return {row[i : i + _SHINGLE] for i in range(len(row) - _SHINGLE + 1)}
+def _plain(text: str) -> str:
+    """A text for comparison: composed, without case, white space made one."""
+    return " ".join(unicodedata.normalize("NFC", text).casefold().split())
+
+
+def _shingles(text: str) -> set[int]:
+    """Hashes of each five words in a row; sixty-four bits, so that a large corpus fits into memory."""
+    row: Words = words(text)
+    return {hash(row[i : i + _SHINGLE]) for i in range(len(row) - _SHINGLE + 1)}

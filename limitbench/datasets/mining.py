@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import random
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -27,7 +28,7 @@ Kind = Literal["title", "heading", "phrase", "all-of", "any-of", "but-not"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 Words = tuple[str, ...]
 
-_WORD = re.compile(r"\w+(?:['\u2019-]\w+)*")
+_FENCED = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
 _HEADING = re.compile(r"^#{1,6}\s+(\S.*)$", re.M)
 _SENTENCE = re.compile(r"[.!?;:\n]+(?=\s|$)|\n")
 _COMMON = 0.1  # of the documents: a word in more of them says little, whatever the language
@@ -148,8 +149,23 @@ _TRIES = 40  # combinations tried of one document
 
 
 def words(text: str) -> Words:
-    """The words of a text, lower-cased, in order. Apostrophes and hyphens inside a word are part of it."""
-    return tuple(_WORD.findall(text.lower()))
+    """The words of a text, lower-cased and composed (NFC), in order: letters, digits and their marks, in any script.
+
+    Apostrophes and hyphens inside a word are part of it.
+    """
+    return tuple(_word().findall(unicodedata.normalize("NFC", text.lower())))
+
+
+@cache
+def _word() -> re.Pattern[str]:
+    """A word. Python's own class has no combining marks, without which Devanagari falls apart into letters."""
+    marks = "".join(chr(point) for point in range(0x300, 0x10000) if unicodedata.category(chr(point)) in ("Mn", "Mc"))
+    return re.compile(rf"[\w{marks}]+(?:['\u2019-][\w{marks}]+)*")
+
+
+def name_of(text: str) -> Words:
+    """A title or heading, for comparison: composed, without case, white space made one. Signs stay: C++ is not C."""
+    return tuple(unicodedata.normalize("NFC", text).casefold().split())
 
 
 def sentences(*texts: str) -> list[Words]:
@@ -300,7 +316,7 @@ def _titles(phrases: Phrases, most: int, rng: random.Random) -> Iterator[Mined]:
 
 
 def _headings(phrases: Phrases, most: int, rng: random.Random) -> Iterator[Mined]:
-    yield from _whole("heading", [_HEADING.findall(text) for text in phrases.corpus.texts], most, rng)
+    yield from _whole("heading", [_HEADING.findall(_FENCED.sub("", text)) for text in phrases.corpus.texts], most, rng)
 
 
 def _whole(kind: Literal["title", "heading"], named: list[list[str]], most: int, rng: random.Random) -> Iterator[Mined]:
@@ -308,7 +324,7 @@ def _whole(kind: Literal["title", "heading"], named: list[list[str]], most: int,
     bearers: dict[Words, list[int]] = defaultdict(list)
     said: dict[Words, str] = {}
     for number, names in enumerate(named):
-        for key, name in {words(name): name for name in names if words(name)}.items():
+        for key, name in {name_of(name): name for name in names if words(name)}.items():
             bearers[key].append(number)
             said.setdefault(key, name)
     order = sorted(bearers)

@@ -5,7 +5,11 @@ arguments=(--tier "$TIER" --fail-on "$FAIL_ON" -o text -o github -o "json=$JSON"
 while IFS= read -r config; do
   if [ -n "$config" ]; then arguments+=(--config "$config"); fi
 done <<< "$CONFIG"
-if [ "$NO_EXEC" = true ]; then arguments+=(--no-exec); fi
+case ${NO_EXEC,,} in
+  false | "" | no | 0) ;;
+  *) arguments+=(--no-exec) ;;      # whatever else was meant, nothing is run
+esac
+rm -f "$JSON" "$MARKDOWN"           # what the pull request brought is no report
 if [ -n "$SARIF" ]; then arguments+=(-o "sarif=$SARIF"); fi
 if [ -n "$JUNIT" ]; then arguments+=(-o "junit=$JUNIT"); fi
 code=0

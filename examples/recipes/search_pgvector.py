@@ -1,4 +1,4 @@
-"""PostgreSQL with pgvector, for `python = "pgvector:retrieve"`: pip install psycopg[binary]. Table documents(id, embedding)."""
+"""pgvector, for `python = "search_pgvector:retrieve"`: pip install psycopg[binary]. Table documents(id, embedding)."""
 
 import os
 

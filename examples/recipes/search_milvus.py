@@ -1,4 +1,4 @@
-"""Milvus, for `python = "milvus:retrieve"`: pip install pymilvus. Collection documents with a text primary key and COSINE."""
+"""Milvus, for `python = "search_milvus:retrieve"`: pip install pymilvus. Collection documents: a text key, COSINE."""
 
 import os
 

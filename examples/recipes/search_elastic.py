@@ -1,4 +1,4 @@
-"""Elasticsearch, for `python = "elastic:retrieve"`: pip install elasticsearch. Index documents, whose _id is the document's."""
+"""Elasticsearch, for `python = "search_elastic:retrieve"`: pip install elasticsearch. Index documents, _id the document's."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""LanceDB, for `python = "lance:retrieve"`: pip install lancedb. Table documents(id, vector)."""
+"""LanceDB, for `python = "search_lancedb:retrieve"`: pip install lancedb. Table documents(id, vector)."""
 
 import os
 
@@ -13,4 +13,4 @@ def retrieve(queries, top_k):
     for name, vector in zip(queries, embed(list(queries.values())), strict=True):
         found = table.search(list(vector)).distance_type("cosine").limit(top_k).to_list()
         run[name] = {row["id"]: -row["_distance"] for row in found}
-    return {"run": run, "settings": {"rows": table.count_rows(), "version": table.version}}
+    return {"run": run, "settings": {"indices": str([index.index_type for index in table.list_indices()])}}

@@ -1,4 +1,4 @@
-"""Qdrant, for `python = "qdrant:retrieve"`: pip install qdrant-client. The payload's "id" is the document's id."""
+"""Qdrant, for `python = "search_qdrant:retrieve"`: pip install qdrant-client. The payload's "id" is the document's id."""
 
 import os
 
@@ -13,4 +13,5 @@ def retrieve(queries, top_k):
     for name, vector in zip(queries, embed(list(queries.values())), strict=True):
         found = client.query_points("documents", query=list(vector), limit=top_k, with_payload=["id"]).points
         run[name] = {point.payload["id"]: point.score for point in found}
-    return {"run": run, "settings": {"count": client.count("documents").count}}
+    params = client.get_collection("documents").config
+    return {"run": run, "settings": {"hnsw": str(params.hnsw_config), "quantization": str(params.quantization_config)}}

@@ -1,4 +1,4 @@
-"""Chroma, for `python = "chroma:retrieve"`: pip install chromadb. Collection documents, whose ids are the documents'."""
+"""Chroma, for `python = "search_chroma:retrieve"`: pip install chromadb. Collection documents, whose ids are the documents'."""
 
 import os
 
@@ -13,4 +13,5 @@ def retrieve(queries, top_k):
     found = collection.query(query_embeddings=vectors, n_results=top_k, include=["distances"])
     rows = zip(queries, found["ids"], found["distances"], strict=True)
     run = {name: dict(zip(ids, (-d for d in distances), strict=True)) for name, ids, distances in rows}
-    return {"run": run, "settings": {"count": collection.count()}, "ids": collection.get(include=[])["ids"]}
+    hnsw = str(collection.configuration.get("hnsw"))
+    return {"run": run, "settings": {"hnsw": hnsw}, "ids": collection.get(include=[])["ids"]}
