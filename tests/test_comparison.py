@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from limitbench.checks import Report, check, secrets
 from limitbench.checks.baseline import Baseline, Line, layout, merge, parse_baseline, read_baseline
 from limitbench.checks.causes import section
-from limitbench.checks.comparison import overlap
 from limitbench.checks.config import read_project
 from limitbench.checks.output import FORMATS
 from limitbench.checks.ratchet import init, update
 from limitbench.errors import InputError
+from limitbench.rankings import overlap
 
 GATED = (
     measured("max_drop = 0.2\nmin = 0.1\n", texts=True, end=BASE.format(mark=""))
@@ -84,7 +84,7 @@ def test_a_change_of_the_data_that_loses_nothing_is_green(name: str, tmp_path: P
 
 
 def test_a_renamed_gate_is_compared(tmp_path: Path) -> None:
-    """Another name of the retriever, of the workload, or of both: compared with the gate that is gone, and the row says so."""
+    """Another name of the retriever, or of the workload: compared with the gate that is gone, and the row says so."""
     for number, (old, new) in enumerate((("retriever.r", "retriever.next"), ("workload.w", "workload.help"))):
         path = recorded(tmp_path / str(number))
         noun, _, name = new.partition(".")
@@ -716,3 +716,57 @@ def test_odd_answers_and_baselines_are_refused_with_a_reason(cli, tmp_path: Path
         assert (code, "the baseline is broken at" in err) == (2, True), err
     place.write_text("\ufeff" + good)
     assert cli("check", "--config", path)[0] == 0
+
+
+UNJUDGED = (
+    'version = 1\n[workload.live]\nqueries = "queries.jsonl"\n[retriever.r]\n[retriever.r.measure]\nrun = "run.trec"\n'
+    '[[gate]]\nworkload = "live"\nretriever = "r"\nmetric = "Agreement@3"\nmin = 0.8\nmax_drop = 0.1\n'
+    + BASE.format(mark="") + '[severity]\nLB006 = "off"\n'
+)  # fmt: skip
+
+
+def test_agreement_needs_no_judgement(cli, tmp_path: Path) -> None:
+    """Questions alone: the same answers agree, others do not, and a new release is recorded; nobody judged anything."""
+    path = Project(UNJUDGED).write(tmp_path)
+    for text in (
+        UNJUDGED,
+        UNJUDGED.replace("max_drop = 0.1\n", ""),
+        UNJUDGED.replace("min = 0.8\nmax_drop = 0.1\n", ""),
+    ):
+        report = check(Project(text).write(tmp_path))
+        assert (report.exit_code, report.gates[0].state) == (
+            (3, "undecided") if "min" in text else (0, "not measured")
+        ), report.findings
+    path = Project(UNJUDGED).write(tmp_path)
+    assert cli("baseline", "init", "--config", path)[0] == 0
+    report = check(path)
+    (gate,) = report.gates
+    assert (report.exit_code, report.findings, gate.now, gate.compared, gate.queries) == (0, [], 1.0, M, M)
+    (tmp_path / "run.trec").write_text(run(first=1))
+    report = check(path)
+    (gate,) = report.gates
+    assert [f.rule for f in report.findings if f.fails] == ["LB301", "LB302"]
+    assert gate.now == pytest.approx(overlap(["a", "b", "c"], ["b", "c", "d"]))
+    assert (gate.lost, gate.lost_questions, gate.causes) == (M, [], [])
+    assert cli("baseline", "update", "--config", path)[0] == 0
+    assert check(path).exit_code == 0
+    (tmp_path / "queries.jsonl").write_text(queries().replace("tea", "green tea"))
+    (gate,) = check(path).gates
+    assert (gate.state, gate.compared) == ("passed", M - 1)
+
+
+def test_agreement_is_asked_for_rightly(cli, tmp_path: Path) -> None:
+    """A metric that needs judgements, no baseline, must_find: each refused at its line; beside judgements agreement works too."""
+    for number, (old, new, says) in enumerate((
+        ("Agreement@3", "Recall@3", "has no judgements; expected a metric such as Agreement@10"),
+        (BASE.format(mark=""), "", "agreement needs a [baseline]"), ("min = 0.8\n", 'must_find = ["q0"]\n', "drop must_find"),
+        ('queries = "queries.jsonl"\n', "", "or queries alone"), ("Agreement@3", "Agreement@0", "is not known"),
+    )):  # fmt: skip
+        code, _, err = cli("check", "--config", Project(UNJUDGED.replace(old, new)).write(tmp_path / str(number)))
+        assert (code, says in err) == (2, True), err
+    path = Project(GATED.replace("Recall@1", "Agreement@3")).write(tmp_path / "judged")
+    init(read_project(path))
+    assert check(path).exit_code == 0
+    (tmp_path / "judged" / "run.trec").write_text(run(scores=(0.9,)))
+    (gate,) = check(path).gates
+    assert (gate.state, gate.lost_questions) == ("violated", [])

@@ -22,7 +22,9 @@ def explained(case: Case, pair: Pair | None) -> tuple[Cause, ...]:
     """What explains a failed gate; nothing where it could not be measured."""
     found, key = case.measured(), (case.number, pair is not None)
     if key not in case.explained:
-        case.explained[key] = tuple(causes(case, found, pair)) if isinstance(found, Measured) else ()
+        case.explained[key] = (
+            tuple(causes(case, found, pair)) if isinstance(found, Measured) and not case.gate.agreement else ()
+        )
     return case.explained[key]
 
 

@@ -7,7 +7,6 @@ corpus, or reworded without being judged, change no query: what they cost is a d
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,11 +16,11 @@ from limitbench.checks.findings import Outcome, Undecided
 from limitbench.checks.measurement import Case, Floats, Measured
 from limitbench.checks.secrets import hidden
 from limitbench.checks.workloads import Loaded
+from limitbench.rankings import overlap
 
 _CHANGED = 1e-9  # of a query's figure: rounding is no change
 _REASONS = ("new", "reworded", "judged otherwise", "a judged page changed")
 DECIMALS = 9  # of a figure that is recorded or compared
-_PERSISTENCE = 0.9  # of rank-biased overlap: the first ten documents have 86 % of the weight
 
 
 @dataclass(frozen=True)
@@ -171,7 +170,7 @@ def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
     unmeasured = [query for query, line in kept.items() if name not in line.values]
     if unmeasured:
         left_out = left_out + Counter({"without a figure in the baseline": len(unmeasured)})
-    now = np.round(found.values(gate), DECIMALS)
+    now = np.round(case.values(found), DECIMALS)
     rows: list[int] = []
     moved: list[int] = []
     recorded = baseline.values(renamed or case.key)
@@ -227,21 +226,3 @@ def agreement(pair: Pair, found: Measured) -> float | None:
         return None
     now = hidden(found.first(max(len(top) for top, _ in kept) or 1))  # as the baseline holds them
     return float(np.mean([overlap(top, now[row][: len(top)]) for top, row in kept]))
-
-
-def overlap(a: Sequence[str], b: Sequence[str], persistence: float = _PERSISTENCE) -> float:
-    """Rank-biased overlap of two rankings, extrapolated from the depth of the longer one; two empty ones agree.
-
-    Where the shorter list ends, it agrees with nothing.
-    """
-    depth = max(len(a), len(b))
-    if depth == 0:
-        return 1.0
-    seen_a: set[str] = set()
-    seen_b: set[str] = set()
-    total = 0.0
-    for rank in range(1, depth + 1):
-        seen_a.update(a[rank - 1 : rank])
-        seen_b.update(b[rank - 1 : rank])
-        total += persistence**rank * len(seen_a & seen_b) / rank
-    return total * (1 - persistence) / persistence + persistence**depth * len(seen_a & seen_b) / depth

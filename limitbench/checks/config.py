@@ -28,6 +28,7 @@ Metric = Literal["cosine", "dot", "euclidean"]
 WAYS = ("run", "model", "endpoint", "python", "command")
 Kind = Literal["dense", "sparse", "hybrid", "multi-vector", "rerank", "other"]
 Dtype = Literal["fp64", "fp32", "bf16", "fp16", "int8", "binary"]
+_AGREEMENT = re.compile(r"Agreement@[1-9]\d{0,3}")  # with the documents of the baseline
 _LARGEST_FILE = 10_000_000  # bytes of a configuration
 
 
@@ -38,6 +39,8 @@ def _rule_id(value: str) -> str:
 
 
 def _measure(value: str) -> str:
+    if _AGREEMENT.fullmatch(value):
+        return value
     try:
         found = parse_measures(value)
     except InputError as error:
@@ -103,8 +106,12 @@ class Workload(_Table):
 
     @model_validator(mode="after")
     def _one_source(self) -> Workload:
-        if (self.qrels is None) == (self.pattern is None):
-            raise ValueError("expected exactly one of qrels and pattern")
+        if self.qrels is None and self.pattern is None and self.queries is None:
+            raise ValueError(
+                "expected one of qrels and pattern, or queries alone, which are compared with the last release's answers"
+            )
+        if self.qrels is not None and self.pattern is not None:
+            raise ValueError("found qrels and pattern, expected one of them")
         if self.pattern is not None and (self.corpus or self.queries or self.format):
             raise ValueError("a pattern has no corpus, queries or format; drop them, or give qrels instead")
         if self.chunks and self.chunk_separator:
@@ -114,6 +121,11 @@ class Workload(_Table):
         if self.pattern is not None and (self.chunks or self.chunk_separator):
             raise ValueError("a pattern has no chunks; drop chunks and chunk_separator")
         return self
+
+    @property
+    def unjudged(self) -> bool:
+        """Whether it has questions alone."""
+        return self.qrels is None and self.pattern is None
 
 
 class Source(_Table):
@@ -228,12 +240,17 @@ class Gate(_Table):
     def compares(self) -> str | None:
         """The first of its keys that needs a baseline; None where it needs none."""
         keys = ("max_drop", "max_lost", "not_worse", "max_decline")
-        return next((key for key in keys if getattr(self, key) is not None), None)
+        return next((key for key in keys if getattr(self, key) is not None), "metric" if self.agreement else None)
+
+    @property
+    def agreement(self) -> bool:
+        """Whether its figure is the agreement with the baseline's documents, which needs no judgement."""
+        return _AGREEMENT.fullmatch(self.metric) is not None
 
     @property
     def measure(self) -> Measure:
-        """The metric as a value."""
-        return parse_measures(self.metric)[0]
+        """The metric as a value; of agreement, a stand-in whose cutoff counts alone."""
+        return parse_measures(self.metric.replace("Agreement", "Recall") if self.agreement else self.metric)[0]
 
 
 class Baseline(_Table):
@@ -291,6 +308,13 @@ class Config(_Table):
                         ("gate", number, noun),
                         f"there is no {noun} '{getattr(gate, noun)}'; expected one of {', '.join(known)}",
                     )
+            if not gate.agreement and self.workload[gate.workload].unjudged:
+                said = f"workload '{gate.workload}' has no judgements; expected a metric such as Agreement@10, or qrels"
+                raise _At(("gate", number, "metric"), said)
+            if gate.agreement and self.baseline is None:
+                raise _At(("gate", number, "metric"), "agreement needs a [baseline] with a path to compare against")
+            if gate.agreement and gate.must_find is not None:
+                raise _At(("gate", number, "must_find"), "agreement knows no relevant document; drop must_find")
             if gate.compares is not None and self.baseline is None:
                 needs = f"{gate.compares} needs a [baseline] with a path to compare against"
                 raise _At(("gate", number, gate.compares), needs)

@@ -24,7 +24,7 @@ def _fails(workload: Loaded, remedy: str, *checks: str) -> Outcome:
 
 def dangling(workload: Loaded) -> Outcome | None:
     """LB001. Lines that cannot be read leave it undecided, unless what can be read dangles already."""
-    if workload.plan.pattern is not None:
+    if workload.plan.pattern is not None or workload.plan.unjudged:
         return None
     if not workload.m and not {"unreadable-line", "empty-file"} & set(workload.flaws):
         return Undecided(

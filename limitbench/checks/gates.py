@@ -42,7 +42,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
     base = _asked(case.number, gate, len(workload.query_ids), state, why)
     if not isinstance(found, Measured):
         return base
-    values = found.values(gate)
+    values = case.values(found)
     seen = statistics.bootstrap_interval(values)
     now: dict[str, Any] = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     pair = before_and_now(case)
@@ -69,7 +69,7 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
             "compared": len(both.rows),
             "agreement": agreement(both, found),
             "remark": both.remark,
-            "lost_questions": lost_questions(case, found, both),
+            "lost_questions": [] if gate.agreement else lost_questions(case, found, both),
         }
     )
 

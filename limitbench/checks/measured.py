@@ -24,7 +24,7 @@ _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
 def top_k_too_small(case: Case) -> Outcome | None:
     """LB106. Exact: a mean of fractions."""
     gate, workload = case.gate, case.workload
-    if gate.min is None or gate.measure.name != "Recall":
+    if gate.min is None or gate.agreement or gate.measure.name != "Recall":
         return None
     cut = min(gate.measure.cutoff, workload.top_k)
     sizes = workload.ceiling_sizes
@@ -48,7 +48,13 @@ def top_k_too_small(case: Case) -> Outcome | None:
 def recall_out_of_reach(case: Case) -> Outcome | None:
     """LB107. Exact: lists of documents are counted."""
     gate, workload, retriever = case.gate, case.workload, case.retriever
-    if gate.min is None or gate.measure.name != "Recall" or not workload.all_subsets or retriever.kind != "dense":
+    if (
+        gate.min is None
+        or gate.agreement
+        or gate.measure.name != "Recall"
+        or not workload.all_subsets
+        or retriever.kind != "dense"
+    ):
         return None
     n, k, at = workload.grown, workload.degree, min(gate.measure.cutoff, workload.grown)
     if retriever.dim is None or not 0 < k < n or at > MOST_LISTED or retriever.dim >= MOST_DIMENSIONS:
@@ -82,12 +88,14 @@ def below_floor(case: Case) -> Outcome | None:
     found = case.measured()
     if not isinstance(found, Measured):
         return found
-    values = found.values(gate)
+    pair = before_and_now(case)
+    if gate.agreement and not isinstance(pair, Pair):
+        return pair  # there is nothing to agree with
+    values = case.values(found)
     low = statistics.lower_limit(values, confidence=gate.confidence)
     if low >= gate.min - _ROUNDING:
         return Passes()
     mean = float(values.mean())
-    pair = before_and_now(case)
     why = explained(case, pair if isinstance(pair, Pair) else None)
     sure = "it is below its floor" if mean < gate.min else "its mean is above, but these queries do not show it"
     return Fails(
@@ -113,7 +121,8 @@ def bm25_is_better(case: Case) -> Outcome | None:
     """LB303."""
     workload, gate = case.workload, case.gate
     if (
-        case.retriever.kind == "sparse"
+        case.gate.agreement
+        or case.retriever.kind == "sparse"
         or case.retriever.measure is None
         or not workload.texts
         or not workload.questions
@@ -150,7 +159,7 @@ def bm25_is_better(case: Case) -> Outcome | None:
 def _loss(reference: str, what: str, remedy: str) -> Callable[[Case], Outcome | None]:
     def rule(case: Case) -> Outcome | None:
         plan = case.retriever.measure
-        if plan is None:
+        if plan is None or case.gate.agreement:
             return None
         given = getattr(plan.references, reference)
         if given is None:
@@ -192,7 +201,7 @@ ann_loss = _loss(
 
 def ties_at_the_cut(case: Case) -> Outcome | None:
     """LB307."""
-    if case.retriever.measure is None:
+    if case.retriever.measure is None or case.gate.agreement:
         return None
     found = case.measured()
     if not isinstance(found, Measured):

@@ -26,7 +26,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, LimitbenchError
 from limitbench.files import is_text
 from limitbench.measures import TiedRanking, joined, run_remarks
-from limitbench.rankings import Run, RunFile, read_run_file
+from limitbench.rankings import Run, RunFile, overlap, read_run_file
 from limitbench.relevance import Qrels
 
 if TYPE_CHECKING:
@@ -78,12 +78,14 @@ class Measured:
                 f"the run answers none of the {len(workload.query_ids)} judged queries"
                 f"{f' (its first is {example!r})' if example is not None else ': it is empty'}; use the queries' ids as judged"
             )
-        run, qrels = joined(file.scores, workload.query_ids, workload.document_ids, workload.qrels)
+        known = workload.document_ids or tuple(dict.fromkeys(name for row in file.scores.values() for name in row))
+        qrels = workload.qrels if workload.document_ids else Qrels.from_sets([[]] * len(workload.query_ids), len(known))
+        run, qrels = joined(file.scores, workload.query_ids, known, qrels)
         if workload.leaves_own:
             run = run.without_own(max(1, int(np.diff(run.indptr).max(initial=1))))
-        said = file.remarks(workload.query_ids, workload.document_ids) if answer.notes is None else answer.notes
+        said = file.remarks(workload.query_ids, known) if answer.notes is None else answer.notes
         missing = 0 if answer.notes is not None else len(file.missing(workload.query_ids))
-        short = run_remarks(run, qrels, depth, missing=missing) if tell_short else []
+        short = run_remarks(run, qrels, depth, missing=missing) if tell_short and not workload.plan.unjudged else []
         own = workload.own_ids
         found = f"{own} queries are documents too, by id and text, and find themselves; ignore_identical_ids = true leaves each out"
         notes = (*said, *short, *((found,) if own and not workload.leaves_own else ()))
@@ -137,6 +139,23 @@ class Case:
         """The gate's name in a baseline."""
         return f"{self.gate.workload}/{self.gate.retriever}/{self.gate.metric}"
 
+    def values(self, found: Measured, ties: Any = "expected") -> Floats:
+        """The gate's figure for every query, (m,): its metric, or the agreement with the baseline's documents.
+
+        A query of which the baseline keeps no documents agrees with itself: 1.
+        """
+        if not self.gate.agreement:
+            return found.values(self.gate, ties)
+        lines = {} if self.baseline is None else self.baseline.workloads.get(self.workload.name, {})
+        kept = [
+            lines[query].top.get(self.gate.retriever) if query in lines else None for query in self.workload.query_ids
+        ]
+        depth = self.gate.measure.cutoff
+        now = hidden(found.first(depth))  # as the baseline holds them
+        return np.array(
+            [1.0 if top is None else overlap(top[:depth], row) for top, row in zip(kept, now, strict=True)], np.float64
+        )
+
     @property
     def quiet(self) -> bool:
         """Whether a missing baseline is a warning at most."""
@@ -164,7 +183,7 @@ class Case:
             )
         if self.workload.qrels is None or not self.workload.query_ids:
             return Undecided(
-                "the workload has no judged queries with ids to measure on", "give it qrels; a pattern has no texts"
+                "the workload has no queries with ids to measure on", "give it qrels; a pattern has no texts"
             )
         source: Source = plan
         if reference and (given := getattr(plan.references, reference)) is not None:

@@ -184,7 +184,7 @@ def _kept(now: Line, before: Line | None) -> Line:
 def measured_lines(case: Case, found: Measured) -> dict[str, Line]:
     """A gate's figures, identities and first documents, by query."""
     who, workload = case.gate.retriever, case.workload
-    values, top, run = found.values(case.gate), found.first(min(KEPT, max(10, case.gate.measure.cutoff))), found.run
+    values, top, run = case.values(found), found.first(min(KEPT, max(10, case.gate.measure.cutoff))), found.run
     out = {}
     for row, query in enumerate(workload.query_ids):
         best = {who: float(f"{run.scores[run.indptr[row]]:.4g}")} if run.indptr[row] < run.indptr[row + 1] else {}

@@ -164,7 +164,7 @@ def _floor(path: Path) -> float | None:
     for case in measured_cases(read_project(path), Settings(tier="fast")):
         found = case.measured()
         if isinstance(found, Measured):
-            return int(100 * lower_limit(found.values(case.gate))) / 100
+            return int(100 * lower_limit(case.values(found))) / 100
     return None
 
 

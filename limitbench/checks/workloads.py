@@ -85,6 +85,8 @@ class Loaded:
         """
         if self.qrels is None:
             return {}
+        if self.plan.unjudged:
+            return {query: f"{_digest(self.questions[query])}:-:-" for query in self.query_ids}
         # where chunks may be cut anew, a document is the set of its words: overlaps and borders do not change it
         told = (
             {n: " ".join(sorted(set(t.lower().split()))) for n, t in self.texts.items()}
@@ -198,9 +200,8 @@ def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], No
         return [path]
 
     qrels = place("qrels")
-    assert qrels is not None
     corpus = place("corpus")
-    found = lint_files(corpus, place("queries"), qrels, layout=plan.format, in_time=in_time)
+    found = lint_files(corpus, place("queries"), qrels or [], layout=plan.format, in_time=in_time)
     documents, grades, document_of = found.documents, found.grades, _chunk_map(project, name, plan, place("chunks"))
     if document_of is not None and all(document_of(chunk) == chunk for chunk in documents):
         document_of = None  # no document has several chunks, or a chunk of another name
@@ -219,6 +220,9 @@ def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], No
         state.update(b"\0")
     names = tuple(documents) or tuple(dict.fromkeys(d for row in grades.values() for d in row))
     matrix, queries = _matrix(grades, names)
+    if qrels is None:  # questions alone: none has a relevant document
+        queries = tuple(found.questions)
+        matrix = Qrels.from_sets([[]] * len(queries), len(names))
     flaws = {flaw.check: flaw for flaw in found.flaws}
     leaves_own = card_says(corpus[0].parent, "ignore_identical_ids") if corpus else False
     return Loaded(

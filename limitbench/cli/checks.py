@@ -37,7 +37,7 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
     app.command()(init)
     app.command()(schema)
-    baseline = typer.Typer(no_args_is_help=True, help="Record what a gate's max_drop compares with.")
+    baseline = typer.Typer(no_args_is_help=True, help="Record what gates compare with: the figures of today.")
     for command in (baseline_init, baseline_update, baseline_diff, baseline_merge):
         baseline.command(command.__name__.removeprefix("baseline_"))(command)
     app.add_typer(baseline, name="baseline")
@@ -277,7 +277,7 @@ def baseline_init(
     no_exec: NoExec = False,
     json: JsonFlag = False,
 ) -> None:
-    """Record the first baseline: per-query figures of every gate with a max_drop."""
+    """Record the first baseline: per-query figures of every gate that compares with one."""
     from limitbench.checks.config import read_project
     from limitbench.checks.ratchet import init as record
 
