@@ -503,6 +503,7 @@ def test_requery_never_answers_with_a_negative_gap() -> None:
     [("cyclic", 4, 40, "fp32"), ("cyclic", 4, 12, "bf16"), ("cyclic", 6, 20, "fp16"), ("cyclic", 7, 15, "fp64"), ("random-sign", 64, 30, "binary"),
      ("gaussian", 48, 30, "fp32"), ("simplex", 9, 10, "fp32"), ("simplices", 12, 16, "fp32"), ("polynomial", 25, 125, "int8"), ("polynomial", 25, 40, "binary")],
 )  # fmt: skip
+@pytest.mark.slow
 def test_constructions_are_strict_as_stored(name: str, d: int, n: int, dtype: str) -> None:
     """Each construction, as stored, realises every pair; in rationals on a sample."""
     problem = Problem.all_subsets(n, 2)

@@ -312,6 +312,7 @@ def test_gates_of_counts_and_names(tmp_path: Path) -> None:
         assert report.gates[0].state == {0: "passed", 1: "violated", 3: "undecided"}[report.exit_code]
 
 
+@pytest.mark.process
 def test_slow_decay_is_caught(tmp_path: Path) -> None:
     """Ten commits, each two questions of sixty lower than the last: no step is a regression, together they are a decline."""
     m = 60
@@ -454,6 +455,7 @@ def test_answers_that_differ_are_told(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------------------ safety
 
 
+@pytest.mark.process
 def test_secrets_never_reach_an_output(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A child that prints, raises, returns or names documents after a key: no format, no message and no baseline shows it."""
     value = 'sk-"quoted"/9x7'
@@ -567,6 +569,7 @@ def test_sections_of_ids() -> None:
     ]
 
 
+@pytest.mark.process
 def test_a_core_install_says_which_extra(tmp_path: Path) -> None:
     """Without torch: a dense plan is checked, the full tier skips what optimises, and a model's gate names its extra."""
     (tmp_path / "blocked").mkdir()
@@ -650,6 +653,7 @@ def test_more_baselines_ask_for_more_queries(tmp_path: Path) -> None:
     assert p == pytest.approx(3 / 2**6), "the p-value of one comparison, times three"
 
 
+@pytest.mark.process
 def test_baselines_of_the_past(tmp_path: Path) -> None:
     """A shallow clone says what to fetch; a baseline that was moved keeps its past; one that was deleted for a while is passed over."""
     from test_checks import committed

@@ -705,6 +705,7 @@ def test_parts_alone_make_a_report(store: Path, tmp_path: Path, cli) -> None:
 # the report ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_page_is_one_file_that_refers_to_nothing(store: Path, cli, tmp_path: Path) -> None:
     """The page has every section, names no other resource, is the same each time, and its ids are unique."""
     pytest.importorskip("jinja2", reason="needs jinja2: limitbench[plots]")
@@ -748,6 +749,7 @@ def test_hostile_names_stay_text(tmp_path: Path, cli) -> None:
     assert "&lt;/script&gt;&lt;img src=x" in page
 
 
+@pytest.mark.slow
 def test_figures_are_files_of_their_own(store: Path, cli, tmp_path: Path) -> None:
     """--format svg writes one well-formed, self-contained SVG with a title for each figure."""
     from xml.etree import ElementTree

@@ -1011,6 +1011,7 @@ def test_a_text_of_stop_words_alone_keeps_them() -> None:
 # texts that a model does not read to their end -----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_texts_that_are_cut_are_counted(cli, tmp_path: Path, splade: Path, cross_encoder: Path) -> None:
     """Dense, late interaction, sparse and rerankers say how many texts are longer than they read, and by how much."""
     needs_models()

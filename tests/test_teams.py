@@ -85,6 +85,7 @@ def run_action(folder: Path, config: str) -> tuple[int, dict[str, str]]:
         ({"a": FAILING, "b": "version = 9\n"}, 2, "broken"),
     ],
 )  # fmt: skip
+@pytest.mark.process
 def test_the_action_reports_whatever_the_exit_code(
     configs: dict[str, str], code: int, verdict: str, tmp_path: Path
 ) -> None:
@@ -222,6 +223,7 @@ def commands(name: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", ["gitlab-ci.yml", "azure-pipelines.yml", "Jenkinsfile"])
+@pytest.mark.process
 def test_recipes_run(name: str, tmp_path: Path) -> None:
     """The recipe's own lines, with pip replaced by a stub, pass on a sound plan and fail on another; the files it publishes are there."""
     stub(tmp_path, "pip", "")

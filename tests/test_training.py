@@ -20,6 +20,7 @@ from limitbench.retrievers import training  # needs the extra
 from limitbench.retrievers.training import Training, free_attributes, stems, train_reranker
 
 
+@pytest.mark.slow
 def test_training_attributes_share_no_word_with_the_excluded() -> None:
     """No attribute to train on shares a word, plural or not, with any that the excluded datasets list or ask for."""
     sets = [load("limit-small-synthetic"), load("limit-synthetic")]
@@ -33,6 +34,7 @@ def test_training_attributes_share_no_word_with_the_excluded() -> None:
             assert not {w.removesuffix("s").removesuffix("e") for w in re.findall(r"\w+", text[10:].lower())} & free
 
 
+@pytest.mark.slow
 def test_training_is_deterministic_and_says_what_it_is(tmp_path: Path) -> None:
     """Same steps and seed, same weights; another seed, others. The card is labelled and names what was excluded."""
     data = load("graph-petersen")

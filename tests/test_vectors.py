@@ -491,6 +491,7 @@ def test_wrong_hybrids_are_named(spec: str, error: type[Exception], says: str) -
 # ----------------------------------------------------------------------------------------------------------------- rerank
 
 
+@pytest.mark.slow
 def test_reranking_keeps_the_candidates_and_shows_the_ceiling(cli, cross_encoder: Path, tmp_path: Path) -> None:
     """Only candidates come back, by the model's raw scores; the ceiling is that of a perfect order, printed beside the result."""
     data = load("limit-small-operators")
@@ -610,6 +611,7 @@ def test_figures_on_limit_small(limit_small: Path, spec: str, published: tuple[f
     assert found == pytest.approx(published, abs=within)
 
 
+@pytest.mark.slow
 def test_binary_minilm_has_a_tie_interval(limit_small: Path) -> None:
     """384 bits of MiniLM tie on the real LIMIT-small: recall@2 lies between 10.75 and 12.8, the expected value inside."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")

@@ -22,7 +22,7 @@ KEPT = 20  # documents of a retriever that a line keeps
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)  # most checks read none
 
 
 class Line(_Model):

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from limitbench.checks.config import Project, Workload
-from limitbench.datasets.folders import card_says, own_documents
-from limitbench.datasets.lint import Finding as Flaw
-from limitbench.datasets.lint import lint_files
 from limitbench.errors import DataError, LimitbenchError, SpecError
 from limitbench.files import read_lines
 from limitbench.relevance import Qrels
+
+if TYPE_CHECKING:
+    from limitbench.datasets.lint import Finding as Flaw
 
 _MOST_ROWS = 2_000_000  # of a pattern that is written out
 _MOST_DOCUMENTS = 5_000_000
@@ -74,6 +75,8 @@ class Loaded:
     @cached_property
     def own_ids(self) -> int:
         """How many judged queries have the id and the text of a document."""
+        from limitbench.datasets.folders import own_documents
+
         return own_documents(self.query_ids, self.questions, self.texts)[1]
 
     @cached_property
@@ -159,8 +162,6 @@ def _inside(project: Project, name: str, given: str, *, catalogue: bool) -> str:
 
 
 def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
-    from limitbench.datasets.spec import Pattern, make_pattern
-
     assert plan.pattern is not None
     arguments = dict(plan.pattern.model_extra or {})
     recipe = {"kind": plan.pattern.kind, **arguments}
@@ -171,6 +172,8 @@ def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
         if unknown or type(n) is not int or type(k) is not int or not 1 <= k <= n:
             raise SpecError(f"workload '{name}': found pattern {recipe}, expected kind, n and k, with 1 <= k <= n")
         return Loaded(name, plan, None, n, k, fingerprint=fingerprint)
+    from limitbench.datasets.spec import Pattern, make_pattern  # closed forms need none of it
+
     for key, most in (("n", _MOST_DOCUMENTS), ("m", _MOST_ROWS)):
         if isinstance(arguments.get(key), int) and arguments[key] > most:
             raise SpecError(
@@ -188,6 +191,9 @@ def _pattern(project: Project, name: str, plan: Workload) -> Loaded:
 
 
 def _files(project: Project, name: str, plan: Workload, in_time: Callable[[], None]) -> Loaded:
+    from limitbench.datasets.folders import card_says  # patterns need none of it
+    from limitbench.datasets.lint import lint_files
+
     def place(field_name: str) -> list[Path] | None:
         given = getattr(plan, field_name)
         if given is None:
