@@ -52,10 +52,9 @@ def limitbench_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
         def make() -> str:
             return check(config, **given).model_dump_json()
 
-        asked = Path(
-            f"{Path(config).resolve() if isinstance(config, str | Path) else config} {sorted(given.items(), key=str)}"
-        )
-        report = Report.model_validate_json(once(pytestconfig, asked, make))
+        place = Path(config).resolve() if isinstance(config, str | Path) else config
+        key = f"{place} {sorted(given.items(), key=str)}"
+        report = Report.model_validate_json(once(pytestconfig, key, make))
         if must_pass and report.exit_code:
             pytest.fail(text(report), pytrace=False)
         return report
@@ -94,7 +93,7 @@ class ConfigFile(pytest.File):
                 )
                 return json.dumps({"error": said})
 
-        made = json.loads(once(self.config, self.path, make))
+        made = json.loads(once(self.config, str(self.path), make))
         if set(made) == {"error"}:
             raise self.CollectError(made["error"])
         report = Report.model_validate(made)
@@ -104,12 +103,12 @@ class ConfigFile(pytest.File):
         yield CheckItem.from_parent(self, name="limitbench check", report=report)
 
 
-def once(config: pytest.Config, path: Path, make: Callable[[], str]) -> str:
-    """What `make` gives, made once in a session: under pytest-xdist one worker makes it, and the others read it."""
+def once(config: pytest.Config, key: str, make: Callable[[], str]) -> str:
+    """What `make` gives, made once in a session for a key: under pytest-xdist one worker makes it, and the others read it."""
     worker = getattr(config, "workerinput", None)
     if worker is None:
         return make()
-    name = hashlib.sha256(f"{worker['testrunuid']} {path}".encode()).hexdigest()
+    name = hashlib.sha256(f"{worker['testrunuid']} {key}".encode()).hexdigest()
     factory = getattr(
         config, "_tmp_path_factory", None
     )  # its folder is shared by the workers, and pytest clears it away

@@ -759,6 +759,30 @@ def test_agreement_needs_no_judgement(cli, tmp_path: Path) -> None:
     assert (gate.state, gate.compared) == ("passed", M - 1)
 
 
+def test_agreement_is_with_the_baseline_that_is_meant(tmp_path: Path) -> None:
+    """A retriever or workload with another name agrees with what was recorded under the old one; a decline, with each of the past."""
+    from test_checks import committed
+
+    path = Project(UNJUDGED).write(tmp_path)
+    init(read_project(path))
+    committed(tmp_path)
+    for number, text in enumerate(
+        (UNJUDGED.replace("retriever.r", "retriever.s").replace('"r"', '"s"'), UNJUDGED.replace("live", "next"))
+    ):
+        path.write_text(text)
+        for first, state in ((0, "passed"), (1, "violated")):
+            (tmp_path / "run.trec").write_text(run(first=first))
+            (gate,) = check(path).gates
+            assert (gate.state, gate.compared) == (state, M), (number, gate.why)
+    path.write_text(UNJUDGED.replace("min = 0.8\nmax_drop = 0.1\n", "max_decline = 0.1\n"))
+    (tmp_path / "run.trec").write_text(run(first=1))
+    update(read_project(path))
+    committed(tmp_path, "next")
+    assert [f.rule for f in check(path).findings] == ["LB313"], (
+        "it is what was recorded last, and not what was recorded first"
+    )
+
+
 def test_agreement_is_asked_for_rightly(cli, tmp_path: Path) -> None:
     """A metric that needs judgements, no baseline, must_find: each refused at its line; beside judgements agreement works too."""
     for number, (old, new, says) in enumerate((

@@ -20,12 +20,16 @@ _SEEN = 20  # losses from which their size is taken; with fewer, a loss is plann
 
 def explained(case: Case, pair: Pair | None) -> tuple[Cause, ...]:
     """What explains a failed gate; nothing where it could not be measured."""
-    found, key = case.measured(), (case.number, pair is not None)
+    found, key = case.measured(), (case.number, b"" if pair is None else pair.before.tobytes())
     if key not in case.explained:
-        case.explained[key] = (
-            tuple(causes(case, found, pair)) if isinstance(found, Measured) and not case.gate.agreement else ()
-        )
+        tells = isinstance(found, Measured) and not case.gate.agreement
+        case.explained[key] = tuple(causes(case, found, pair)) if tells and isinstance(found, Measured) else ()
     return case.explained[key]
+
+
+def _most(case: Case, pair: Pair) -> str:
+    """The three queries that fell most."""
+    return ", ".join(f"'{case.workload.query_ids[pair.rows[i]]}'" for i in pair.lost[:3])
 
 
 def _on(pair: Pair) -> str:
@@ -47,10 +51,9 @@ def regression(case: Case) -> Outcome | None:
     if p > 1 - gate.confidence:
         return among_changed(case, pair, gate.max_drop) or Passes()
     before, now, why = float(pair.before.mean()), float(pair.now.mean()), explained(case, pair)
-    most = ", ".join(f"'{case.workload.query_ids[pair.rows[i]]}'" for i in pair.lost[:3])
     return Fails(
         f"{gate.metric} fell from {before:.4f} to {now:.4f}, by more than the {gate.max_drop:g} allowed "
-        f"(p = {p:.2g}, paired randomisation, {_on(pair)}); most at {most}",
+        f"(p = {p:.2g}, paired randomisation, {_on(pair)}); most at {_most(case, pair)}",
         "mend the regression; or, if it is meant: limitbench baseline update --allow-drop",
         expected=f"a drop of at most {gate.max_drop:g}",
         observed=f"{before - now:.4f}",
@@ -65,8 +68,7 @@ def among_changed(case: Case, pair: Pair, allowed: float) -> Undecided | None:
     """Undecided where a drop shows only when the queries that changed are counted in: a reworded question may hide it."""
     if not len(pair.changed_now):
         return None
-    before, now = (np.concatenate(both) for both in ((pair.before, pair.changed_before), (pair.now, pair.changed_now)))
-    if drop_p_value(before, now, allowed) > 1 - case.gate.confidence:
+    if drop_p_value(*pair.all_known, allowed) > 1 - case.gate.confidence:
         return None
     return Undecided(
         f"{case.gate.metric} fell from {pair.changed_before.mean():.4f} to {pair.changed_now.mean():.4f} on the "
@@ -93,9 +95,8 @@ def too_many_lost(case: Case) -> Outcome | None:
             )
         return Passes()
     why = explained(case, pair)
-    first = ", ".join(f"'{case.workload.query_ids[pair.rows[i]]}'" for i in pair.lost[:3])
     return Fails(
-        f"{gate.metric} fell for {lost} of {_on(pair)}, and {gate.max_lost} may be lost; most at {first}",
+        f"{gate.metric} fell for {lost} of {_on(pair)}, and {gate.max_lost} may be lost; most at {_most(case, pair)}",
         "look at the lost questions; or, if it is meant: limitbench baseline update --allow-drop",
         expected=f"at most {gate.max_lost} lost",
         observed=str(lost),
@@ -120,18 +121,19 @@ def must_find(case: Case) -> Outcome | None:
     if not isinstance(found, Measured):
         return found
     values = found.values(gate, "worst")  # a document that only chance puts within the cutoff is not found
-    missed = [query for query in dict.fromkeys(gate.must_find) if values[rows[query]] <= 0]
+    named = list(dict.fromkeys(gate.must_find))
+    missed = [query for query in named if values[rows[query]] <= 0]
     if not missed:
         return Passes()
     asks = case.workload.questions.get(missed[0], "")
     why = explained(case, None)
     return Fails(
-        f"{len(missed)} of the {len(gate.must_find)} questions that must be answered find no relevant document in the first "
+        f"{len(missed)} of the {len(named)} questions that must be answered find no relevant document in the first "
         f"{gate.measure.cutoff}, the first '{missed[0]}'{f': {asks[:80]!r}' if asks else ''}",
         "mend the retriever; or take a question out of must_find",
         expected="all found",
         observed=f"{len(missed)} missed",
-        numbers={"missed": len(missed), "must_find": len(gate.must_find)},
+        numbers={"missed": len(missed), "must_find": len(named)},
         causes=why,
     )
 
@@ -146,12 +148,8 @@ def not_shown_as_good(case: Case) -> Outcome | None:
         return pair
     p = statistics.not_below_p_value(pair.before, pair.now, gate.not_worse)
     if p <= 1 - gate.confidence:
-        before, now = (
-            np.concatenate(both) for both in ((pair.before, pair.changed_before), (pair.now, pair.changed_now))
-        )
-        if (
-            not len(pair.changed_now)
-            or statistics.not_below_p_value(before, now, gate.not_worse) <= 1 - gate.confidence
+        if statistics.not_below_p_value(*pair.all_known, gate.not_worse) <= 1 - gate.confidence or not len(
+            pair.changed_now
         ):
             return Passes()
         return Undecided(

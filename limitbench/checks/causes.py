@@ -15,14 +15,14 @@ from functools import cached_property
 
 import numpy as np
 
-from limitbench.checks.baseline import KEPT, Setting, changed_settings
+from limitbench.checks.baseline import Setting, changed_settings
 from limitbench.checks.comparison import Pair
 from limitbench.checks.config import Retriever
 from limitbench.checks.findings import Cause
 from limitbench.checks.measurement import Case, Measured
 from limitbench.checks.secrets import hidden
 
-_SURE = 0.001  # how unlikely a difference between failed and other questions must be before it is called a cause
+_SURE = 0.001  # how unlikely a difference between failed and other questions must be before it is called a pattern
 _FEWEST = 4  # failed questions from which anything is inferred
 _SAME_VECTOR = 0.99  # cosine of a stored vector with a fresh one of the same text
 _RESCALED = 1.25  # ratio of the median best scores
@@ -283,9 +283,6 @@ def _texts_cut(e: Evidence) -> Iterator[Cause]:
         yield Cause(name="texts-cut", message=cut.remark, numbers={"cut": cut.count, "of": cut.of})
 
 
-# ------------------------------------------------------------------------------------------------------------------ inferred
-
-
 def _rescaled(e: Evidence) -> Iterator[Cause]:
     if e.pair is None:
         return
@@ -307,6 +304,9 @@ def _rescaled(e: Evidence) -> Iterator[Cause]:
             "similarity, normalisation or stage makes them",
             numbers={"before": before, "now": now},
         )
+
+
+# ------------------------------------------------------------------------------------------------------------------ inferred
 
 
 def _never_returned(e: Evidence) -> Iterator[Cause]:
@@ -443,7 +443,6 @@ def _larger(a: Sequence[float], b: Sequence[float]) -> float:
 
 _READERS: tuple[Callable[[Evidence], Iterator[Cause]], ...] = (
     _unknown_ids, _settings_changed, _index_listing, _too_few_returned, _unanswered, _other_vectors, _reversed, _shifted,
-    _equal_scores, _texts_cut, _answers_differ,
-    _section_lost, _never_returned, _near_duplicates, _long_documents, _rescaled, _word_forms,
+    _equal_scores, _texts_cut, _answers_differ, _rescaled,
+    _section_lost, _never_returned, _near_duplicates, _long_documents, _word_forms,
 )  # fmt: skip
-__all__ = ["KEPT", "Cause", "Evidence", "causes", "facts", "section", "settings"]

@@ -7,6 +7,7 @@ corpus, or reworded without being judged, change no query: what they cost is a d
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,6 +48,11 @@ class Pair:
         """Positions of the compared queries whose figure fell, the largest fall first."""
         fall = self.before - self.now
         return [int(i) for i in np.argsort(-fall, kind="stable") if fall[i] > _CHANGED]
+
+    @property
+    def all_known(self) -> tuple[Floats, Floats]:
+        """Before and now of every query that both know by its id, those that changed counted in."""
+        return np.concatenate([self.before, self.changed_before]), np.concatenate([self.now, self.changed_now])
 
     @property
     def gained(self) -> int:
@@ -170,7 +176,10 @@ def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
     unmeasured = [query for query, line in kept.items() if name not in line.values]
     if unmeasured:
         left_out = left_out + Counter({"without a figure in the baseline": len(unmeasured)})
-    now = np.round(case.values(found), DECIMALS)
+    retriever = name.partition("/")[0]
+    kept_lines = baseline.workloads.get((renamed or case.key).partition("/")[0], {})
+    figures = agreements(case, found, kept_lines, retriever) if gate.agreement else case.values(found)
+    now = np.round(figures, DECIMALS)
     rows: list[int] = []
     moved: list[int] = []
     recorded = baseline.values(renamed or case.key)
@@ -191,7 +200,7 @@ def compared(case: Case, found: Measured, baseline: Baseline) -> Pair | None:
         gone,
         before(moved),
         now[moved],
-        name.partition("/")[0],
+        retriever,
         renamed,
     )
 
@@ -210,6 +219,15 @@ def renamed_from(case: Case, baseline: Baseline) -> str | None:
         if key not in named and metric == gate.metric and moved and not still:
             found.append(key)
     return found[0] if len(found) == 1 else None
+
+
+def agreements(case: Case, found: Measured, lines: Mapping[str, Line], retriever: str) -> Floats:
+    """The overlap of each query's documents with those that a baseline keeps, within the gate's cutoff; 0 where it keeps none."""
+    depth, now = case.gate.measure.cutoff, hidden(found.first(case.gate.measure.cutoff))  # as the baseline holds them
+    kept = [lines[query].top.get(retriever) if query in lines else None for query in case.workload.query_ids]
+    return np.array(
+        [0.0 if top is None else overlap(top[:depth], row) for top, row in zip(kept, now, strict=True)], np.float64
+    )
 
 
 def agreement(pair: Pair, found: Measured) -> float | None:

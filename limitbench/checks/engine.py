@@ -120,7 +120,7 @@ class _Run:
         self.loaded: dict[str, Loaded] = {}
         self.unreadable: dict[str, Undecided] = {}
         # what was measured, and what explains it, shared by the gates
-        self.explained: dict[tuple[int, bool], tuple[Cause, ...]] = {}
+        self.explained: dict[tuple[int, bytes], tuple[Cause, ...]] = {}
         self.runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = {}
         self.baseline = self._baseline() if compare else None
 

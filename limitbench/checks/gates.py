@@ -42,11 +42,13 @@ def row(case: Case, states: Mapping[int, tuple[GateState, str]]) -> GateRow:
     base = _asked(case.number, gate, len(workload.query_ids), state, why)
     if not isinstance(found, Measured):
         return base
-    values = case.values(found)
-    seen = statistics.bootstrap_interval(values)
-    now: dict[str, Any] = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     pair = before_and_now(case)
     both = pair if isinstance(pair, Pair) else None
+    if gate.agreement and both is None:  # there is nothing to agree with
+        return base.model_copy(update={"no_before": pair.reason if isinstance(pair, Undecided | Skipped) else None})
+    values = both.now if gate.agreement and both is not None else case.values(found)
+    seen = statistics.bootstrap_interval(values)
+    now: dict[str, Any] = {"now": seen.mean, "now_low": seen.low, "now_high": seen.high}
     if state == "violated":
         now["causes"] = list(explained(case, both))
     if gate.max_drop is not None and math.isfinite(least := shows(case, both)[0]):

@@ -39,7 +39,7 @@ def earlier(path: Path, most: int) -> list[tuple[str, Baseline]]:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    """What git prints. No hook, pager or external program of the repository is run."""
+    """What git prints, without a pager or a file-system monitor."""
     command = ["git", "--no-pager", "-c", "core.fsmonitor=false", *arguments]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, timeout=_SECONDS, check=False)

@@ -91,7 +91,7 @@ def below_floor(case: Case) -> Outcome | None:
     pair = before_and_now(case)
     if gate.agreement and not isinstance(pair, Pair):
         return pair  # there is nothing to agree with
-    values = case.values(found)
+    values = pair.now if gate.agreement and isinstance(pair, Pair) else case.values(found)
     low = statistics.lower_limit(values, confidence=gate.confidence)
     if low >= gate.min - _ROUNDING:
         return Passes()

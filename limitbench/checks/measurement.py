@@ -26,7 +26,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, LimitbenchError
 from limitbench.files import is_text
 from limitbench.measures import TiedRanking, joined, run_remarks
-from limitbench.rankings import Run, RunFile, overlap, read_run_file
+from limitbench.rankings import Run, RunFile, read_run_file
 from limitbench.relevance import Qrels
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Case:
     runs: dict[tuple[str, str, str], Measured | Undecided | Skipped] = field(
         default_factory=dict
     )  # shared between cases
-    explained: dict[tuple[int, bool], tuple[Cause, ...]] = field(
+    explained: dict[tuple[int, bytes], tuple[Cause, ...]] = field(
         default_factory=dict
     )  # by number, and whether it was compared
 
@@ -140,21 +140,11 @@ class Case:
         return f"{self.gate.workload}/{self.gate.retriever}/{self.gate.metric}"
 
     def values(self, found: Measured, ties: Any = "expected") -> Floats:
-        """The gate's figure for every query, (m,): its metric, or the agreement with the baseline's documents.
+        """The gate's figure for every query, (m,).
 
-        A query of which the baseline keeps no documents agrees with itself: 1.
+        Agreement is 1 here: what is recorded agrees with itself. How far it agrees with a baseline, `comparison` says.
         """
-        if not self.gate.agreement:
-            return found.values(self.gate, ties)
-        lines = {} if self.baseline is None else self.baseline.workloads.get(self.workload.name, {})
-        kept = [
-            lines[query].top.get(self.gate.retriever) if query in lines else None for query in self.workload.query_ids
-        ]
-        depth = self.gate.measure.cutoff
-        now = hidden(found.first(depth))  # as the baseline holds them
-        return np.array(
-            [1.0 if top is None else overlap(top[:depth], row) for top, row in zip(kept, now, strict=True)], np.float64
-        )
+        return np.ones(len(self.workload.query_ids)) if self.gate.agreement else found.values(self.gate, ties)
 
     @property
     def quiet(self) -> bool:
