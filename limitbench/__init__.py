@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from limitbench.collection import Corpus, Dataset, Queries
     from limitbench.datasets import load
     from limitbench.errors import LimitbenchError
+    from limitbench.evaluation import evaluate
     from limitbench.measures import Measure
     from limitbench.rankings import Run
     from limitbench.relevance import Qrels
     from limitbench.results import Result
-    from limitbench.runner import evaluate
     from limitbench.theory import bracket, design
 
 __version__ = "0.1.0"
@@ -34,7 +34,7 @@ _HOME = {
     "bracket": "theory",
     "check": "checks",
     "design": "theory",
-    "evaluate": "runner",
+    "evaluate": "evaluation",
     "load": "datasets",
 }
 __all__ = [

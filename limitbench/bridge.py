@@ -119,7 +119,7 @@ class SearchModel:
             raise InputError("limitbench's retrievers search the whole corpus, not mteb's candidates; use rerank:MODEL")
         found: dict[str, dict[str, float]] = self._index.search(
             Queries(tuple(queries["id"]), tuple(queries["text"])), top_k
-        ).mapping()
+        ).run.mapping()
         return found
 
 

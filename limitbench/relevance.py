@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from limitbench.certificates import Explicit
 from limitbench.errors import DataError, InputError
 from limitbench.files import (
     ESCAPED,
@@ -203,6 +204,10 @@ class Qrels:
         for array in (self.indptr, self.indices, self.grades):
             state.update(array.astype("<i8").tobytes())
         return state.hexdigest()
+
+    def explicit(self) -> Explicit:
+        """The relevant documents of every row as sets, with the digest of what is relevant: what certificates are checked on."""
+        return Explicit(tuple(map(frozenset, self.sets())), self.n_documents, self.relevant.digest)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Qrels) and self.digest == other.digest

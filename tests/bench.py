@@ -364,8 +364,8 @@ def sweep_cost() -> None:
     import tempfile
 
     from limitbench import load
+    from limitbench.evaluation import Options, sweep
     from limitbench.retrievers import retriever
-    from limitbench.runner import sweep
 
     data = load("pattern-random")
     retriever("minilm").retriever.index(load("graph-petersen").corpus)  # the model is loaded once for both
@@ -382,7 +382,7 @@ def sweep_cost() -> None:
                 "minilm",
                 dims=[32, 64, 128, 256, 384],
                 dtypes=["fp32", "bf16", "int8", "binary"],
-                measures="Recall@10",
+                options=Options(measures="Recall@10"),
             )
         )
         all_points = time.perf_counter() - start
@@ -404,7 +404,7 @@ tokens = rng.standard_normal((5000 * 166, 384), dtype=np.float32)
 index = maxsim.MaxSimIndex(tuple(map(str, range(5000))), tokens, np.arange(5001) * 166, None)
 before = hwm()
 index.scores([rng.standard_normal((12, 384)).astype(np.float32) for _ in range(32)])
-print(f"{index.nbytes / 1e6:.0f} MB of token vectors, {hwm() - before:.0f} MB more while 32 queries are scored")
+print(f"{index.facts.nbytes / 1e6:.0f} MB of token vectors, {hwm() - before:.0f} MB more while 32 queries are scored")
 """
     print(
         "MaxSim,",

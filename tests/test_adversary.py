@@ -7,6 +7,7 @@ import io
 import json
 import math
 import zipfile
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,12 +17,14 @@ import pytest
 from limitbench import certificates
 from limitbench.capacity import witness
 from limitbench.capacity.witness import Witness
-from limitbench.certificates import AllSubsets, Certificate, Explicit, rank_two_order, verify
+from limitbench.certificates import AllSubsets, Certificate, verify
+from limitbench.certificates.kinds.rank_two import rank_two_order
+from limitbench.certificates.work import Steps
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.relevance import Qrels
 from limitbench.theory import bracket, brackets, design
 from limitbench.theory.constructions import random_signs_cover
-from limitbench.theory.matrix import reduce
+from limitbench.theory.matrix import matrix_name, reduce
 
 # two sets of 96 documents whose sums of the weights that reduce() draws are equal modulo 2^64, found by Wagner's four-list birthday
 COLLIDING = (
@@ -48,17 +51,14 @@ def test_every_bound_that_is_printed_is_checked(monkeypatch: pytest.MonkeyPatch)
     """A theorem that is applied wrongly is left out, and that is said, above and below the size where all bounds are checked."""
     module = importlib.import_module("limitbench.theory.bracket")
 
-    made = module._theorems
+    real = module.theorems.bounds
 
-    def wrong(qrels, notion, reduced, widest):
-        for bound in made(qrels, notion, reduced, widest):
-            yield (
-                module._bound(qrels, notion, "upper", 1, "trivial", {}, established="theorem")
-                if bound.method == "trivial" and bound.side == "upper"
-                else bound
-            )
+    def wrong(case):
+        for bound in real(case):
+            odd = bound.method == "trivial" and bound.side == "upper"
+            yield case.bound("upper", 1, "trivial", {}, established="theorem") if odd else bound
 
-    monkeypatch.setattr(module, "_theorems", wrong)
+    monkeypatch.setattr(module.theorems, "bounds", wrong)
     pairs = Qrels.from_sets([(i, j) for i in range(7) for j in range(i)], 7)
     for checked in (100_000, 10):
         monkeypatch.setattr(module, "_CHECKED", checked)
@@ -89,7 +89,7 @@ def test_an_empty_and_a_full_row_need_one_threshold_and_one_dimension() -> None:
     found = bracket(both, "global_threshold")
     assert (found.exact, [verify(c, both) for c in found.certificates]) == (1, [True, True])
     assert bracket(both, "order_preserving").exact == 0
-    claim = Certificate("global_threshold", "upper", 0, "moment-curve", certificates.matrix_name(both), {})
+    claim = Certificate("global_threshold", "upper", 0, "moment-curve", matrix_name(both), {})
     assert not verify(claim, both)
 
 
@@ -202,9 +202,7 @@ SINGLES = Qrels.from_sets([(i,) for i in range(6)] + [(0, 1), (1, 2), (0, 2)], 6
 
 
 def planar(rotation: list[list[int]]) -> Certificate:
-    return Certificate(
-        "order_preserving", "upper", 3, "planar-embedding", certificates.matrix_name(SINGLES), {"rotation": rotation}
-    )
+    return Certificate("order_preserving", "upper", 3, "planar-embedding", matrix_name(SINGLES), {"rotation": rotation})
 
 
 @pytest.mark.timeout(30)
@@ -230,16 +228,14 @@ def test_many_faces_are_walked_once_each() -> None:
         3 * m,
     )
     rotation = [[3 * (v // 3) + (v + s) % 3 for s in (1, 2)] for v in range(3 * m)]
-    claim = Certificate(
-        "order_preserving", "upper", 3, "planar-embedding", certificates.matrix_name(matrix), {"rotation": rotation}
-    )
+    claim = Certificate("order_preserving", "upper", 3, "planar-embedding", matrix_name(matrix), {"rotation": rotation})
     assert verify(claim, matrix)
 
 
 def test_parts_of_a_certificate_share_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks do not get as much work each as the whole may take; and an embedding of no dimension is not free."""
-    monkeypatch.setattr(certificates, "MOST_STEPS", 60_000)
-    monkeypatch.setattr(certificates._Steps, "__init__", lambda self, left=60_000: setattr(self, "left", left))
+    monkeypatch.setattr("limitbench.certificates.work.MOST_STEPS", 60_000)
+    monkeypatch.setattr(Steps, "__init__", lambda self, left=60_000: setattr(self, "left", left))
     rng = np.random.default_rng(0)
     size, parts = 14, 12
     rows = [
@@ -247,17 +243,13 @@ def test_parts_of_a_certificate_share_its_budget(monkeypatch: pytest.MonkeyPatch
     ]
     matrix = Qrels.from_sets(rows, size * parts)
     blocks = [{"columns": list(range(p * size, (p + 1) * size)), "kind": "rank", "data": {}} for p in range(parts)]
-    claim = Certificate(
-        "order_preserving", "upper", size + 2, "blocks", certificates.matrix_name(matrix), {"blocks": blocks}
-    )
+    claim = Certificate("order_preserving", "upper", size + 2, "blocks", matrix_name(matrix), {"blocks": blocks})
     with pytest.raises(CertificateError, match="would take more than"):
         certificates.check(claim, matrix)
     empty = Qrels.from_sets([()] * 400, 400)
     data = {"u": [[]] * 400, "v": [[]] * 400}
     with pytest.raises(CertificateError, match="would take more than"):
-        certificates.check(
-            Certificate("order_preserving", "upper", 0, "embedding", certificates.matrix_name(empty), data), empty
-        )
+        certificates.check(Certificate("order_preserving", "upper", 0, "embedding", matrix_name(empty), data), empty)
 
 
 @pytest.mark.timeout(60)  # it took 27 s of work for each
@@ -267,7 +259,7 @@ def test_rank_two_is_decided_quickly_whatever_the_shape() -> None:
     for m, n in ((4, 6000), (6000, 4), (200, 200)):
         matrix = Qrels.from_matrix((rng.random((m, n)) < 0.5).astype(int))
         data = {"rows": list(range(m)), "columns": list(range(n))}
-        assert verify(Certificate("sign_rank", "lower", 3, "rank-two", certificates.matrix_name(matrix), data), matrix)
+        assert verify(Certificate("sign_rank", "lower", 3, "rank-two", matrix_name(matrix), data), matrix)
     angles, cuts = rng.random(150) * 7, rng.random(150) * 7
     plane = np.where(np.cos(angles[:, None] - cuts) > 0, 1, -1)
     found = rank_two_order(list(map(tuple, plane.tolist())))
@@ -296,7 +288,7 @@ def test_a_check_that_would_not_end_is_refused(kind: str) -> None:
         "upper" if kind != "forster" else "lower",
         9,
         kind,
-        certificates.matrix_name(matrix),
+        matrix_name(matrix),
         ENDLESS[kind](matrix),
     )
     with pytest.raises(CertificateError, match="would take more than 200,000,000 steps"):
@@ -374,11 +366,8 @@ def test_the_cubic_is_below_what_is_constructed_from_81_dimensions_on() -> None:
 
 def test_explicit_rows_given_beforehand_change_nothing() -> None:
     """`check` with the rows read before accepts and refuses as without."""
-    rows = Explicit.of(SINGLES)
-    assert verify(planar([[1, 2], [0, 2], [0, 1], [], [], []]), SINGLES, rows=rows)
-    assert not verify(
-        Certificate("order_preserving", "upper", 0, "trivial", certificates.matrix_name(SINGLES), {}),
-        SINGLES,
-        rows=rows,
-    )
+    rows = SINGLES.explicit()
+    assert verify(planar([[1, 2], [0, 2], [0, 1], [], [], []]), rows)
+    assert not verify(Certificate("order_preserving", "upper", 0, "trivial", matrix_name(SINGLES), {}), rows)
+    assert not verify(planar([[1, 2], [0, 2], [0, 1], [], [], []]), replace(rows, sha256="0" * 64))
     assert AllSubsets(4, 2).n_queries == 6

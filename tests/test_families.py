@@ -630,7 +630,7 @@ def test_a_first_stage_is_measured_at_100_percent_of_its_candidates() -> None:
     data = load("limit-small-synthetic")
     made = retriever("constructed:limit-small-synthetic,family=two-stages,dim=2").retriever
     index = made.index(data.corpus)
-    promised = index.facts["candidates"]  # type: ignore[attr-defined]
+    promised = index.facts.more["candidates"]
     assert promised == 2 + 44 // 2
     found = evaluate(data, made, measures=(f"Recall@{promised}", "Recall@20"))
     full, less = found.measures.values()

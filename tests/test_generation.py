@@ -327,7 +327,7 @@ def test_bm25_on_the_large_ones() -> None:
     """BM25 finds 80 to 95 % in 2 and over 90 % in 100 on limit-synthetic; on limit-synonyms it is near the floor even at 100."""
     for name, low, high, low_100, high_100 in (("limit-synthetic", 80, 95, 90, 100), ("limit-synonyms", 0, 5, 0, 20)):
         data = load(name)
-        run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 100)
+        run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 100).run
         found = {t: 100 * v.mean for t, v in score(run, data.qrels, parse_measures("Recall@2,100")).items()}
         assert low <= found["Recall@2"] <= high, (name, found)
         assert low_100 <= found["Recall@100"] <= high_100, (name, found)
@@ -342,7 +342,7 @@ def test_synonyms_hurt_words_more_than_meaning() -> None:
         found = []
         for name in ("limit-small-synthetic", "limit-small-synonyms"):
             data = load(name)
-            run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2)
+            run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2).run
             found.append(score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean)
         lost[spec] = 1 - found[1] / found[0]
     assert lost["bm25"] >= 0.7

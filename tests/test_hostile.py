@@ -211,7 +211,7 @@ def test_degenerate_scores_are_refused_early(monkeypatch: pytest.MonkeyPatch) ->
         calls.append(len(ids))
         return np.zeros((len(ids), 500))
 
-    index = ScoredIndex(tuple(map(str, range(500))), scores, 0, chunk=1)
+    index = ScoredIndex.bounded(tuple(map(str, range(500))), scores, 0, entries=1)
     with pytest.raises(RetrievalError, match="nearly all scores are equal"):
         index.search(Queries(tuple(map(str, range(200))), ("",) * 200), 10)
     assert len(calls) <= 3

@@ -26,12 +26,14 @@ from limitbench import catalog, certificates, design_proof, load
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.dtypes import decode, encode
 from limitbench.capacity.witness import Witness
-from limitbench.certificates import AllSubsets, Certificate, Notion, closed_form
+from limitbench.certificates import AllSubsets, Certificate, Notion
+from limitbench.certificates.kinds.closed_form import closed_form
 from limitbench.design_proof import KINDS, Claim, MultiVector, Sparse, System, TwoStages
 from limitbench.errors import CertificateError, InputError
 from limitbench.relevance import Qrels
 from limitbench.theory import brackets
 from limitbench.theory import family_vectors as build
+from limitbench.theory.matrix import matrix_name
 
 FEW, MANY = 500, 10_000
 
@@ -144,9 +146,7 @@ def known() -> list[Known]:
                     bounds[b.notion].append((one.certificate.kind, one.side, one.value))
         if name == "blocks":  # brackets make one only where it is the best
             parts = [{"columns": columns, "kind": "moment-curve", "data": {}} for columns in ([0, 1, 2], [3, 4, 5])]
-            two = Certificate(
-                "order_preserving", "upper", 3, "blocks", certificates.matrix_name(matrix), {"blocks": parts}
-            )
+            two = Certificate("order_preserving", "upper", 3, "blocks", matrix_name(matrix), {"blocks": parts})
             certificates.check(two, matrix)
             made["blocks"] = [two]
         if name in KNOWN:
@@ -156,9 +156,9 @@ def known() -> list[Known]:
         listed = certificates.read(path)
         if path.stem == "hadamard-64" or "sha256" not in listed[0].matrix:
             continue
-        held = next((m for m in [k.matrix for k in out] if certificates.matrix_name(m) == dict(listed[0].matrix)), None)
+        held = next((m for m in [k.matrix for k in out] if matrix_name(m) == dict(listed[0].matrix)), None)
         if held is None:
-            held = next((m for m in shipped() if certificates.matrix_name(m) == dict(listed[0].matrix)), None)
+            held = next((m for m in shipped() if matrix_name(m) == dict(listed[0].matrix)), None)
         if held is None:
             continue
         bounds = {
@@ -244,7 +244,7 @@ def forster(count: int) -> int:
         "den": 10,
         "ones": False,
     }
-    base = Certificate("sign_rank", "lower", 4, "forster", certificates.matrix_name(matrix), data)
+    base = Certificate("sign_rank", "lower", 4, "forster", matrix_name(matrix), data)
     certificates.check(base, matrix)
     rng, accepted = random.Random(4), 0
     for _ in range(count):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import limitbench
-from limitbench import catalog, certificates, orbit_proof
+from limitbench import catalog, certificates
 from limitbench.capacity import Search, Task, orbits, witness
 from limitbench.capacity.dtypes import encode
 from limitbench.capacity.max_margin import max_margin, parting
@@ -33,6 +33,8 @@ from limitbench.capacity.problem import Problem
 from limitbench.capacity.records import Records
 from limitbench.capacity.requery import best_query
 from limitbench.capacity.search import POLISHED, Status
+from limitbench.certificates import orbits as orbit_proof
+from limitbench.certificates.work import Steps
 from limitbench.checks.capacity import Plan, best_half_gap
 from limitbench.checks.config import Retriever
 from limitbench.errors import CertificateError, DataError, InputError
@@ -316,12 +318,10 @@ def test_stored_arrays_are_checked_where_a_certificate_names_them(code: OrbitCod
 
 def test_work_is_bounded_before_it_is_done(code: OrbitCode, monkeypatch: pytest.MonkeyPatch) -> None:
     """What would take too long is refused before any cosine is computed."""
-    monkeypatch.setattr(certificates._Steps, "__init__", lambda self, *_: setattr(self, "left", 100))
+    monkeypatch.setattr(Steps, "__init__", lambda self, *_: setattr(self, "left", 100))
     monkeypatch.setattr(orbit_proof, "cosines", None)  # not reached
     with pytest.raises(CertificateError, match="more than"):
-        orbit_proof.check(
-            41, 2, [1, 2, 3], [1, 1, 1], code.queries.tolist(), Fraction(0), certificates._Steps(100).spend
-        )
+        orbit_proof.check(41, 2, [1, 2, 3], [1, 1, 1], code.queries.tolist(), Fraction(0), Steps(100).spend)
     huge = {**code.certificate.data, "queries": [[1, 1, 1]] * 10}
     assert not certificates.verify(
         replace(code.certificate, matrix={"n": 1 << 40, "k": 2, "at_most": False}, data=huge)

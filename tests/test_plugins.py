@@ -50,11 +50,11 @@ def test_the_example_keeps_the_contract(tmp_path: Path) -> None:
         "from limitbench.collection import Corpus, Queries\nfrom limitbench.retrievers import Retriever, retriever\n"
         "made = retriever('length').retriever\nassert isinstance(made, Retriever)\n"
         "corpus = Corpus(('a', 'b', 'c'), ('xx', 'x', 'xx'))\n"
-        "run = made.index(corpus).search(Queries(('q',), ('',)), 9)\n"
+        "run = made.index(corpus).search(Queries(('q',), ('',)), 9).run\n"
         "assert dict(run.row(0)) == {'a': 2, 'c': 2, 'b': 1}\n"
         "other = Corpus(('c', 'b', 'a'), ('xx', 'x', 'xx'))\n"
-        "assert dict(made.index(other).search(Queries(('q',), ('',)), 9).row(0)) == dict(run.row(0))\n"
-        "assert len(made.index(corpus).search(Queries(('q',), ('',)), 1).row(0)) == 2\n"
+        "assert dict(made.index(other).search(Queries(('q',), ('',)), 9).run.row(0)) == dict(run.row(0))\n"
+        "assert len(made.index(corpus).search(Queries(('q',), ('',)), 1).run.row(0)) == 2\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=installed(tmp_path))
     assert done.returncode == 0, done.stderr

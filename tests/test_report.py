@@ -15,11 +15,11 @@ from conftest import ROOT
 
 from limitbench.collection import Dataset
 from limitbench.datasets import load, write_folder
-from limitbench.datasets.parts import part
+from limitbench.datasets.subsample import subsample
 from limitbench.dtypes import score_error
 from limitbench.errors import InputError
+from limitbench.evaluation import Options, drown, evaluate, run_all, sweep
 from limitbench.files import escape_id
-from limitbench.measures import parse_measures
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.report import compare, paper, published_records, transcribe
@@ -30,7 +30,6 @@ from limitbench.report.gallery import slug
 from limitbench.report.listing import glance
 from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
 from limitbench.retrievers.vectors import Storage
-from limitbench.runner import drown, evaluate, run_all, sweep
 from limitbench.statistics import paired_randomisation
 
 SHARED = ROOT.parent / "shared" / "reference" / "limit_paper_tables.json"
@@ -44,10 +43,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kept = Store(folder)
     asked = ["tfidf-items", "bm25", "wordllama", "random"]
     outcomes = list(
-        run_all(["limit-small-synthetic"], asked, measures=parse_measures("Recall@2,10,20,ExactSet@2"), store=kept)
+        run_all(["limit-small-synthetic"], asked, options=Options(measures="Recall@2,10,20,ExactSet@2", store=kept))
     )
     assert all(one.error is None for one in outcomes)
-    list(sweep("limit-small-synthetic", "wordllama", dims=[8, 64], measures="Recall@2,10,20", store=kept))
+    list(
+        sweep(
+            "limit-small-synthetic", "wordllama", dims=[8, 64], options=Options(measures="Recall@2,10,20", store=kept)
+        )
+    )
     data = load("limit-small-synthetic")
     some = Dataset(
         "small",
@@ -55,7 +58,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         data.queries,
         Qrels.from_sets([row if max(row) < 9 else [] for row in data.qrels.sets()], 46),
     )
-    list(drown(some, ["bm25", "wordllama"], sizes=[9, 20, 46], seeds=2, measures="Recall@2", store=kept))
+    list(
+        drown(some, ["bm25", "wordllama"], sizes=[9, 20, 46], seeds=2, options=Options(measures="Recall@2", store=kept))
+    )
     shutil.copytree(ROOT / "results" / "capacity", folder / "capacity")
     return folder
 
@@ -452,7 +457,7 @@ def test_parts_keep_what_is_relevant() -> None:
     some = Dataset(
         "x", data.corpus, data.queries, Qrels.from_sets([row if max(row) < 9 else [] for row in data.qrels.sets()], 46)
     )
-    small, large, other = part(some, 15, 0), part(some, 30, 0), part(some, 15, 1)
+    small, large, other = subsample(some, 15, 0), subsample(some, 30, 0), subsample(some, 15, 1)
     assert (small.name, len(small.corpus), set(small.corpus.ids) <= set(large.corpus.ids)) == ("x@15.0", 15, True)
     assert small.corpus.ids != other.corpus.ids
     named = [[d.corpus.ids[i] for i in row] for d in (some, small) for row in d.qrels.sets()]
@@ -461,10 +466,10 @@ def test_parts_keep_what_is_relevant() -> None:
         dict(zip(small.corpus.ids, small.corpus.texts, strict=True)).items()
         <= dict(zip(data.corpus.ids, data.corpus.texts, strict=True)).items()
     )
-    assert part(some, 46, 0).digest == some.digest
+    assert subsample(some, 46, 0).digest == some.digest
     for size in (8, 47):
         with pytest.raises(InputError, match=r"expected 9 .* to 46"):
-            part(some, size, 0)
+            subsample(some, size, 0)
 
 
 def test_recall_falls_as_the_corpus_grows(store: Path) -> None:
@@ -531,9 +536,11 @@ def test_drowning_embeds_every_text_once(tmp_path: Path, monkeypatch: pytest.Mon
     results = Store(tmp_path)
     results.write(evaluate(some, "wordllama", measures="Recall@2"))
     encoded.clear()
-    found = list(drown(some, ["wordllama"], sizes=[9, 20, 46], seeds=2, measures="Recall@2", store=results))
+    found = list(
+        drown(some, ["wordllama"], sizes=[9, 20, 46], seeds=2, options=Options(measures="Recall@2", store=results))
+    )
     assert len([text for text in encoded if text in set(data.corpus.contents)]) == 46
-    alone = evaluate(part(some, 20, 1), "wordllama", measures="Recall@2")
+    alone = evaluate(subsample(some, 20, 1), "wordllama", measures="Recall@2")
     (same,) = (r for r in found if r.dataset.name == "small@20.1")
     assert same.per_query == alone.per_query
     assert same.retriever.facts["documents_from_cache"] == 20

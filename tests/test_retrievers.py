@@ -8,13 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import embedding_answer
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from limitbench import catalog, load, registry
 from limitbench.collection import Corpus, Queries
 from limitbench.datasets import read_folder
-from limitbench.errors import DataError, MissingExtra, SpecError, UnknownName
+from limitbench.errors import DataError, InputError, MissingExtra, RetrievalError, SpecError, UnknownName
+from limitbench.evaluation import Options, evaluate, read_suite, run_all
 from limitbench.measures import parse_measures, score
-from limitbench.retrievers import Retriever, retriever
+from limitbench.rankings import Run
+from limitbench.results import Store
+from limitbench.retrievers import Retriever, RetrieverSpec, retriever
+from limitbench.retrievers.base import TextVectors
 from limitbench.retrievers.saved import load_index, save_index
 
 LIGHT = [
@@ -69,7 +75,7 @@ def by_id(request: pytest.FixtureRequest) -> Retriever:
 
 
 def rows(made: Retriever, corpus: Corpus, queries: Queries, depth: int = 10) -> list[dict[str, float]]:
-    run = made.index(corpus).search(queries, depth)
+    run = made.index(corpus).search(queries, depth).run
     assert (run.query_ids, run.document_ids) == (queries.ids, corpus.ids)
     for number in range(len(run)):
         scores = [value for _, value in run.row(number)]
@@ -84,7 +90,7 @@ def test_contract_protocol(made: Retriever) -> None:
 
     assert isinstance(made, Retriever)
     assert json.loads(json.dumps(made.configuration)) == made.configuration
-    assert made.index(CORPUS).nbytes >= 0
+    assert made.index(CORPUS).facts.nbytes >= 0
 
 
 def test_contract_deterministic(made: Retriever) -> None:
@@ -157,7 +163,7 @@ def test_contract_save_and_load(made: Retriever, tmp_path: Path) -> None:
 def saved_and_loaded(made: Retriever, corpus: Corpus, queries: Queries, folder: Path) -> None:
     index, path = made.index(corpus), folder / "index.npz"
     save_index(made, index, corpus, path)
-    ours, theirs = (x.search(queries, 3) for x in (index, load_index(made, corpus, path)))
+    ours, theirs = (x.search(queries, 3).run for x in (index, load_index(made, corpus, path)))
     assert [dict(ours.row(q)) for q in range(len(ours))] == [dict(theirs.row(q)) for q in range(len(theirs))]
     with pytest.raises(DataError, match="saved for another corpus"):
         load_index(made, Corpus(corpus.ids, corpus.ids), path)
@@ -171,11 +177,11 @@ def saved_and_loaded(made: Retriever, corpus: Corpus, queries: Queries, folder: 
 def test_contract_without_text(by_id: Retriever, tmp_path: Path) -> None:
     """What answers by ids is deterministic, keeps the rule of depth and ties, saves and loads, and has a size."""
     data = load("graph-petersen")
-    run = by_id.index(data.corpus).search(data.queries, 99)
+    run = by_id.index(data.corpus).search(data.queries, 99).run
     assert rows(by_id, data.corpus, data.queries, 99) == [dict(run.row(q)) for q in range(len(run))]
     for ours, full in zip(rows(by_id, data.corpus, data.queries, 1), map(dict, map(run.row, range(15))), strict=True):
         assert set(ours) == {name for name, value in full.items() if value == max(full.values())}
-    assert by_id.index(data.corpus).nbytes > 0
+    assert by_id.index(data.corpus).facts.nbytes > 0
     saved_and_loaded(by_id, data.corpus, data.queries, tmp_path)
 
 
@@ -193,7 +199,7 @@ def test_what_is_saved_is_not_computed_again(tmp_path: Path, monkeypatch: pytest
 
 def recall(made: Retriever, folder: Path, measures: str) -> list[float]:
     data = read_folder(folder)
-    run = made.index(data.corpus).search(data.queries, 20)
+    run = made.index(data.corpus).search(data.queries, 20).run
     return [100 * value.mean for value in score(run, data.qrels, parse_measures(measures)).values()]
 
 
@@ -224,7 +230,9 @@ def test_same_shape_on_the_twin() -> None:
     """On the synthetic twin exact items are perfect, BM25 stumbles a little, and the floor is the floor."""
     data = load("limit-small-synthetic")
     found = {
-        spec: score(retriever(spec).retriever.index(data.corpus).search(data.queries, 20), data.qrels)["Recall@2"].mean
+        spec: score(retriever(spec).retriever.index(data.corpus).search(data.queries, 20).run, data.qrels)[
+            "Recall@2"
+        ].mean
         for spec in ("tfidf-items", "bm25", "bm25,stemmer=none", "rank-bm25,tokens=split")
     }
     assert found["tfidf-items"] == 1
@@ -236,7 +244,7 @@ def test_random_is_the_floor() -> None:
     """Over seeds, random recall@2 is 2/46 within sampling error."""
     data = load("limit-small-synthetic")
     found = [
-        score(retriever(f"random,seed={seed}").retriever.index(data.corpus).search(data.queries, 2), data.qrels)
+        score(retriever(f"random,seed={seed}").retriever.index(data.corpus).search(data.queries, 2).run, data.qrels)
         ["Recall@2"].mean for seed in range(30)
     ]  # fmt: skip
     error = math.sqrt(2 / 46 * (44 / 46) / 2 / 1000 / 30)
@@ -255,7 +263,7 @@ def test_bm25_scores_are_those_of_bm25s() -> None:
     engine.index(tokens, show_progress=False)
     asked = bm25s.tokenize(list(data.queries.texts), stopwords="en", stemmer=stemmer, show_progress=False)
     _, theirs = engine.retrieve(asked, k=10, show_progress=False)
-    run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 10)
+    run = retriever("bm25").retriever.index(data.corpus).search(data.queries, 10).run
     for number in range(len(run)):
         ours = [value for _, value in run.row(number)][:10]
         assert ours == pytest.approx(theirs[number][: len(ours)], rel=1e-5)
@@ -279,7 +287,7 @@ def test_dense_agrees_with_the_models_own_evaluator() -> None:
     )  # fmt: skip
     made = Dense(model="wordllama")
     theirs = evaluator(Encoder.of(made).model.engine)
-    run = made.index(data.corpus).search(Queries(tuple(queries), tuple(queries.values())), 10)
+    run = made.index(data.corpus).search(Queries(tuple(queries), tuple(queries.values())), 10).run
     qrels = type(data.qrels).from_sets([sets[i] for i in keep], len(data.corpus))
     ours = score(run, qrels, parse_measures("Recall@2,10"))
     assert ours["Recall@2"].mean == pytest.approx(theirs["cosine_recall@2"], abs=1e-6)
@@ -329,3 +337,100 @@ def test_every_catalogue_retriever_resolves(name: str) -> None:
     if registry.adapters()[entry["adapter"]][1]:
         pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
     assert retriever(name).name == name
+
+
+# ------------------------------------------------------------------------------------------------------------------- specs
+
+OPTION_VALUES = st.text(min_size=1, max_size=12).filter(lambda text: text == text.strip())
+
+
+@given(
+    name=st.sampled_from(["bm25", "dense", "hybrid", "anything"]),
+    argument=st.none() | st.from_regex(r"[A-Za-z0-9./@+:_-]{1,12}", fullmatch=True),
+    options=st.dictionaries(st.from_regex(r"[a-z_]{1,10}", fullmatch=True), OPTION_VALUES, max_size=4),
+)
+def test_a_spec_is_read_as_it_is_written(name: str, argument: str | None, options: dict[str, str]) -> None:
+    """Whatever values hold, commas and quotes too, the line of a spec is parsed into the same spec; a table gives it as well."""
+    assume("reuse" not in options and "name" not in options)
+    spec = RetrieverSpec(name, argument, tuple(options.items()))
+    assert RetrieverSpec.parse(str(spec)) == spec
+    head = name if argument is None else f"{name}:{argument}"
+    assert RetrieverSpec.parse({"name": head, **options}) == spec
+
+
+@pytest.mark.parametrize(
+    ("line", "options"),
+    [
+        ('dense:m,query_prompt="a, b: ",dim=8', {"query_prompt": "a, b: ", "dim": "8"}),
+        ("dense:m,query_prompt=query: ", {"query_prompt": "query: "}),
+        ('dense:m,query_prompt="say "this"', {"query_prompt": '"say "this"'}),
+        ('dense:m,query_prompt="open', {"query_prompt": '"open'}),
+        ("bm25, k1 = 1.2", {"k1": "1.2"}),
+    ],
+)
+def test_values_with_commas_stand_in_quotes(line: str, options: dict[str, str]) -> None:
+    """A quoted value may hold commas; a quote that is not closed is a character like others."""
+    assert dict(RetrieverSpec.parse(line).options) == options
+
+
+def test_tables_name_what_they_lack() -> None:
+    """A table needs a name, and its options are those of the adapter; the retriever of a table is that of the line."""
+    with pytest.raises(SpecError, match="without a name"):
+        RetrieverSpec.parse({"k1": 1.2})
+    with pytest.raises(SpecError, match="no option 'k9'"):
+        retriever({"name": "bm25", "k9": 1})
+    table, line = retriever({"name": "bm25", "k1": 1.2}), retriever("bm25,k1=1.2")
+    assert (table.retriever, table.name) == (line.retriever, line.name)
+    hybrid = retriever({"name": "hybrid", "members": ["bm25", {"name": "random", "seed": 3}]})
+    assert [member.configuration["adapter"] for member in hybrid.retriever.retrievers] == ["bm25", "random"]
+    assert [str(part) for part in RetrieverSpec.parse("hybrid:bm25+random").parts] == ["bm25", "random"]
+    assert [str(part) for part in RetrieverSpec.parse("hybrid").parts] == ["bm25", "minilm"]
+
+
+def test_a_suite_takes_tables(tmp_path: Path) -> None:
+    """A suite's retriever may be a table: its record is that of the line."""
+    path = tmp_path / "suite.toml"
+    path.write_text('datasets = ["graph-petersen"]\nretrievers = ["random", {name = "bm25", k1 = 1.2}]\n')
+    plan = read_suite(str(path))
+    found = list(run_all(plan.datasets, plan.retrievers, options=Options(measures="Recall@2", store=Store(tmp_path))))
+    assert [outcome.retriever for outcome in found] == ["random", "bm25,k1=1.2"]
+    options = Options(measures="Recall@2", store=Store(tmp_path))
+    (again,) = run_all(["graph-petersen"], ["bm25,k1=1.2"], options=options)
+    assert again.reused
+
+
+def test_objects_are_told_what_they_lack() -> None:
+    """An object that is nearly a retriever is refused with the members that it lacks, and one whose search gives a bare run too."""
+
+    class Nearly:
+        configuration = {"adapter": "nearly"}
+        card: dict[str, str] = {}
+
+        def index(self, corpus: Corpus, progress: object = None) -> object:
+            raise AssertionError
+
+    with pytest.raises(InputError, match=r"Nearly without restored\(corpus, arrays\)"):
+        evaluate("graph-petersen", Nearly())
+
+    class Bare(type(retriever("random").retriever)):  # type: ignore[misc]
+        def index(self, corpus: Corpus, progress: object = None) -> object:
+            made = super().index(corpus)
+            object.__setattr__(made, "search", lambda *_: Run.from_mapping({}, query_ids=(), document_ids=(), depth=1))
+            return made
+
+    with pytest.raises(RetrievalError, match=r"return Retrieved\(run\)"):
+        evaluate("graph-petersen", Bare())
+
+
+def test_vectors_of_texts_are_shared_by_members(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`sharing` reaches the members of a hybrid and a reranker's first stage: a smaller corpus embeds nothing again."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    monkeypatch.setenv("LIMITBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("LIMITBENCH_EMBEDDINGS_GB", "0")
+    shared: TextVectors = {}
+    made = retriever("hybrid:bm25+wordllama").retriever.sharing(shared)
+    made.index(CORPUS)
+    (rows,) = shared.values()
+    assert set(rows) == set(CORPUS.contents)
+    smaller = made.index(Corpus(CORPUS.ids[:2], CORPUS.texts[:2]))
+    assert smaller.facts.more["wordllama"]["documents_from_cache"] == 2

@@ -24,14 +24,14 @@ from limitbench import dtypes, load
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets import read_folder, write_folder
 from limitbench.errors import DataError, LimitbenchError, RetrievalError, SpecError
+from limitbench.evaluation import evaluate, imported
 from limitbench.files import tsv_fields, tsv_line
 from limitbench.measures import parse_measures
 from limitbench.rankings import Run, read_run_file, read_trec_run, write_trec_run
 from limitbench.relevance import Qrels, read_qrels
 from limitbench.results import Store
-from limitbench.retrievers import retriever
+from limitbench.retrievers import IndexFacts, Retrieved, retriever
 from limitbench.retrievers.vectors import VectorIndex
-from limitbench.runner import evaluate, imported
 
 
 def needs_models() -> None:
@@ -203,7 +203,7 @@ def test_documents_unknown_to_the_corpus_hold_their_ranks(tmp_path: Path) -> Non
 def test_imported_runs_of_two_names_are_two_rows(cli, tmp_path: Path) -> None:
     """Names decide rows: two systems that rank alike stay two, in compare and in the report; a third import is told."""
     data = load("graph-petersen")
-    write_trec_run(retriever("bm25").retriever.index(data.corpus).search(data.queries, 5), tmp_path / "run")
+    write_trec_run(retriever("bm25").retriever.index(data.corpus).search(data.queries, 5).run, tmp_path / "run")
     for name in ("first", "second", "second"):
         assert (
             cli(
@@ -1294,16 +1294,20 @@ class Constant:
     def index(self, corpus, progress=None):
         return ConstantIndex(corpus)
 
+    def restored(self, corpus, arrays):
+        return self.index(corpus)
+
 
 class ConstantIndex:
-    nbytes = 0
+    facts = IndexFacts(nbytes=0)
+    arrays: dict = {}
 
     def __init__(self, corpus) -> None:
         self.ids = corpus.ids
 
     def search(self, queries, depth, progress=None):
         scores = np.tile(np.arange(len(self.ids), 0, -1.0), (len(queries), 1))
-        return Run.from_scores(scores, query_ids=queries.ids, document_ids=self.ids, depth=depth)
+        return Retrieved(Run.from_scores(scores, query_ids=queries.ids, document_ids=self.ids, depth=depth))
 
 
 def test_python_takes_objects_and_texts() -> None:

@@ -8,12 +8,12 @@ import pytest
 
 from limitbench import evaluate, load
 from limitbench.errors import DataError, LimitbenchError, RetrievalError, SpecError, StorageError
-from limitbench.measures import DEFAULT_MEASURES, parse_measures
+from limitbench.evaluation import Options, read_suite, run_all
+from limitbench.measures import parse_measures
 from limitbench.report import compare, paper, percent, published
 from limitbench.results import Means, Result, Store
 from limitbench.results.store import read
 from limitbench.retrievers import NamedRetriever, retriever
-from limitbench.runner import read_suite, run_all
 
 
 def test_evaluate_names_everything() -> None:
@@ -32,9 +32,7 @@ def test_evaluate_names_everything() -> None:
 
 
 def run(store: Store, *names: str, fresh: bool = False, **options):
-    return list(
-        run_all(["limit-small-synthetic"], names, measures=DEFAULT_MEASURES, store=store, fresh=fresh, **options)
-    )
+    return list(run_all(["limit-small-synthetic"], names, options=Options(store=store, fresh=fresh), **options))
 
 
 def test_equal_configurations_are_reused(tmp_path: Path) -> None:
@@ -59,7 +57,7 @@ def test_record_path_is_the_promised_one(tmp_path: Path) -> None:
     )
 
 
-def test_interrupted_runs_resume(tmp_path: Path) -> None:
+def test_interrupted_runs_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was finished before Ctrl-C is reused by the same command."""
     store = Store(tmp_path)
 
@@ -70,15 +68,15 @@ def test_interrupted_runs_resume(tmp_path: Path) -> None:
         def index(self, corpus, progress):
             raise KeyboardInterrupt
 
-    import limitbench.runner as runner
+    import limitbench.evaluation.options as evaluation
 
-    real = runner.retriever
-    try:
-        runner.retriever = lambda spec, **_usual: NamedRetriever(spec, Stop()) if spec == "stop" else real(spec)  # type: ignore[assignment]
+    real = evaluation.retriever
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            evaluation, "retriever", lambda s, **_usual: NamedRetriever(s, Stop()) if s == "stop" else real(s)
+        )
         with pytest.raises(KeyboardInterrupt):
             run(store, "bm25", "stop", "random")
-    finally:
-        runner.retriever = real
     assert [o.reused for o in run(store, "bm25", "random")] == [True, False]
 
 
@@ -93,9 +91,11 @@ def test_one_failing_cell_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
         def index(self, corpus, progress):
             raise RetrievalError("the model is made of cheese")
 
-    import limitbench.runner as runner
+    import limitbench.evaluation.options as evaluation
 
-    monkeypatch.setattr(runner, "retriever", lambda s, **_usual: NamedRetriever(s, Broken()) if s == "broken" else made)
+    monkeypatch.setattr(
+        evaluation, "retriever", lambda s, **_usual: NamedRetriever(s, Broken()) if s == "broken" else made
+    )
     broken, fine = run(Store(tmp_path), "broken", "random")
     assert (str(broken.error), broken.result) == ("the model is made of cheese", None)
     assert fine.result is not None

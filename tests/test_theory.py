@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import math
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -18,16 +21,19 @@ from scipy.linalg import hadamard
 from scipy.optimize import linprog, nnls
 
 from limitbench import certificates, load
-from limitbench.certificates import NOTIONS, AllSubsets, Certificate, check, closed_form, matrix_name, verify
+from limitbench.certificates import NOTIONS, AllSubsets, Certificate, check, verify
+from limitbench.certificates.kinds.closed_form import closed_form
+from limitbench.certificates.kinds.forster import is_positive_definite
 from limitbench.datasets import read_folder
 from limitbench.errors import CertificateError, InputError, UnknownName
 from limitbench.relevance import Qrels
 from limitbench.report import paper
-from limitbench.theory import bracket, design, exact_all_k, solver
+from limitbench.theory import bracket, design, exact_all_k
 from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
 from limitbench.theory.exact import root_rounded_down, root_rounded_up, rounded_down, rounded_up
 from limitbench.theory.margin import radon_squared
-from limitbench.theory.matrix import as_matrix
+from limitbench.theory.matrix import as_matrix, matrix_name
+from limitbench.theory.methods import z3 as solver
 from limitbench.theory.packing import Packing, candidate, least_open, monotone_packing, too_many_sets
 from limitbench.theory.recall import recall
 
@@ -348,15 +354,119 @@ def test_certificates_round_trip(tmp_path: Path) -> None:
             certificates.read(tmp_path / "c.json")
 
 
-def test_the_checker_uses_integers_alone() -> None:
-    """The checker's module imports no numpy and no scipy, and writes no float."""
-    import ast
-    import inspect
+KERNEL = Path(certificates.__file__).parent
+# what others may take from the kernel: types, the front door and its limits; and the format of symmetric codes
+OFFERED = {*certificates.__all__, "orbits"}
 
-    tree = ast.parse(inspect.getsource(certificates))
-    imported = {a.name for node in ast.walk(tree) if isinstance(node, ast.Import) for a in node.names}
-    assert not {name for name in imported if name.split(".")[0] in ("numpy", "scipy", "math", "torch")} - {"math"}
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, float)]
+
+def test_the_checker_writes_no_float() -> None:
+    """No file of the kernel holds a floating-point number."""
+    for path in KERNEL.rglob("*.py"):
+        tree = ast.parse(path.read_text())
+        assert not [n for n in ast.walk(tree) if isinstance(n, ast.Constant) and isinstance(n.value, float)], path
+
+
+def test_the_checker_needs_the_standard_library_alone() -> None:
+    """In a process where nothing else can be imported, certificates of all k-subsets and of given rows are checked."""
+    code = """
+import sys
+before = set(sys.modules)
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] not in {"limitbench", *sys.stdlib_module_names}:
+            raise ImportError(f"{name} is not of the standard library")
+sys.meta_path.insert(0, Refused())
+from limitbench.certificates import AllSubsets, Certificate, Explicit, check, verify
+check(Certificate("order_preserving", "lower", 4, "antipodal-shattering", {"n": 46, "k": 2}, {"size": 5}))
+rows = Explicit((frozenset({0, 1}), frozenset({1, 2}), frozenset({0, 2})), 3, "d")
+name = {"sha256": "d", "queries": 3, "documents": 3}
+check(Certificate("sign_rank", "upper", 3, "rank", name, {}), rows)
+assert not verify(Certificate("order_preserving", "upper", 1, "rank", name, {}), rows)
+print(*sorted(name for name in set(sys.modules) - before if name.split(".")[0] == "limitbench"))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    others = {name for name in loaded if not name.startswith("limitbench.certificates")}
+    assert others == {"limitbench", "limitbench.errors", "limitbench.files"}
+
+
+def test_searches_share_no_code_with_the_checker() -> None:
+    """Outside the kernel, types and the front door are all that is taken of it, by whatever form of import."""
+    taken = set()
+    for path in sorted(KERNEL.parent.rglob("*.py")):
+        if KERNEL in path.parents or "design_proof" in path.parts:  # the other kernel
+            continue
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("limitbench.certificates"):
+                inside = (node.module or "").split(".")[2:]
+                assert inside in ([], ["orbits"]), f"{path}: {node.module}"
+                taken |= {alias.name for alias in node.names} if not inside else set()
+            if isinstance(node, ast.Import):
+                assert not [a for a in node.names if a.name.startswith("limitbench.certificates.")], path
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "certificates":
+                taken.add(node.attr)
+    assert taken <= OFFERED, taken - OFFERED
+
+
+def test_closed_forms_agree_with_the_checker() -> None:
+    """What theory says of all k-subsets is what the checker recomputes with code of its own."""
+    for n in range(1, 12):
+        for k in range(n + 1):
+            for notion in NOTIONS:
+                for at_most in (False, True):
+                    ours = exact_all_k(n, k, notion, at_most=at_most)
+                    assert ours == closed_form(n, k, notion, at_most=at_most), (n, k, notion, at_most)
+
+
+def test_the_plane_is_decided_as_the_checker_decides() -> None:
+    """The search for a column order says yes where the checker's decider of sign rank 2 does, and its order shows it."""
+    from limitbench.certificates.kinds.rank_two import rank_two_order
+    from limitbench.theory.methods.rank_two import _in_the_plane, column_order
+
+    rng = np.random.default_rng(5)
+    seen = set()
+    for _ in range(400):
+        m, n = rng.integers(1, 6, 2)
+        signs = rng.choice([-1, 1], (m, n)).astype(np.int8)
+        if rng.random() < 0.6:  # of vectors in the plane
+            u, v = rng.standard_normal((m, 2)), rng.standard_normal((n, 2))
+            signs = np.where(u @ v.T > 0, 1, -1).astype(np.int8)
+        found = column_order(signs)
+        seen.add(found is None)
+        assert (found is None) == (rank_two_order(list(map(tuple, signs.tolist()))) is None), signs
+        if found is not None:
+            u, v = _in_the_plane(signs, *found)
+            assert (np.sign(u @ v.T) == signs).all()
+    assert seen == {True, False}
+
+
+def test_free_patterns_are_joined_as_the_checker_joins_them() -> None:
+    """The search's components of sign patterns are the checker's."""
+    from limitbench.certificates.kinds.z2_connectivity import joined_to_opposite
+    from limitbench.theory.methods.z2_connectivity import _joined
+
+    rng = np.random.default_rng(6)
+    answers = []
+    for _ in range(300):
+        t = int(rng.integers(1, 7))
+        allowed = set(np.flatnonzero(rng.random(1 << t) < rng.random()).tolist())
+        answers.append(_joined(allowed, t))
+        assert answers[-1] == joined_to_opposite(allowed, t)
+    assert set(answers) == {True, False}
+
+
+def test_bounds_of_one_notion_say_as_much_of_others_as_the_checker_takes() -> None:
+    """What `transferred` says of another notion is never weaker than what the checker's inequalities imply."""
+    from limitbench.certificates.claims import implied
+    from limitbench.theory.bounds import Bound, transferred
+
+    for proved in NOTIONS:
+        for notion in NOTIONS:
+            for side in ("lower", "upper"):
+                value = implied((proved, side, 7), notion, side)  # type: ignore[arg-type]
+                bound = Bound(side, 7, proved, "m", "c", "proved", "theorem")  # type: ignore[arg-type]
+                assert value is None or value == transferred(bound, notion)
 
 
 def _shipped() -> list[Path]:
@@ -392,9 +502,9 @@ def test_positive_definiteness_is_exact() -> None:
     n = 12
     lcm = math.lcm(*range(1, 2 * n))
     hilbert = [[lcm // (i + j + 1) for j in range(n)] for i in range(n)]
-    assert certificates.is_positive_definite(hilbert)
+    assert is_positive_definite(hilbert)
     hilbert[n - 1][n - 1] -= 1 + lcm // 10**12
-    assert not certificates.is_positive_definite(hilbert)
+    assert not is_positive_definite(hilbert)
 
 
 def test_closed_form_edges() -> None:

@@ -93,6 +93,6 @@ def test_the_reranker_learns(tmp_path: Path) -> None:
     from limitbench.relevance import Qrels
 
     part = Queries(data.queries.ids[:100], data.queries.texts[:100])
-    run = made.index(data.corpus).search(part, 2)
+    run = made.index(data.corpus).search(part, 2).run
     qrels = Qrels.from_sets(list(data.qrels.sets())[:100], len(data.corpus))
     assert score(run, qrels, parse_measures("Recall@2"))["Recall@2"].mean > 0.7

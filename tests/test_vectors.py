@@ -20,6 +20,7 @@ from limitbench import load
 from limitbench.collection import Corpus, Queries
 from limitbench.datasets import read_folder
 from limitbench.errors import InputError, SpecError, UnknownName
+from limitbench.evaluation import Options, evaluate, sweep
 from limitbench.measures import parse_measures, score
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
@@ -28,7 +29,6 @@ from limitbench.retrievers import retriever
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.hybrid import mean_ranks, normalised
 from limitbench.retrievers.vectors import DTYPES, Storage, VectorIndex, best, truncated
-from limitbench.runner import evaluate, sweep
 
 
 def unit(seed: int, n: int, d: int) -> np.ndarray:
@@ -366,7 +366,11 @@ def test_sweep_points_are_separate_runs_of_one_encode(tmp_path: Path, monkeypatc
     measures = parse_measures("Recall@2,10")
     found = list(
         sweep(
-            data, "wordllama", dims=[32, 256], dtypes=["fp32", "binary"], measures=measures, store=Store(tmp_path / "r")
+            data,
+            "wordllama",
+            dims=[32, 256],
+            dtypes=["fp32", "binary"],
+            options=Options(measures=measures, store=Store(tmp_path / "r")),
         )
     )
     assert [(p.dim, p.dtype, p.index) for p, _ in found] == [
@@ -381,7 +385,7 @@ def test_sweep_points_are_separate_runs_of_one_encode(tmp_path: Path, monkeypatc
     assert alone.measures["Recall@2"].worst < alone.measures["Recall@2"].best
     assert [
         r.configuration_digest
-        for _, r in sweep(data, "wordllama", dims=[32], measures=measures, store=Store(tmp_path / "r"))
+        for _, r in sweep(data, "wordllama", dims=[32], options=Options(measures=measures, store=Store(tmp_path / "r")))
     ] == [found[0][1].configuration_digest]
 
 
@@ -453,13 +457,14 @@ def test_fusion_is_the_formula() -> None:
     """Reciprocal rank fusion and the weighted sum are what their definitions give from the members' runs."""
     data = load("limit-small-operators")
     members = [
-        retriever(name).retriever.index(data.corpus).search(data.queries, 1000) for name in ("bm25", "rank-bm25")
+        retriever(name).retriever.index(data.corpus).search(data.queries, 1000).run for name in ("bm25", "rank-bm25")
     ]
-    fused = retriever("hybrid:bm25+rank-bm25,k=10").retriever.index(data.corpus).search(data.queries, 1000)
+    fused = retriever("hybrid:bm25+rank-bm25,k=10").retriever.index(data.corpus).search(data.queries, 1000).run
     summed = (
         retriever("hybrid:bm25+rank-bm25,fusion=sum,weights=0.3+0.7")
         .retriever.index(data.corpus)
         .search(data.queries, 1000)
+        .run
     )
     for q in (0, 7, 123):
         wanted: dict[str, float] = {}
@@ -498,14 +503,14 @@ def test_reranking_keeps_the_candidates_and_shows_the_ceiling(cli, cross_encoder
     made = retriever(f"rerank:{cross_encoder},candidates=5").retriever
     index = made.index(data.corpus)
     part = Queries(data.queries.ids[:20], data.queries.texts[:20])
-    run = index.search(part, 10)
-    first = retriever("bm25").retriever.index(data.corpus).search(part, 5)
+    run = index.search(part, 10).run
+    first = retriever("bm25").retriever.index(data.corpus).search(part, 5).run
     for q in range(20):
         assert set(dict(run.row(q))) <= set(dict(first.row(q)))
         assert len(run.row(q)) <= 5
     result = evaluate(data, f"rerank:{cross_encoder},candidates=5", measures="Recall@2,10")
     sets = list(data.qrels.sets())
-    whole = retriever("bm25").retriever.index(data.corpus).search(data.queries, 5)
+    whole = retriever("bm25").retriever.index(data.corpus).search(data.queries, 5).run
     found = [
         len({data.corpus.ids[d] for d in sets[q]} & {d for d, _ in whole.row(q)[:5]}) / len(sets[q])
         for q in range(len(sets))
@@ -521,7 +526,7 @@ def test_reranking_keeps_the_candidates_and_shows_the_ceiling(cli, cross_encoder
 def test_depths_are_swept_with_each_pair_scored_once(cli, cross_encoder: Path, tmp_path: Path) -> None:
     """Every depth is the run of its own, with its ceiling; the deepest scores all pairs, the others none."""
     data, spec = load("graph-petersen"), f"rerank:{cross_encoder},first=random"
-    found = dict(sweep(data, spec, candidates=[2, 8, 4], measures="Recall@2"))
+    found = dict(sweep(data, spec, candidates=[2, 8, 4], options=Options(measures="Recall@2")))
     assert [point.candidates for point in found] == [8, 4, 2]
     scored = [result.retriever.facts["pairs_scored"] for result in found.values()]
     assert scored == [15 * 8, 0, 0]
@@ -590,7 +595,7 @@ def test_maxsim_agrees_with_the_librarys_evaluator() -> None:
         {data.queries.ids[i]: {data.corpus.ids[d] for d in sets[i]} for i in keep}, precision_recall_at_k=[2, 10], show_progress_bar=False,
     )  # fmt: skip
     theirs = evaluator(load_model(MaxSim(model="minilm")).engine)
-    run = retriever("minilm-maxsim").retriever.index(data.corpus).search(part, 10)
+    run = retriever("minilm-maxsim").retriever.index(data.corpus).search(part, 10).run
     ours = score(run, Qrels.from_sets([sets[i] for i in keep], 46), parse_measures("Recall@2,10"))
     for k in (2, 10):
         (name,) = [key for key in theirs if key.lower().endswith(f"recall@{k}")]
@@ -606,7 +611,7 @@ def test_figures_on_limit_small(limit_small: Path, spec: str, published: tuple[f
     """Late interaction over MiniLM's token states and MiniLM's truncations have the known figures on the real LIMIT-small."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
     data = read_folder(limit_small)
-    run = retriever(spec).retriever.index(data.corpus).search(data.queries, 20)
+    run = retriever(spec).retriever.index(data.corpus).search(data.queries, 20).run
     found = [100 * value.mean for value in score(run, data.qrels, parse_measures("Recall@2,10,20")).values()]
     assert found == pytest.approx(published, abs=within)
 
@@ -616,7 +621,7 @@ def test_binary_minilm_has_a_tie_interval(limit_small: Path) -> None:
     """384 bits of MiniLM tie on the real LIMIT-small: recall@2 lies between 10.75 and 12.8, the expected value inside."""
     pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
     data = read_folder(limit_small)
-    run = retriever("minilm,dtype=binary").retriever.index(data.corpus).search(data.queries, 20)
+    run = retriever("minilm,dtype=binary").retriever.index(data.corpus).search(data.queries, 20).run
     found = score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].means()
     assert 100 * found["worst"] == pytest.approx(10.75, abs=0.3)
     assert 100 * found["best"] == pytest.approx(12.8, abs=0.3)
@@ -629,7 +634,7 @@ def test_the_oracle_reads_operators() -> None:
         ("limit-small-operators", "exact", True), ("limit-small-synonyms", "exact,vocabulary=synonyms", True), ("limit-small-synonyms", "exact", False),
     ):  # fmt: skip
         data = load(name)
-        run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2)
+        run = retriever(spec).retriever.index(data.corpus).search(data.queries, 2).run
         assert (score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1) is perfect
 
 
@@ -640,20 +645,20 @@ def test_precomputed_vectors_are_found_by_id(made_elsewhere: Path) -> None:
     """Vectors come by id, whatever their order and however many more there are; npy and safetensors give the same."""
     data = load("graph-petersen")
     made = retriever(f"vectors:{made_elsewhere}").retriever
-    run = made.index(data.corpus).search(data.queries, 2)
+    run = made.index(data.corpus).search(data.queries, 2).run
     assert score(run, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1
     order = np.random.default_rng(0).permutation(10)
     np.save(made_elsewhere / "documents.npy", np.concatenate([np.eye(10)[order], np.ones((1, 10))]))
     (made_elsewhere / "documents.ids").write_text("".join(f"{data.corpus.ids[i]}\n" for i in order) + "another\n")
     again = retriever(f"vectors:{made_elsewhere}").retriever
-    assert [dict(again.index(data.corpus).search(data.queries, 2).row(q)) for q in range(15)] == [
+    assert [dict(again.index(data.corpus).search(data.queries, 2).run.row(q)) for q in range(15)] == [
         dict(run.row(q)) for q in range(15)
     ]
     assert again.configuration["vectors"] != made.configuration["vectors"]
     safetensors = pytest.importorskip("safetensors.numpy", reason="needs limitbench[models]")
     tables = {side: np.load(made_elsewhere / f"{side}.npy").astype(np.float16) for side in ("documents", "queries")}
     safetensors.save_file(tables, made_elsewhere / "vectors.safetensors")
-    third = retriever(f"vectors:{made_elsewhere}").retriever.index(data.corpus).search(data.queries, 2)
+    third = retriever(f"vectors:{made_elsewhere}").retriever.index(data.corpus).search(data.queries, 2).run
     assert score(third, data.qrels, parse_measures("Recall@2"))["Recall@2"].mean == 1
 
 
@@ -694,7 +699,7 @@ def test_learned_sparse_scores_are_the_models(splade: Path) -> None:
     from limitbench.retrievers.splade import SparseTextEncoder
 
     made = retriever(f"splade:{splade}").retriever
-    run = made.index(data.corpus).search(data.queries, 10)
+    run = made.index(data.corpus).search(data.queries, 10).run
     documents, queries = (
         SparseTextEncoder.of(made).weights(texts, side, lambda *_: None).toarray()
         for texts, side in ((data.corpus.contents, "document"), (data.queries.texts, "query"))
@@ -824,7 +829,7 @@ def test_requests_are_spread_over_the_minute(stub, own_cache: Path, monkeypatch:
     monkeypatch.setattr(module.time, "sleep", slept.append)
     stub.answers = [embedding_answer]
     index = retriever(endpoint(stub, per_minute=6, batch_size=5)).retriever.index(load("graph-petersen").corpus)
-    assert index.nbytes == 10 * 3 * 4
+    assert index.facts.nbytes == 10 * 3 * 4
     assert sum(wait > 9 for wait in slept) == 2  # after the canary, and between two batches
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from limitbench.capacity.max_margin import parting
 from limitbench.capacity.orbit_solver import TOLERANCE, Solved, rounds
 from limitbench.capacity.orbits import necklaces
-from limitbench.orbit_proof import count_necklaces
+from limitbench.certificates.orbits import count_necklaces
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]

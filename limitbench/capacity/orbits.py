@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench import certificates, orbit_proof
+from limitbench import certificates
 from limitbench.capacity.dtypes import decode, encode, require_stored
 from limitbench.certificates import Certificate
+from limitbench.certificates import orbits as orbit_proof
 from limitbench.dtypes import half_gap_kept, score_error
 from limitbench.errors import CertificateError, DataError, InputError
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import subsets
 from limitbench.capacity.search import CapacityResult, Search, Status, Task
-from limitbench.orbit_proof import MOST_RELEVANT
+from limitbench.certificates.orbits import MOST_RELEVANT
 from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
 
 _LISTED = 5_000_000  # scores of all pairs, up to which the annealer goes on from a code

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from limitbench import certificates, orbit_proof
+from limitbench import certificates
 from limitbench.capacity import orbits
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
@@ -25,11 +25,12 @@ from limitbench.capacity.dtypes import decode, encode, require_stored
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import Problem, subsets
 from limitbench.capacity.witness import Witness
-from limitbench.certificates import closed_form
+from limitbench.certificates import orbits as orbit_proof
 from limitbench.errors import CertificateError, InputError, OutOfMemory, UnknownName
 from limitbench.provenance import provenance
 from limitbench.relevance import Qrels
 from limitbench.theory import design
+from limitbench.theory.closed_form import closed_form
 from limitbench.theory.exact import rounded_down
 from limitbench.theory.margin import ceiling_squared
 

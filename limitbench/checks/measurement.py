@@ -30,10 +30,12 @@ from limitbench.rankings import Run, RunFile, read_run_file
 from limitbench.relevance import Qrels
 
 if TYPE_CHECKING:
-    from limitbench.retrievers import CutTexts
+    from limitbench.retrievers import CutTexts, RetrieverSpec
 
 Floats = npt.NDArray[np.float64]
 _CHUNKS = 4  # chunks asked for, for each document wanted, where documents are made of chunks
+# the options of a retriever that lose what a reference is there to show
+_LOST = {"truncation": ("dim", "dtype", "index"), "quantisation": ("dtype", "index"), "ann": ("index",)}
 ALLOWED = 0.01  # loss by truncation, dtype, index or ties where the gate has no max_drop
 
 
@@ -231,22 +233,22 @@ class Case:
             raise LimitbenchError("the workload has no corpus to index; give it a corpus file")
         return retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)
 
-    def spec(self, reference: str = "") -> str:
+    def spec(self, reference: str = "") -> RetrieverSpec:
         """The retriever's spec of a measurement by model or endpoint, without the loss that a reference is about."""
+        from limitbench.retrievers.spec import RetrieverSpec
+
         measure = self.retriever.measure
         assert measure is not None
         given = getattr(measure.references, reference) if reference else None
         plan: Source = given if isinstance(given, Source) else measure
-        spec = plan.model or f"endpoint:{plan.name},url={plan.endpoint},timeout={measure.timeout}" + (
-            f",key_env={plan.key_env}" if plan.key_env else ""
+        spec = (
+            RetrieverSpec.parse(plan.model)
+            if plan.model
+            else RetrieverSpec("endpoint", str(plan.name)).with_options(
+                url=plan.endpoint, timeout=measure.timeout, key_env=plan.key_env
+            )
         )
-        if plan is given:
-            return spec
-        drop = {"truncation": {"dim", "dtype", "index"}, "quantisation": {"dtype", "index"}, "ann": {"index"}}.get(
-            reference, set()
-        )
-        head, *options = spec.split(",")
-        return ",".join([head, *(option for option in options if option.partition("=")[0].strip() not in drop)])
+        return spec if plan is given else spec.without(*_LOST.get(reference, ()))
 
 
 @dataclass(frozen=True)
@@ -355,7 +357,7 @@ def _is_number(value: Any) -> bool:
 
 
 def retrieved(
-    spec: str,
+    spec: RetrieverSpec | str,
     workload: Loaded,
     asked: Mapping[str, str],
     depth: int,
@@ -367,7 +369,7 @@ def retrieved(
     Embeddings of documents may come from the cache, where the model's files, or the service's canary, are those that made them;
     queries of a service are asked now. Files that the spec names are read inside the project alone.
     """
-    from limitbench.retrievers import Adapter, cut_of, remarks_of, retriever
+    from limitbench.retrievers import Adapter, retriever
 
     made = retriever(spec, reuse="documents").retriever
     if isinstance(made, Adapter):
@@ -382,10 +384,9 @@ def retrieved(
         if workload.parts:  # several chunks of one document may come first
             depth *= _CHUNKS
         index = made.index(Corpus(tuple(texts), tuple(texts.values())), progress)
-        run = index.search(Queries(tuple(asked), tuple(asked.values())), min(depth, len(texts)), progress)
-        cut = cut_of(index)
-        notes = [remark for remark in remarks_of(index) if remark not in {one.remark for one in cut}]
-        return Answer(RunFile(run.mapping()), tuple(notes), tuple(cut))
+        run = index.search(Queries(tuple(asked), tuple(asked.values())), min(depth, len(texts)), progress).run
+        facts = index.facts
+        return Answer(RunFile(run.mapping()), tuple(facts.remarks), tuple(facts.cut_texts))
     except LimitbenchError:
         raise
     except Exception as error:  # whatever a model's libraries raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 from limitbench.checks.baseline import Baseline
 from limitbench.checks.config import Config, Project, Retriever
 from limitbench.checks.findings import Fails, Outcome, Passes
-from limitbench.errors import DataError
+from limitbench.errors import DataError, LimitbenchError
 from limitbench.provenance import versions
+from limitbench.retrievers.spec import RetrieverSpec
 
 _PACKAGED = {"minilm", "wordllama"}
 
@@ -50,16 +52,21 @@ def models_of(retriever: Retriever) -> list[Model]:
     if retriever.model is not None:
         name, _, revision = retriever.model.partition("@")
         out.append(Model(name, retriever.revision or revision, retriever.query_prompt is not None))
-    spec = retriever.measure.model if retriever.measure is not None else None
-    for part in (spec or "").split("+"):  # members of a hybrid
-        head, *options = part.split(",")
-        adapter, _, argument = head.partition(":")
-        adapter = adapter.removeprefix("hybrid:")
-        if argument and adapter in ("dense", "maxsim", "splade", "rerank"):
-            told = dict(option.strip().partition("=")[::2] for option in options)
-            name, _, revision = argument.partition("@")
-            out.append(Model(name, told.get("revision", revision), "query_prompt" in told))
+    if retriever.measure is not None and retriever.measure.model:
+        with contextlib.suppress(LimitbenchError):  # a spec that does not parse is told of where it is measured
+            out += map(_named, _leaves(RetrieverSpec.parse(retriever.measure.model)))
     return [model for model in out if len(model.name) <= _LONGEST]
+
+
+def _leaves(spec: RetrieverSpec) -> list[RetrieverSpec]:
+    """The retrievers with a model by id that a spec is made of."""
+    own = [spec] if spec.argument and spec.name in ("dense", "maxsim", "splade", "rerank") else []
+    return [*own, *(leaf for part in spec.parts for leaf in _leaves(part))]
+
+
+def _named(spec: RetrieverSpec) -> Model:
+    name, _, revision = str(spec.argument).partition("@")
+    return Model(name, str(spec.get("revision") or revision), spec.get("query_prompt") is not None)
 
 
 def floating_revision(retriever: Retriever, project: Project) -> Outcome | None:

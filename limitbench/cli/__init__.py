@@ -17,15 +17,18 @@ import typer
 from limitbench import __version__
 from limitbench.cli import (
     atlas,
-    bench,
+    cache,
     capacity,
     catalogue,
     checks,
+    compare,
     datasets,
     design,
     doctor,
     report,
     results,
+    run,
+    sweep,
     theory,
     training,
 )
@@ -43,7 +46,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Measure, bound and check what a retriever can carry.",
 )
-for module in (bench, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training, doctor):
+COMMANDS = (
+    run, sweep, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training, doctor,
+)  # fmt: skip
+for module in COMMANDS:
     module.register(app)
 
 

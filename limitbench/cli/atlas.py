@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag, ResultsFolder
-from limitbench.cli.options import seconds
+from limitbench.cli.options import JsonFlag, ResultsFolder, seconds
 from limitbench.cli.output import echo_json, print_table, say, status_line
 
 if TYPE_CHECKING:

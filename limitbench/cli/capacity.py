@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag, ResultsFolder
-from limitbench.cli.options import seconds
+from limitbench.cli.options import GradesFrom, JsonFlag, ResultsFolder, Split, read_relevance, seconds
 from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError, MissingExtra, SpecError
 from limitbench.files import require_writable
@@ -55,8 +54,8 @@ def capacity(
     qrels: Annotated[
         str | None, typer.Option("--qrels", help="A dataset, folder or qrels file to carry instead.")
     ] = None,
-    split: Annotated[str, typer.Option(help="Which qrels of a folder.")] = "test",
-    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    split: Split = "test",
+    min_grade: GradesFrom = None,
     results: ResultsFolder = Path("results"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Search again where a finished point lies.")] = False,
     jobs: Annotated[int, typer.Option(help="Points searched at the same time, one core each.")] = 1,
@@ -70,8 +69,7 @@ def capacity(
     from limitbench.capacity import SOLVERS, Task
     from limitbench.capacity.records import Records
     from limitbench.capacity.search import OPTIMIZERS, TORCH
-    from limitbench.cli.theory import read_relevance
-    from limitbench.orbit_proof import MOST_RELEVANT
+    from limitbench.certificates.orbits import MOST_RELEVANT
 
     if qrels is not None and at is not None:
         raise InputError("found --qrels together with --at; the qrels have their own number of documents")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from limitbench.cli.bench import JsonFlag
+from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench import __version__
+from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError
 
@@ -28,7 +29,6 @@ Tier = Annotated[
     ),
 ]
 NoExec = Annotated[bool, typer.Option("--no-exec", help="Run no command and no Python of the configuration.")]
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 _CONFIG = Path("limitbench.toml")
 
 

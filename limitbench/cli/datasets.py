@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag
-from limitbench.cli.options import MinGrade, SkipUnanswerable, Split, read_dataset
+from limitbench.cli.options import JsonFlag, MinGrade, SkipUnanswerable, Split, read_dataset, reading
 from limitbench.cli.output import echo_json, print_table, progress_bars, say
 from limitbench.errors import DataError, InputError
 
@@ -292,7 +291,7 @@ def convert(
 
     if not overwrite and _present(out):
         raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
-    data = read_dataset(dataset, split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable)
+    data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable))
     write_folder(data, out, gz=gz, qrels=qrels)
     files = [f"{name}{'.gz' if gz else ''}" for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels])]
     say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
@@ -341,7 +340,7 @@ def describe(
     """Print sizes, densities (the paper's Table 2), text statistics and the dimension that a dataset needs."""
     from limitbench.datasets.density import describe as facts
 
-    data = read_dataset(dataset, split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable)
+    data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable))
     found = facts(data, budget_s=budget)
     if json:
         echo_json({"schema_version": 1, **found})

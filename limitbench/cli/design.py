@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag
+from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table, say, status_line
 from limitbench.errors import InputError
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag
+from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table
 
 _EXTRAS = {  # extra    modules it brings, with the distribution's name

@@ -7,11 +7,10 @@ from typing import Annotated
 
 import typer
 
-from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, SkipUnanswerable
+from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, ResultsFolder, SkipUnanswerable
 from limitbench.cli.output import echo_json, say, status_line
 from limitbench.errors import InputError
 
-ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
 _NAMES = {"html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures"}
 
 

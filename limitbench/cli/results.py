@@ -7,15 +7,23 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, SkipUnanswerable, Split, read_dataset
+from limitbench.cli.options import (
+    IgnoreIdenticalIds,
+    JsonFlag,
+    MinGrade,
+    ResultsFolder,
+    SkipUnanswerable,
+    Split,
+    read_dataset,
+    reading,
+    say_remarks,
+)
 from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
     from limitbench.results import Result
 
-JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
 Datasets = Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")]
 _RESULTS = Path("results")
 
@@ -70,20 +78,13 @@ def import_(
     json: JsonFlag = False,
 ) -> None:
     """Score another system's TREC run and record it; `limitbench run --save-runs` writes such runs."""
-    from limitbench.cli.bench import say_remarks
+    from limitbench.evaluation import imported
     from limitbench.report import percent
     from limitbench.results import Store
-    from limitbench.runner import imported
 
     store = Store(results)
     store.require_writable()
-    data = read_dataset(
-        dataset,
-        split=split,
-        min_grade=min_grade,
-        skip_unanswerable=skip_unanswerable,
-        ignore_identical_ids=ignore_identical_ids,
-    )
+    data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable, ignore_identical_ids))
     found = imported(data, run, name, measures=measures)
     say_remarks(found)
     known = store.find(found.dataset.name, found.retriever.name, found.configuration_digest)

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.bench import JsonFlag
-from limitbench.cli.options import Split
+from limitbench.cli.options import GradesFrom, JsonFlag, QrelsSource, Split, read_relevance
 from limitbench.cli.output import echo_json, print_table, say
-from limitbench.errors import CertificateError, DataError, InputError
+from limitbench.errors import CertificateError, InputError
 
 if TYPE_CHECKING:
     from limitbench.certificates import AllSubsets
@@ -29,8 +28,8 @@ def bounds(
     n: Annotated[str | None, typer.Option("--n", help="Documents, such as 46 or 1e6.")] = None,
     k: Annotated[str | None, typer.Option("--k", help="Relevant documents per query: all k-subsets.")] = None,
     at_most: Annotated[bool, typer.Option("--at-most", help="All subsets of at most k.")] = False,
-    qrels: Annotated[str | None, typer.Option("--qrels", help="A dataset name, a folder or a qrels file.")] = None,
-    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    qrels: QrelsSource = None,
+    min_grade: GradesFrom = None,
     notion: Annotated[
         list[str] | None, typer.Option("--notion", help="Only these; repeats. Default: all four.")
     ] = None,
@@ -89,35 +88,11 @@ def _matrix(
     return AllSubsets(as_count(n, "--n"), as_count(k, "--k"), at_most)
 
 
-def read_relevance(source: str, split: str = "test", min_grade: int | None = None) -> Qrels:
-    """The relevance matrix of a dataset name, a folder, or a qrels file (whose judged documents are then the corpus)."""
-    from limitbench.datasets import load
-    from limitbench.relevance import Qrels, graded_note, read_qrels
-
-    path = Path(source).expanduser()
-    if path.is_file():
-        judgements = read_qrels(path)
-        if not judgements:
-            raise DataError(path, "there is no judgement; expected at least one")
-        documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
-        found = Qrels.from_judgements(judgements, list(judgements), documents)
-        if min_grade is None and (said := graded_note(found)) is not None:
-            say(said)
-    else:
-        data = load(source, split=split, skip_unanswerable=True)
-        for note in data.notes:
-            say(f"{data.name}: {note}")
-        found = data.qrels
-    if min_grade is not None:
-        found = found.at_least(min_grade)
-    return found
-
-
 def verify(
     file: Annotated[Path, typer.Argument(help="A file of certificates, or a witness .npz.")],
     qrels: Annotated[str | None, typer.Option("--qrels", help="The dataset, folder or qrels file it is about.")] = None,
     split: Split = "test",
-    min_grade: Annotated[int | None, typer.Option("--min-grade", help="Grades from here on are relevant.")] = None,
+    min_grade: GradesFrom = None,
     json: JsonFlag = False,
 ) -> None:
     """Check certificates of `bounds` and `design` with integers alone, or a witness of `capacity` without torch.

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from limitbench import catalog
@@ -17,9 +17,41 @@ from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, publis
 from limitbench.errors import DataError, InputError, LimitbenchError, UnknownName
 from limitbench.files import storing
 
-__all__ = ["DatasetSpec", "dataset_spec", "find", "generate", "load", "published_as", "read_folder", "write_folder"]
+__all__ = [
+    "DatasetSpec",
+    "Reading",
+    "dataset_spec",
+    "find",
+    "generate",
+    "load",
+    "published_as",
+    "read_folder",
+    "write_folder",
+]
 
 log = logging.getLogger("limitbench")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a dataset is read: `load`'s options, to hand on together."""
+
+    split: str = "test"
+    min_grade: int = 1
+    skip_unanswerable: bool = False
+    ignore_identical_ids: bool | None = None
+
+    def load(self, source: str | Path) -> Dataset:
+        """The dataset of a catalogue name, else of a folder. Raises `UnknownName`, `DataError` or `OfflineError`."""
+        place = find(source)
+        return _from_catalog(str(source), self) if place is None else self.folder(place)
+
+    def folder(self, place: str | Path, name: str | None = None) -> Dataset:
+        """The dataset in a folder."""
+        return read_folder(
+            place, split=self.split, name=name, min_grade=self.min_grade, skip_unanswerable=self.skip_unanswerable,
+            ignore_identical_ids=self.ignore_identical_ids,
+        )  # fmt: skip
 
 
 def load(
@@ -33,16 +65,10 @@ def load(
     chooses the qrels of a folder; the other options are `read_folder`'s, and the catalogue's entry is the card of a dataset that
     it names. Raises `UnknownName`, `DataError` or `OfflineError`.
     """
-    place = find(source)
-    if place is None:
-        return _from_catalog(str(source), split, min_grade, skip_unanswerable, ignore_identical_ids)
-    return read_folder(
-        place,
-        split=split,
-        min_grade=min_grade,
-        skip_unanswerable=skip_unanswerable,
-        ignore_identical_ids=ignore_identical_ids,
+    how = Reading(
+        split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable, ignore_identical_ids=ignore_identical_ids
     )
+    return how.load(source)
 
 
 def find(source: str | Path) -> Path | None:
@@ -70,32 +96,23 @@ def find(source: str | Path) -> Path | None:
     raise UnknownName("dataset", name, catalog.names("datasets"), where=where)
 
 
-def _from_catalog(
-    name: str, split: str, min_grade: int, skip_unanswerable: bool, ignore_identical_ids: bool | None
-) -> Dataset:
+def _from_catalog(name: str, how: Reading) -> Dataset:
     spec = dataset_spec(name)
-    leave = spec.ignore_identical_ids if ignore_identical_ids is None else ignore_identical_ids
+    leave = spec.ignore_identical_ids if how.ignore_identical_ids is None else how.ignore_identical_ids
     if spec.hub is not None:
         local = os.environ.get(f"LIMITBENCH_{name.upper().replace('-', '_')}")
         if not local:
             from limitbench.datasets import hub
 
             local = str(hub.fetch(spec.hub.repo, spec.hub.revision))
-        found = read_folder(
-            local,
-            split=split,
-            name=name,
-            min_grade=min_grade,
-            skip_unanswerable=skip_unanswerable,
-            ignore_identical_ids=leave,
-        )
-        if split != "test" or min_grade > 1:
+        found = replace(how, ignore_identical_ids=leave).folder(local, name)
+        if how.split != "test" or how.min_grade > 1:
             return found
         if spec.sha256 is not None and replace(found, ignore_identical_ids=False).digest != spec.sha256:
             log.warning("%s holds other data than the published %s (sha256 %s)", local, name, found.digest[:12])
             return found
         return replace(found, spec=recipe(spec))
-    if min_grade > 1:
+    if how.min_grade > 1:
         raise InputError(f"dataset '{name}' has no grade above 1; drop --min-grade")
     place = catalog.cache_folder() / "datasets" / f"{name}-{(spec.sha256 or 'unpinned')[:12]}"
     with contextlib.suppress(LimitbenchError):

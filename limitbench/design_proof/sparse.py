@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
 
-from limitbench.certificates import MOST_STEPS, closed_form
+from limitbench.certificates import MOST_STEPS
+from limitbench.certificates.kinds.closed_form import closed_form
 from limitbench.design_proof.counting import (
     MOST_FIELD,
     MOST_LISTED,

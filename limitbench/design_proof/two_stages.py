@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from limitbench.certificates import closed_form
+from limitbench.certificates.kinds.closed_form import closed_form
 from limitbench.design_proof.counting import MOST_DIMENSIONS, Checker, code, lists, require, subsets
 from limitbench.design_proof.systems import Answer, TwoStages
 from limitbench.dtypes import DTYPES

@@ -7,7 +7,6 @@ has a name of its own in the SVG (`published: E5-Mistral 7B, Recall@2`), so that
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +21,7 @@ from limitbench.report.drowning import Curve
 from limitbench.report.svg import COLOURS, INK, PAPER, text_of
 from limitbench.report.tables import size
 from limitbench.results import Result
+from limitbench.retrievers.spec import shortened
 from limitbench.statistics import Interval, bootstrap_interval
 
 _MARKS = "osD^vPX<>h"
@@ -56,7 +56,7 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
         base = row.system
         if mine is not None and single:
             base = json.dumps({k: v for k, v in mine.retriever.configuration.items() if k != "dim"}, sort_keys=True)
-        name = re.sub(r",dim=\d+", "", row.system)
+        name = shortened(row.system, "dim")
         interval = bootstrap_interval(row.values[measure], resamples=1999) if row.values.get(measure) else None
         lines.setdefault((row.source, base), {})[dim] = (name, 100 * row.means[measure].mean, interval)
     out = []

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pydantic import Field, ValidationInfo, field_validator
 
 from limitbench.collection import Corpus
-from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
-from limitbench.retrievers.saved import Arrays, packed, unpacked
+from limitbench.retrievers.base import Adapter, Arrays, Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.saved import packed, unpacked
 from limitbench.retrievers.words import Splitter, Tokens, WordWatch, known_language
 
 _MATRIX = ("data", "indices", "indptr")  # of bm25s's score matrix, documents by words
@@ -53,7 +53,7 @@ class BM25(Adapter):
                 corpus.ids,
                 lambda ids, _: np.full((len(ids), n), -np.inf, np.float32),
                 0,
-                facts=watch.facts,
+                more=watch.facts,
                 remarks=watch.remarks,
             )
         engine = self._engine()
@@ -102,7 +102,7 @@ class BM25(Adapter):
         if engine.nonoccurrence_array is not None:
             arrays["absent"] = engine.nonoccurrence_array
         return ScoredIndex.bounded(
-            corpus.ids, scores, sum(engine.scores[name].nbytes for name in _MATRIX), arrays=arrays, facts=watch.facts,
+            corpus.ids, scores, sum(engine.scores[name].nbytes for name in _MATRIX), arrays=arrays, more=watch.facts,
             remarks=watch.remarks,
         )  # fmt: skip
 

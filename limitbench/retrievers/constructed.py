@@ -66,7 +66,7 @@ class Constructed(Adapter):
             made: npt.NDArray[Any] = score([wanted[name] for name in ids])
             return made
 
-        return ScoredIndex.bounded(corpus.ids, scores, nbytes, facts=facts)
+        return ScoredIndex.bounded(corpus.ids, scores, nbytes, more=facts)
 
     def _single_vector(self, n: int, k: int, _sets: Sequence[Sequence[int]]) -> tuple[Scores, dict[str, Any], int]:
         """Graphs of polynomials, and the indicator of their union."""

@@ -18,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 
 from limitbench.collection import Corpus
 from limitbench.errors import SpecError
-from limitbench.retrievers.base import CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, embed
 from limitbench.retrievers.models import (
     PACKAGED,
@@ -31,7 +31,6 @@ from limitbench.retrievers.models import (
     package_folder,
 )
 from limitbench.retrievers.pace import Pace
-from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
 
 # names of the model's own prompts, in the library's order
@@ -151,14 +150,20 @@ class Encoder:
         """Nothing else."""
         return []
 
+    @property
+    def arrays(self) -> Arrays:
+        """Nothing: a configuration tells the model's files."""
+        return {}
+
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""
         self.held.watch(texts, side, self.prompts[side])
         identity = {**self.identity, "side": side, "prompt": self.prompts[side]}
         batch = 8 * self.options.batch
         return embed(
-            texts, partial(self._encode, side=side), identity, batch=batch, side=side, progress=progress, seen=seen
-        )
+            texts, partial(self._encode, side=side), identity, batch=batch, side=side, progress=progress, seen=seen,
+            shared=self.options.shared,
+        )  # fmt: skip
 
     def _encode(self, batch: Sequence[str], side: str) -> Floats:
         on_cpu = self.model.engine.device.type == "cpu"

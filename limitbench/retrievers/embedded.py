@@ -5,17 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import RetrievalError
-from limitbench.rankings import Run
-from limitbench.retrievers.base import CutTexts, Progress, no_progress
+from limitbench.retrievers.base import Arrays, CutTexts, IndexFacts, Progress, Retrieved, TextVectors, no_progress
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.vectors import Floats, VectorIndex, truncated
 
@@ -47,27 +44,16 @@ class TextEncoder(Protocol):
     def remarks(self) -> list[str]:
         """What else to know before the numbers, as sentences: a service that changed."""
 
+    @property
+    def arrays(self) -> Arrays:
+        """What it keeps in a saved index to be known by, such as a service's generation."""
+
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d), fp32; `side` is document or query; `seen` is told how many texts came from the cache."""
 
 
-Memory = dict[str, dict[str, Floats]]  # identity and side -> text -> row
-_REMEMBERED: ContextVar[Memory | None] = ContextVar("remembered", default=None)
-_MOST_REMEMBERED = 2 << 30  # bytes
+_MOST_SHARED = 2 << 30  # bytes of vectors that stay in memory for other indexes
 PLURAL = {"document": "documents", "query": "queries"}
-
-
-@contextmanager
-def remembering(memory: Memory) -> Iterator[None]:
-    """Within it, vectors that a corpus got are kept in `memory`, text by text, and found there by its parts.
-
-    The cache on disk keeps batches, and a part has others. Up to 2 GB.
-    """
-    token = _REMEMBERED.set(memory)
-    try:
-        yield
-    finally:
-        _REMEMBERED.reset(token)
 
 
 class UnusableVector(RetrievalError):
@@ -95,13 +81,13 @@ def usable(rows: Floats, texts: Sequence[str]) -> Floats:
 
 def embed(
     texts: Sequence[str], encode: Callable[[Sequence[str]], Floats], identity: dict[str, Any], *, batch: int, side: str,
-    progress: Progress, seen: dict[str, Any], reuse: bool = True,
+    progress: Progress, seen: dict[str, Any], reuse: bool = True, shared: TextVectors | None = None,
 ) -> Floats:  # fmt: skip
     """Vectors (texts, d) of texts in batches, longest first, each from the cache where it is there, and kept there.
 
     A single text, as a latency probe sends it, neither comes from the cache nor goes into it. Without `reuse`, nothing comes from
-    it, and all is kept anew. Texts that are remembered are not embedded again. Raises `UnusableVector` before a zero, NaN or
-    infinity is kept.
+    it, and all is kept anew. The cache keeps batches, and a part of a corpus has others: so up to 2 GB of vectors stay in `shared`,
+    text by text, and what is there is not embedded again. Raises `UnusableVector` before a zero, NaN or infinity is kept.
     """
     distinct = sorted(
         dict.fromkeys(texts), key=lambda text: (-len(text), text)
@@ -110,8 +96,8 @@ def embed(
     def checked(part: Sequence[str]) -> Floats:
         return usable(encode(part), part)
 
-    memory = _REMEMBERED.get() if len(distinct) > 1 else None
-    known = {} if memory is None else memory.setdefault(json.dumps([identity, side], sort_keys=True), {})
+    keeping = shared if len(distinct) > 1 else None
+    known = {} if keeping is None else keeping.setdefault(json.dumps([identity, side], sort_keys=True), {})
     if known:
         found = _new(distinct, known, checked, batch=batch, side=side, progress=progress, seen=seen)
         return np.stack([found[text] for text in texts])
@@ -129,7 +115,7 @@ def embed(
         cache.prune()
         seen[f"{PLURAL[side]}_from_cache"] = cached
     rows = np.concatenate(parts)
-    if memory is not None and rows.nbytes <= _MOST_REMEMBERED:
+    if keeping is not None and rows.nbytes <= _MOST_SHARED:
         known.update(zip(distinct, rows, strict=True))
     return np.asarray(rows[[place[text] for text in texts]])
 
@@ -183,42 +169,27 @@ class EmbeddedIndex:
         return cls(vectors, encoder, dim, seen)
 
     @property
-    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+    def arrays(self) -> Arrays:
         """The vectors', and what the encoder keeps to be known by."""
-        return {**self.vectors.arrays, **getattr(self.encoder, "arrays", {})}
+        return {**self.vectors.arrays, **self.encoder.arrays}
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the embeddings as stored."""
-        return self.vectors.nbytes
+    def facts(self) -> IndexFacts:
+        """The vectors'; what the encoder tells; how far the index is from exact search."""
+        encoder = self.encoder
+        return replace(
+            self.vectors.facts,
+            load_seconds=encoder.load_seconds,
+            more={**encoder.facts, **self.seen},
+            remarks=encoder.remarks,
+            cut_texts=encoder.cut_texts,
+        )
 
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that loading the model took."""
-        return self.encoder.load_seconds
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Dimension, dtype, index, similarity, what the encoder tells; how far the index is from exact search."""
-        return {
-            **self.vectors.facts,
-            **self.encoder.facts,
-            **self.seen,
-        }
-
-    def remarks(self) -> list[str]:
-        """What the encoder has to say."""
-        return self.encoder.remarks
-
-    def cut_texts(self) -> list[CutTexts]:
-        """What the encoder cut."""
-        return self.encoder.cut_texts
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries."""
         with naming(queries.ids, queries.texts):
             embedded = self.encoder.embed(queries.texts, "query", progress, self.seen)
             asked = usable(truncated(embedded, self.dim, self.encoder.similarity == "cosine"), queries.texts)  # (m, d)
         if len(queries) > 1 and self.vectors.kind != "exact":
             self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
-        return self.vectors.search(asked, queries.ids, depth, progress)
+        return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))

@@ -27,11 +27,11 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from limitbench.collection import Corpus
 from limitbench.errors import LimitbenchError, RetrievalError
-from limitbench.retrievers.base import Adapter, CutTexts, Index, Progress, Reuse, no_progress
+from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, Progress, Reuse, no_progress
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
 from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
-from limitbench.retrievers.saved import Arrays, packed, unpacked
+from limitbench.retrievers.saved import packed, unpacked
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
 
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
@@ -166,7 +166,7 @@ class _Client:
         return generation(named, encode)
 
     @property
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> Arrays:
         """The generation of the service that an index was made with, so that a saved one is not asked by another's queries."""
         known: Generation | None = self.__dict__.get("service")
         return {} if known is None else {"service": packed(known.name)}

@@ -6,8 +6,7 @@ They read no text. What they do not reach is not impossible: the optimizer did n
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,10 +15,9 @@ from pydantic import Field
 from limitbench.capacity.anneal import Annealer, arithmetic
 from limitbench.capacity.problem import Problem
 from limitbench.collection import Corpus, Queries
-from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
+from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.own_dataset import own_dataset, require_own
-from limitbench.retrievers.saved import Arrays, packed, unpacked
+from limitbench.retrievers.saved import packed, unpacked
 from limitbench.retrievers.vectors import Floats, VectorIndex
 
 
@@ -70,26 +68,18 @@ class _FreeIndex:
     found: dict[str, Any]
 
     @property
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> Arrays:
         """Both sides' vectors, the queries' ids, how the optimizer ended."""
-        found = {"asked": self.queries, "queries": packed(list(self.place)), "found": packed(self.found)}
-        return {**self.vectors.arrays, **found}
+        told = {"queries": packed(list(self.place)), "found": packed(self.found)}
+        return {**self.vectors.arrays, **told, "asked": self.queries}
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the documents' vectors."""
-        return self.vectors.nbytes
+    def facts(self) -> IndexFacts:
+        """The vectors', and how the optimizer ended."""
+        return replace(self.vectors.facts, more=self.found)
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Dimension, and how the optimizer ended."""
-        return {**self.vectors.facts, **self.found}
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries; one that the dataset does not have is an error."""
         require_own("free embeddings", self.place, queries.ids)
-        return self.vectors.search(self.queries[_rows(self.place, queries.ids)], queries.ids, depth, progress)
-
-
-def _rows(place: dict[str, int], ids: Sequence[str]) -> list[int]:
-    return [place[name] for name in ids]
+        asked = self.queries[[self.place[name] for name in queries.ids]]
+        return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))

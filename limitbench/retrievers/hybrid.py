@@ -18,16 +18,18 @@ from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import (
     Adapter,
-    CutTexts,
+    Arrays,
     Index,
+    IndexFacts,
     Progress,
+    Retrieved,
     Retriever,
     Reuse,
-    cut_of,
+    TextVectors,
     no_progress,
-    remarks_of,
 )
-from limitbench.retrievers.saved import Arrays, nested, restored_part
+from limitbench.retrievers.saved import nested, restored_part
+from limitbench.retrievers.spec import RetrieverSpec, members_of
 
 
 class Hybrid(Adapter):
@@ -49,10 +51,15 @@ class Hybrid(Adapter):
     precision: str | None = None
     reuse: Reuse | None = Field(None, exclude=True)
 
-    @field_validator("members", "weights", mode="before")
+    @field_validator("weights", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
+    def _numbers(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split("+")) if isinstance(value, str) else value
+
+    @field_validator("members", mode="before")
+    @classmethod
+    def _lines(cls, value: Any) -> Any:
+        return tuple(map(str, members_of(value))) if isinstance(value, (str, list, tuple)) else value
 
     @model_validator(mode="after")
     def _fits(self) -> Hybrid:
@@ -67,17 +74,21 @@ class Hybrid(Adapter):
     @cached_property
     def retrievers(self) -> tuple[Retriever, ...]:
         """The members."""
-        from limitbench.retrievers import retriever
-
-        return tuple(
-            retriever(spec, device=self.device, precision=self.precision, reuse=self.reuse).retriever
-            for spec in self.members
-        )
+        usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
+        return tuple(RetrieverSpec.parse(spec).made(**usual) for spec in self.members)
 
     def located(self, place: Callable[[str], str]) -> Self:
         """The same with every member's files in their places."""
+        return self._of(lambda member: member.located(place))
+
+    def sharing(self, vectors: TextVectors) -> Self:
+        """The same with members that share these vectors of texts."""
+        return self._of(lambda member: member.sharing(vectors))
+
+    def _of(self, changed: Callable[[Adapter], Adapter]) -> Self:
+        """The same with every member changed, those of other packages aside."""
         out = self.model_copy()
-        out.__dict__["retrievers"] = tuple(m.located(place) if isinstance(m, Adapter) else m for m in self.retrievers)
+        out.__dict__["retrievers"] = tuple(changed(m) if isinstance(m, Adapter) else m for m in self.retrievers)
         return out
 
     @property
@@ -112,41 +123,24 @@ class _HybridIndex:
         return nested({str(number): member for number, member in enumerate(self.members)})
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of all members' indexes."""
-        return sum(member.nbytes for member in self.members)
+    def facts(self) -> IndexFacts:
+        """What the members report, by their specs; bytes and seconds in all."""
+        told = {spec: member.facts for spec, member in zip(self.options.members, self.members, strict=True)}
+        return IndexFacts(
+            nbytes=sum(facts.nbytes for facts in told.values()),
+            load_seconds=sum(facts.load_seconds for facts in told.values()),
+            more={spec: facts.record for spec, facts in told.items() if facts.record},
+            remarks=[f"{spec}: {remark}" for spec, facts in told.items() for remark in facts.remarks],
+            cut_texts=[cut for facts in told.values() for cut in facts.cut_texts],
+        )
 
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that the members' models took to load."""
-        return float(sum(getattr(member, "load_seconds", 0.0) for member in self.members))
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """What the members report."""
-        return {
-            spec: facts
-            for spec, member in zip(self.options.members, self.members, strict=True)
-            if (facts := getattr(member, "facts", {}))
-        }
-
-    def remarks(self) -> list[str]:
-        """What the members have to say, each named; what they cut stands in `cut_texts`."""
-        cut = {found.remark for found in self.cut_texts()}
-        pairs = zip(self.options.members, self.members, strict=True)
-        return [f"{spec}: {remark}" for spec, member in pairs for remark in remarks_of(member) if remark not in cut]
-
-    def cut_texts(self) -> list[CutTexts]:
-        """The texts that members cut."""
-        return [found for member in self.members for found in cut_of(member)]
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The fused run of these queries."""
         options, n = self.options, len(self.document_ids)
         weights = options.weights or (1.0,) * len(self.members)
         keys, values = [], []
         for member, weight in zip(self.members, weights, strict=True):
-            run = member.search(queries, max(depth, options.candidates), progress)
+            run = member.search(queries, max(depth, options.candidates), progress).run
             points = (
                 1 / (options.k + mean_ranks(run)) if options.fusion == "rrf" else normalised(run, options.normalise)
             )
@@ -154,9 +148,10 @@ class _HybridIndex:
             values.append(weight * points)
         distinct, place = np.unique(np.concatenate(keys), return_inverse=True)
         scores = np.bincount(place, weights=np.concatenate(values), minlength=len(distinct))
-        return Run.from_entries(
+        fused = Run.from_entries(
             distinct // n, distinct % n, scores, query_ids=queries.ids, document_ids=self.document_ids, depth=depth
         )
+        return Retrieved(fused)
 
 
 def mean_ranks(run: Run) -> npt.NDArray[np.float64]:

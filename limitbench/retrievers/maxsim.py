@@ -16,10 +16,9 @@ import torch
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
-from limitbench.retrievers.base import CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
 from limitbench.retrievers.models import PACKAGED, Held, Loaded, ModelAdapter, Source, loaded
-from limitbench.retrievers.saved import Arrays
 from limitbench.retrievers.vectors import Floats, best
 
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
@@ -95,25 +94,19 @@ class MaxSimIndex:
         return {"tokens": self.tokens, "starts": self.starts}
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the token vectors."""
-        return self.tokens.nbytes
+    def facts(self) -> IndexFacts:
+        """Dimension, number and bytes of the token vectors; how long the model took to load, and what it cuts."""
+        held = self.encoder.held
+        return IndexFacts(
+            nbytes=self.tokens.nbytes,
+            load_seconds=held.load_seconds,
+            dim=int(self.tokens.shape[1]),
+            similarity="MaxSim",
+            more={"tokens": len(self.tokens)},
+            cut_texts=held.cut_texts,
+        )
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Dimension and number of the token vectors."""
-        return {"dim": int(self.tokens.shape[1]), "tokens": len(self.tokens), "similarity": "MaxSim"}
-
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that loading the model took."""
-        return self.encoder.held.load_seconds
-
-    def cut_texts(self) -> list[CutTexts]:
-        """The documents and queries that are longer than the model reads."""
-        return self.encoder.held.cut_texts
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The exact run of these queries."""
         with naming(queries.ids, queries.texts):
             asked = self.encoder.encode(queries.texts, "query", progress)
@@ -124,7 +117,7 @@ class MaxSimIndex:
                 yield best(self.scores(asked[part]), queries.ids[part], self.document_ids, depth)
                 progress("search", min(start + 32, len(queries)), len(queries))
 
-        return Run.concatenate(parts())
+        return Retrieved(Run.concatenate(parts()))
 
     def scores(self, asked: Sequence[Floats]) -> Floats:
         """The sum over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""

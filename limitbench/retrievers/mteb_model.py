@@ -25,7 +25,16 @@ from datasets import Dataset as Table  # type: ignore[attr-defined]  # mypy sees
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import OfflineError, RetrievalError, SpecError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import (
+    Adapter,
+    Arrays,
+    CutTexts,
+    Index,
+    IndexFacts,
+    Progress,
+    Retrieved,
+    no_progress,
+)
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import generation
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
@@ -119,6 +128,10 @@ class Wrapped:
         """The corpus embedded, or indexed by the search model."""
         return indexed(self.model, self.options, corpus, progress, named=False)
 
+    def restored(self, corpus: Corpus, _arrays: Arrays) -> Index:
+        """The corpus indexed again: an object of the caller's has no file to compare."""
+        return self.index(corpus)
+
 
 def indexed(
     model: Any, options: MtebModel, corpus: Corpus, progress: Progress, *, named: bool, load_seconds: float = 0.0
@@ -204,6 +217,11 @@ class _Encoder:
         """Nothing."""
         return []
 
+    @property
+    def arrays(self) -> Arrays:
+        """Nothing."""
+        return {}
+
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d) as the model gives them, fp32."""
         meta, options = self.model.mteb_model_meta, self.options
@@ -222,7 +240,10 @@ class _Encoder:
         identity = {"mteb": mteb.__version__, "model": meta.name, "revision": owner, "task": options.task, "side": side}
         if self.named and EmbeddingCache.default().most_bytes:  # some models of the registry are services
             identity |= {"libraries": library_versions(), "service": generation(identity, encode).name}
-        return embed(texts, encode, identity, batch=8 * options.batch_size, side=side, progress=progress, seen=seen)
+        return embed(
+            texts, encode, identity, batch=8 * options.batch_size, side=side, progress=progress, seen=seen,
+            shared=options.shared,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -233,8 +254,17 @@ class _Searching:
     options: MtebModel
     document_ids: tuple[str, ...]
     load_seconds: float = 0.0
-    nbytes: int = 0
-    facts: dict[str, Any] = field(default_factory=lambda: {"mteb": mteb.__version__, "index_bytes": "not told by mteb"})
+
+    @property
+    def facts(self) -> IndexFacts:
+        """mteb's version. mteb does not tell how large its index is."""
+        told = {"mteb": mteb.__version__, "index_bytes": "not told by mteb"}
+        return IndexFacts(nbytes=0, load_seconds=self.load_seconds, more=told)
+
+    @property
+    def arrays(self) -> Arrays:
+        """Nothing: the index is the model's own."""
+        return {}
 
     @classmethod
     def built(cls, model: Any, options: MtebModel, corpus: Corpus, load_seconds: float) -> _Searching:
@@ -251,7 +281,7 @@ class _Searching:
     def _where(options: MtebModel) -> dict[str, Any]:
         return {"task_metadata": _metadata(options), "hf_split": "test", "hf_subset": "default"}
 
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries; of more than 1,000 documents, ties across the cut are as the model broke them."""
         n = len(self.document_ids)
         table = Table.from_dict({"id": list(queries.ids), "text": list(queries.texts)})
@@ -264,4 +294,4 @@ class _Searching:
         if unknown:
             raise RetrievalError(f"mteb:{self.options.model} answered the query '{unknown[0]}', which was not asked")
         progress("search", len(queries), len(queries))
-        return Run.from_mapping(found, query_ids=queries.ids, document_ids=self.document_ids, depth=depth)
+        return Retrieved(Run.from_mapping(found, query_ids=queries.ids, document_ids=self.document_ids, depth=depth))

@@ -15,9 +15,7 @@ from pydantic import Field
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, MissingExtra
 from limitbench.files import read_lines
-from limitbench.rankings import Run
-from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
-from limitbench.retrievers.saved import Arrays
+from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex, truncated
 
 
@@ -95,26 +93,21 @@ class _PrecomputedIndex:
     options: Precomputed
 
     @property
-    def arrays(self) -> dict[str, Any]:
+    def arrays(self) -> Arrays:
         """The vectors'."""
         return self.vectors.arrays
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the vectors as stored."""
-        return self.vectors.nbytes
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Dimension, dtype, index and similarity."""
+    def facts(self) -> IndexFacts:
+        """The vectors'."""
         return self.vectors.facts
 
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries, found by their ids."""
         asked = truncated(
             self.options.rows("queries", queries.ids), self.options.dim, self.options.similarity == "cosine"
         )
-        return self.vectors.search(asked, queries.ids, depth, progress)
+        return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))
 
 
 def _table(folder: Path, side: str) -> tuple[dict[str, int], Floats]:

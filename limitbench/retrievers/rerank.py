@@ -1,6 +1,6 @@
 """A first stage and a cross-encoder behind it. What the first stage does not find, no reranker can return.
 
-So the candidates stay with the index, and the runner prints the ceiling that a perfect reranker of them would reach.
+So a search gives the candidates too, and a result tells the ceiling that a perfect reranker of them would reach.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import RetrievalError
@@ -22,17 +22,20 @@ from limitbench.files import read_record
 from limitbench.rankings import Run
 from limitbench.retrievers.base import (
     Adapter,
+    Arrays,
     CutTexts,
     Index,
+    IndexFacts,
     Progress,
+    Retrieved,
     Retriever,
     Reuse,
-    cut_of,
+    TextVectors,
     no_progress,
-    remarks_of,
 )
 from limitbench.retrievers.models import Loaded, ModelAdapter, Source, cut_pairs, loaded
-from limitbench.retrievers.saved import Arrays, nested, restored_part
+from limitbench.retrievers.saved import nested, restored_part
+from limitbench.retrievers.spec import RetrieverSpec
 
 _MOST_SCORES = 2_000_000  # pairs kept in memory
 
@@ -45,25 +48,38 @@ class Rerank(ModelAdapter):
     """
 
     adapter: ClassVar[str] = "rerank"
-    first: str = "bm25"
+    first: str = "bm25"  # a spec; a table comes as its line
     candidates: int = Field(100, ge=1)
     precision: str | None = None  # of a first stage that does not say
     reuse: Reuse | None = Field(None, exclude=True)  # likewise
 
+    @field_validator("first", mode="before")
+    @classmethod
+    def _line(cls, value: Any) -> Any:
+        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
+
     @cached_property
     def first_stage(self) -> Retriever:
         """The first stage."""
-        from limitbench.retrievers import retriever
-
         device = None if self.device == "auto" else self.device
-        return retriever(self.first, device=device, precision=self.precision, reuse=self.reuse).retriever
+        made: Retriever = RetrieverSpec.parse(self.first).made(
+            device=device, precision=self.precision, reuse=self.reuse
+        )
+        return made
 
     def located(self, place: Callable[[str], str]) -> Self:
         """The same with the model's folder and the first stage's in their places."""
-        out, first = super().located(place), self.first_stage
+        return super().located(place)._behind(lambda first: first.located(place))
+
+    def sharing(self, vectors: TextVectors) -> Self:
+        """The same with a first stage that shares these vectors of texts."""
+        return self._behind(lambda first: first.sharing(vectors))
+
+    def _behind(self, changed: Callable[[Adapter], Adapter]) -> Self:
+        """The same with its first stage changed, unless that is another package's."""
+        out, first = self.model_copy(), self.first_stage
         if isinstance(first, Adapter):
-            out = out.model_copy()
-            out.__dict__["first_stage"] = first.located(place)
+            out.__dict__["first_stage"] = changed(first)
         return out
 
     @property
@@ -92,7 +108,6 @@ class _RerankIndex:
     corpus: Corpus
     first: Index
     options: Rerank
-    candidates: Run | None = field(default=None, init=False)  # of the last search of more than one query
     scored: int = field(default=0, init=False)  # pairs that this index had the model score, the rest came from memory
     cut: CutTexts | None = field(default=None, init=False)  # of the last search of more than one query
     made: float = field(default_factory=time.perf_counter, init=False)
@@ -108,33 +123,25 @@ class _RerankIndex:
         return nested({"first": self.first})
 
     @property
-    def nbytes(self) -> int:
-        """Bytes of the first stage's index."""
-        return self.first.nbytes
+    def facts(self) -> IndexFacts:
+        """How many candidates, how many pairs were scored now and not before, and what the first stage reports.
 
-    @property
-    def facts(self) -> dict[str, Any]:
-        """How many candidates, how many pairs were scored now and not before, and what the first stage reports."""
+        Bytes and seconds are the first stage's: the first search loads the cross-encoder.
+        """
+        first = self.first.facts
         own = {"candidates": self.options.candidates, "pairs_scored": self.scored, "batch_size": self.options.batch}
-        return {**own, "first_stage": getattr(self.first, "facts", {})}
+        return IndexFacts(
+            nbytes=first.nbytes,
+            load_seconds=first.load_seconds,
+            more={**own, "first_stage": first.record},
+            remarks=first.remarks,
+            cut_texts=[*first.cut_texts, *([self.cut] if self.cut else [])],
+        )
 
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that the first stage's models took to load; the cross-encoder is loaded by the first search."""
-        return float(getattr(self.first, "load_seconds", 0.0))
-
-    def remarks(self) -> list[str]:
-        """What the first stage has to say; what it cut stands in `cut_texts`."""
-        return [remark for remark in remarks_of(self.first) if remark not in {c.remark for c in cut_of(self.first)}]
-
-    def cut_texts(self) -> list[CutTexts]:
-        """The texts that the first stage cut, and the pairs that the cross-encoder did."""
-        return [*cut_of(self.first), *([self.cut] if self.cut else [])]
-
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Run:
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The candidates of these queries, by the cross-encoder's scores."""
         options = self.options
-        found = self.first.search(queries, options.candidates, progress)
+        found = self.first.search(queries, options.candidates, progress).run
         starts = found.indptr[:-1]
         kept = np.arange(len(found.indices)) - starts[found.rows] < options.candidates
         rows, columns = found.rows[kept], found.indices[kept]
@@ -147,8 +154,6 @@ class _RerankIndex:
             depth=options.candidates,
         )
         probing = len(queries) == 1  # a latency probe must not find its pairs in memory
-        if not probing:
-            self.candidates = candidates
         pairs = [
             (queries.texts[q], self.corpus.contents[d]) for q, d in zip(rows.tolist(), columns.tolist(), strict=True)
         ]
@@ -157,7 +162,8 @@ class _RerankIndex:
         known: dict[tuple[str, str], float] = {} if probing else self.model.scores
         self.scored += 0 if probing else len(set(pairs) - known.keys())
         scores = self._scores(pairs, known, progress)
-        return Run.from_entries(rows, columns, scores, query_ids=queries.ids, document_ids=self.corpus.ids, depth=depth)
+        run = Run.from_entries(rows, columns, scores, query_ids=queries.ids, document_ids=self.corpus.ids, depth=depth)
+        return Retrieved(run, candidates)
 
     def _scores(
         self, pairs: Sequence[tuple[str, str]], found: dict[tuple[str, str], float], progress: Progress

@@ -1,7 +1,7 @@
 """Indexes on disk: one .npz a retriever and corpus, checked against both before it is used.
 
-An index that offers `arrays` is written as they are and restored by its retriever's `restored(corpus, arrays)`; the others are
-quick to build, so only who they belong to is written and loading builds them again. Nothing is pickled.
+The arrays of an index are written as they are, and its retriever's `restored(corpus, arrays)` makes it of them again. An index
+without arrays is quick to build: only who it belongs to is written, and loading builds it. Nothing is pickled.
 """
 
 from __future__ import annotations
@@ -18,18 +18,16 @@ import numpy.typing as npt
 from limitbench.collection import Corpus
 from limitbench.errors import DataError
 from limitbench.files import atomic_write
-from limitbench.retrievers.base import Index, Progress, Retriever, no_progress
+from limitbench.retrievers.base import Arrays, Index, Progress, Retriever, no_progress
 
-Arrays = Mapping[str, npt.NDArray[Any]]
 _MANIFEST = "manifest"
 
 
 def save_index(retriever: Retriever, index: Index, corpus: Corpus, path: Path) -> None:
     """Write the index to one .npz file, whole or not at all. Raises `StorageError`."""
     manifest = {"format": 1, "configuration": retriever.configuration, "corpus": corpus.digest}
-    arrays: Arrays = getattr(index, "arrays", {})
     with atomic_write(path) as out:
-        np.savez(out, **{_MANIFEST: _bytes(json.dumps(manifest, sort_keys=True).encode())}, **arrays)  # type: ignore[arg-type]
+        np.savez(out, **{_MANIFEST: _bytes(json.dumps(manifest, sort_keys=True).encode())}, **index.arrays)  # type: ignore[arg-type]
 
 
 def load_index(retriever: Retriever, corpus: Corpus, path: Path, progress: Progress = no_progress) -> Index:
@@ -51,24 +49,18 @@ def load_index(retriever: Retriever, corpus: Corpus, path: Path, progress: Progr
     for name, value in wanted.items():
         if found[name] != value:
             raise DataError(path, f"was saved for another {name}; save it again for this one")
-    restored = getattr(retriever, "restored", None)
-    made: Index | None = restored(corpus, arrays) if restored is not None and arrays else None
-    return made or retriever.index(corpus, progress)
+    return retriever.restored(corpus, arrays) if arrays else retriever.index(corpus, progress)
 
 
 def nested(parts: Mapping[str, Index]) -> dict[str, npt.NDArray[Any]]:
     """The arrays of several indexes, each under its name and a slash."""
-    return {
-        f"{name}/{key}": array for name, index in parts.items() for key, array in getattr(index, "arrays", {}).items()
-    }
+    return {f"{name}/{key}": array for name, index in parts.items() for key, array in index.arrays.items()}
 
 
 def restored_part(retriever: Retriever, corpus: Corpus, arrays: Arrays, name: str) -> Index:
     """One of several indexes, from what `nested` gave; built again where it kept nothing."""
     own = {key.partition("/")[2]: array for key, array in arrays.items() if key.partition("/")[0] == name}
-    restored = getattr(retriever, "restored", None)
-    made: Index = restored(corpus, own) if restored is not None and own else retriever.index(corpus)
-    return made
+    return retriever.restored(corpus, own) if own else retriever.index(corpus)
 
 
 def _bytes(raw: bytes) -> npt.NDArray[np.uint8]:

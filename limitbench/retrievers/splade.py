@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar
 
@@ -12,10 +12,9 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.retrievers.base import CutTexts, Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
 from limitbench.retrievers.models import Held, Loaded, ModelAdapter, Source, loaded
-from limitbench.retrievers.saved import Arrays
 
 
 class Splade(ModelAdapter):
@@ -51,15 +50,16 @@ def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEn
 
     arrays = {"data": by_term.data, "indices": by_term.indices, "indptr": by_term.indptr}
     empty = int((np.bincount(by_term.indices, minlength=n) == 0).sum())
-    return _SpladeIndex(
-        corpus.ids,
-        scores,
-        sum(a.nbytes for a in arrays.values()),
-        chunk=ScoredIndex.bounded(corpus.ids, scores, 0).chunk,
-        remarks=lambda: [f"{empty} of {n} documents have no term and are never found"] if empty else [],
-        arrays=arrays,
-        held=encoder.held,
-    )
+
+    def known() -> IndexFacts:
+        return IndexFacts(
+            nbytes=sum(a.nbytes for a in arrays.values()),
+            load_seconds=encoder.held.load_seconds,
+            remarks=[f"{empty} of {n} documents have no term and are never found"] if empty else (),
+            cut_texts=encoder.held.cut_texts,
+        )
+
+    return ScoredIndex(corpus.ids, scores, known, arrays)
 
 
 @dataclass(eq=False)
@@ -92,22 +92,6 @@ class SparseTextEncoder:
             parts.append(sparse.csr_array((values, (index[0], index[1])), shape=tuple(made.shape)))
             progress(f"encode {PLURAL[side]}", min(start + step, len(texts)), len(texts))
         return sparse.csr_array(sparse.vstack(parts))
-
-
-@dataclass(frozen=True)
-class _SpladeIndex(ScoredIndex):
-    """An index that tells which texts its model cut, and how long that took to load."""
-
-    held: Held = field(kw_only=True)
-
-    @property
-    def load_seconds(self) -> float:
-        """Seconds that loading the model took, where it was for this index."""
-        return self.held.load_seconds
-
-    def cut_texts(self) -> list[CutTexts]:
-        """The documents and queries that are longer than the model reads."""
-        return self.held.cut_texts
 
 
 def _load(options: Splade) -> Loaded:

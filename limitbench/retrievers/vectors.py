@@ -20,7 +20,7 @@ import numpy.typing as npt
 from limitbench import dtypes
 from limitbench.errors import MissingExtra, SpecError
 from limitbench.rankings import Run
-from limitbench.retrievers.base import Progress, no_progress
+from limitbench.retrievers.base import IndexFacts, Progress, no_progress
 
 Floats = npt.NDArray[np.float32]
 Dtype = Literal["fp32", "bf16", "fp16", "int8", "binary"]
@@ -177,10 +177,16 @@ class VectorIndex:
         )
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """Dimension, dtype, kind of index and similarity."""
-        own = {"dim": int(self.documents.shape[1]), "dtype": self.storage.dtype, "index": self.kind}
-        return {**own, "similarity": self.similarity}
+    def facts(self) -> IndexFacts:
+        """Bytes, dimension, dtype, kind of index, similarity, and the vectors."""
+        return IndexFacts(
+            nbytes=self.nbytes,
+            dim=int(self.documents.shape[1]),
+            dtype=self.storage.dtype,
+            kind=self.kind,
+            similarity=self.similarity,
+            vectors=self.documents,
+        )
 
     def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
         """The run of query vectors (m, d)."""

@@ -90,6 +90,33 @@ class Bracket:
         return tuple(b.certificate for b in (self.lower, self.upper) if b.certificate is not None)
 
 
+# how much larger the second notion can be than the first, on any matrix: rop <= gt <= pm <= rop + 1, rop <= cos <= rop + 1,
+# cos <= pm
+_LARGER: dict[tuple[Notion, Notion], int] = {
+    ("order_preserving", "global_threshold"): 1,
+    ("order_preserving", "sign_rank"): 1,
+    ("order_preserving", "cosine"): 1,
+    ("global_threshold", "order_preserving"): 0,
+    ("global_threshold", "sign_rank"): 1,
+    ("global_threshold", "cosine"): 1,
+    ("sign_rank", "order_preserving"): 0,
+    ("sign_rank", "global_threshold"): 0,
+    ("sign_rank", "cosine"): 0,
+    ("cosine", "order_preserving"): 0,
+    ("cosine", "global_threshold"): 1,
+    ("cosine", "sign_rank"): 1,
+}
+
+
+def transferred(bound: Bound, notion: Notion) -> int:
+    """What a bound on one notion says of another: an upper bound may be that much larger there, a lower bound smaller."""
+    if bound.notion == notion:
+        return bound.value
+    if bound.side == "upper":
+        return bound.value + _LARGER[bound.notion, notion]
+    return bound.value - _LARGER[notion, bound.notion]
+
+
 _RANK = {"proved": 0, "constructed": 0, "measured": 1, "empirical": 2}
 
 

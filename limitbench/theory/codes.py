@@ -14,8 +14,8 @@ from functools import cache
 from typing import Any
 
 from limitbench.catalog import folder
+from limitbench.certificates.orbits import dimension
 from limitbench.dtypes import half_gap_kept
-from limitbench.orbit_proof import dimension
 
 TABLE = "orbit-codes.json"
 

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Literal, TypeAlias
 
-from limitbench.certificates import AllSubsets, closed_form
+from limitbench.certificates import AllSubsets
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Evidence
+from limitbench.theory.closed_form import closed_form
 from limitbench.theory.codes import best_code, kept_by, named
 from limitbench.theory.exact import (
     as_count,

@@ -104,6 +104,13 @@ def _only_0_and_1(values: Any) -> None:
         raise InputError(f"found the entry {other.flat[0]:g}, expected 0 and 1; choose a threshold, e.g. matrix >= 0.5")
 
 
+def matrix_name(matrix: Qrels | AllSubsets) -> dict[str, Any]:
+    """How a certificate names the matrix that it is about."""
+    if isinstance(matrix, AllSubsets):
+        return {"n": matrix.n, "k": matrix.k, "at_most": matrix.at_most}
+    return {"sha256": matrix.relevant.digest, "queries": matrix.n_queries, "documents": matrix.n_documents}
+
+
 @dataclass(frozen=True)
 class Reduced:
     """A matrix without repetitions, and where its rows and columns stand in the original."""

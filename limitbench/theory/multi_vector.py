@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from fractions import Fraction
 from functools import lru_cache
 
-from limitbench.certificates import closed_form
 from limitbench.design_proof import Claim, MultiVector, System
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError
 from limitbench.theory import families
 from limitbench.theory.bounds import STRICT
+from limitbench.theory.closed_form import closed_form
 from limitbench.theory.constructions import best_polynomial_code
 from limitbench.theory.design import Answer
 from limitbench.theory.exact import binomial, root_rounded_down

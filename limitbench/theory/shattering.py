@@ -1,4 +1,4 @@
-"""Lower bounds from few columns: VC dimension, antipodal shattering, Z2 connectivity.
+"""Sets of few columns on which rows show many sign patterns: what VC dimension, antipodal shattering and Z2 connectivity look for.
 
 Subsets of shattered sets are shattered, so a set of columns T is grown one column at a time, among columns that share
 rows with those already in T, by depth-first search within a time budget. Only rows that touch T are looked at.
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.certificates import joined_to_opposite
 from limitbench.theory.matrix import Reduced
 
 _WIDTH = 48  # candidates tried next to a set of columns
@@ -33,7 +32,7 @@ def _rows_of(reduced: Reduced, column: int) -> npt.NDArray[np.int64]:
     return by_column.indices[by_column.indptr[column] : by_column.indptr[column + 1]].astype(np.int64)
 
 
-class _Patterns:
+class Patterns:
     """The restrictions that rows have on a growing tuple of columns: one example row for each."""
 
     def __init__(self, reduced: Reduced) -> None:
@@ -57,18 +56,6 @@ class _Patterns:
         return out
 
 
-def antipodal(patterns: dict[int, int], t: int, *, constants: bool) -> bool:
-    """Whether every pattern or its opposite occurs; the constant ones are excused unless `constants`."""
-    every = (1 << t) - 1
-    start = 0 if constants else 1
-    return all(s in patterns or every - s in patterns for s in range(start, 1 << max(0, t - 1)))
-
-
-def shattered(patterns: dict[int, int], t: int) -> bool:
-    """Whether all 2^t patterns occur."""
-    return len(patterns) == 1 << t
-
-
 def grow(
     reduced: Reduced, holds: Callable[[dict[int, int], int], bool], *, most: int, deadline: float
 ) -> Shattered | None:
@@ -76,7 +63,7 @@ def grow(
     m, n = reduced.shape
     if m == 0 or n == 0:
         return None
-    table = _Patterns(reduced)
+    table = Patterns(reduced)
     degrees = np.diff(reduced.by_column.indptr)
     by_degree = np.argsort(-degrees, kind="stable")[: max(_SEEDS, _WIDTH)].tolist()
     best: Shattered | None = None
@@ -111,40 +98,4 @@ def grow(
         return False
 
     search([], {})
-    return best
-
-
-def z2_columns(reduced: Reduced, *, constants: bool, deadline: float) -> tuple[tuple[int, ...], int] | None:
-    """(columns, bound) of the best Z2 connectivity bound found, or None.
-
-    `constants`: for the sign rank, |T| - 1; else for the order-preserving rank, |T| - 2. Tries all columns where there
-    are at most 12, then the busiest columns by number, then each set short of one column.
-    """
-    n = reduced.shape[1]
-    degrees = np.diff(reduced.by_column.indptr)
-    busiest = np.argsort(-degrees, kind="stable").tolist()
-    candidates = []
-    if n <= 12:
-        candidates.append(tuple(range(n)))
-        candidates += [tuple(c for c in range(n) if c != out) for out in range(n)]
-    candidates += [tuple(sorted(busiest[:t])) for t in range(min(n, 12), 2, -1)]
-    table = _Patterns(reduced)
-    loss = 1 if constants else 2
-    best: tuple[tuple[int, ...], int] | None = None
-    for columns in dict.fromkeys(candidates):
-        t = len(columns)
-        if time.monotonic() > deadline:
-            break
-        if t < 2 or (best is not None and t - loss <= best[1]):
-            continue
-        touched: dict[int, int] = {}
-        for place, column in enumerate(columns):
-            touched = table.extend(touched, place, column)
-        found = table.examples(touched)
-        every = (1 << t) - 1
-        allowed = {s for s in range(1 << t) if s not in found and every - s not in found}
-        if not constants:
-            allowed -= {0, every}
-        if not joined_to_opposite(allowed, t):
-            best = columns, t - loss
     return best

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from math import isqrt
 from typing import Any
 
-from limitbench.certificates import closed_form
 from limitbench.design_proof import Claim, QueryWeights, Sparse, System
 from limitbench.design_proof.counting import MOST_FIELD, is_prime_power
 from limitbench.design_proof.systems import QUERY_WEIGHTS
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory import families
 from limitbench.theory.bounds import STRICT
+from limitbench.theory.closed_form import closed_form
 from limitbench.theory.design import Answer
 from limitbench.theory.families import Argument, FamilyVerdict
 

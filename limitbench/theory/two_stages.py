@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from fractions import Fraction
 from math import comb
 
-from limitbench.certificates import closed_form
 from limitbench.design_proof import Claim, System, TwoStages
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError
 from limitbench.theory import families
+from limitbench.theory.closed_form import closed_form
 from limitbench.theory.constructions import best_polynomial_code
 from limitbench.theory.design import Answer
 from limitbench.theory.exact import binomial

@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from limitbench.certificates import Side
+from limitbench.theory.bounds import Bound
+from limitbench.theory.case import Case
 from limitbench.theory.matrix import Reduced
+
+_VALUES = {"planar-embedding": 3, "kuratowski": 4, "not-in-cycle": 3}
+
+
+def bounds(case: Case) -> Iterator[Bound]:
+    """What a cycle and planarity say, where the rows are all singletons and edges."""
+    edges = graph_of(case.reduced)
+    if edges is None:
+        return
+    own = [(int(case.reduced.columns[a]), int(case.reduced.columns[b])) for a, b in edges]
+    for side, kind, data in decide(own, case.qrels.n_documents):
+        value = _VALUES[kind] + (side == "upper" and case.notion != "order_preserving")
+        yield case.bound(side, value, kind, data, detail="all singletons and the edges of a graph")
 
 
 def graph_of(reduced: Reduced) -> list[tuple[int, int]] | None:
@@ -43,14 +60,14 @@ def _shrunk(edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return edges
 
 
-def decide(edges: list[tuple[int, int]], n: int) -> list[tuple[str, str, dict[str, Any]]]:
+def decide(edges: list[tuple[int, int]], n: int) -> list[tuple[Side, str, dict[str, Any]]]:
     """(side, kind, certificate data) of what planarity says; the values are 3 or 4, as the kind's checker finds."""
     import networkx as nx
 
     graph: Any = nx.Graph()
     graph.add_nodes_from(range(n))
     graph.add_edges_from(edges)
-    out: list[tuple[str, str, dict[str, Any]]] = []
+    out: list[tuple[Side, str, dict[str, Any]]] = []
     found: Any
     planar, found = nx.check_planarity(graph)
     if planar:

@@ -9,7 +9,7 @@ from limitbench.errors import InputError
 from limitbench.relevance import Qrels
 
 
-def part(data: Dataset, documents: int, seed: int) -> Dataset:
+def subsample(data: Dataset, documents: int, seed: int) -> Dataset:
     """The dataset with every relevant document and as many distractors, drawn by the seed, as make `documents` of them.
 
     Documents keep their order, and of one seed a larger part holds the smaller ones. Raises `InputError` where `documents` is

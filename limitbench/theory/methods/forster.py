@@ -7,15 +7,34 @@ bound of this kind exceeds the inverse of a margin: 1 + 2 sqrt(K) is the ceiling
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fractions import Fraction
 from math import ceil, isqrt
 from typing import Any
 
 import numpy as np
 
+from limitbench.theory.bounds import Bound
+from limitbench.theory.case import Case
 from limitbench.theory.matrix import Reduced
 
 _SIZE = 128  # exact elimination of larger Gram matrices takes minutes
+
+
+def bounds(case: Case) -> Iterator[Bound]:
+    """The better of a few weightings, where it is above what is known and the checker accepts it."""
+    ones = not case.signs
+    if ceiling(case.widest) - ones <= case.lower:
+        return
+    found = forster(case.reduced, ones=ones)
+    if found is None or found[0] - ones <= case.lower:
+        return
+    value, data = found
+    data |= {"rows": case.row_numbers(range(case.m)), "columns": case.column_numbers(range(case.n))}
+    detail = f"spectral norm squared below {data['num'] / data['den']:.6g}"
+    bound = case.bound("lower", value - ones, "forster", data, detail=detail)
+    if case.holds(bound):  # floating point only proposed it
+        yield bound
 
 
 def ceiling(widest: int) -> int:

@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
+import time
+from collections.abc import Iterator
 from typing import Any
 
 from limitbench.errors import MissingExtra
+from limitbench.theory.bounds import Bound
+from limitbench.theory.case import Case
+
+
+def bounds(case: Case) -> Iterator[Bound]:
+    """Lower bounds that z3 claims, one dimension after another, in 10 seconds each at most; none where it is not installed."""
+    if case.m * case.n > 64 or not available() or case.notion not in ("sign_rank", "order_preserving"):
+        return
+    matrix = (2 * case.reduced.dense.astype(int) - 1).tolist()
+    if not case.signs:
+        matrix = [[1] * case.n, *matrix]
+    for value in range(case.lower, case.upper):
+        left = min(10.0, case.deadline - time.monotonic())
+        if left <= 0 or sign_rank_at_most(matrix, value + (not case.signs), timeout_s=left) is not False:
+            return
+        detail = f"z3 finds no embedding in {value} dimensions; there is no proof to check"
+        yield Bound("lower", value + 1, case.notion, "z3", "z3, QF_NRA", "measured", "solver", detail=detail)
 
 
 def available() -> bool:

@@ -1,0 +1,24 @@
+"""Dataset x retriever x measures -> results: one at a time, as a suite, over a sweep, over corpus sizes, or of a foreign run."""
+
+from __future__ import annotations
+
+from limitbench.evaluation.corpus_size import drown
+from limitbench.evaluation.imported import imported
+from limitbench.evaluation.options import Found, Options
+from limitbench.evaluation.single import evaluate
+from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
+from limitbench.evaluation.sweep import Point, sweep
+
+__all__ = [
+    "Found",
+    "Options",
+    "Outcome",
+    "Point",
+    "Suite",
+    "drown",
+    "evaluate",
+    "imported",
+    "read_suite",
+    "run_all",
+    "sweep",
+]

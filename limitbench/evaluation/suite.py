@@ -1,0 +1,101 @@
+"""Datasets x retrievers: every cell is stored before the next begins, and an error in one does not stop the others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limitbench import catalog
+from limitbench.collection import Dataset
+from limitbench.datasets import Reading, find
+from limitbench.errors import LimitbenchError, SpecError
+from limitbench.evaluation.options import Found, Options
+from limitbench.evaluation.single import digest_of
+from limitbench.results import Result
+from limitbench.retrievers import Given, NamedRetriever
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One cell of a suite: its result and whether it was reused, or the error that it met.
+
+    A dataset that cannot be read gives one outcome, with an empty retriever.
+    """
+
+    dataset: str
+    retriever: str
+    result: Result | None
+    reused: bool = False
+    error: LimitbenchError | None = None
+
+
+class Suite(BaseModel):
+    """Datasets x retrievers x measures, as a TOML in `results/suites/` or a file of the user's says.
+
+    A retriever is a spec in one line, or a table with its name and options.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    title: str = ""
+    datasets: list[str] = Field(min_length=1)
+    retrievers: list[str | dict[str, Any]] = Field(min_length=1)
+    measures: str | None = None
+
+
+def read_suite(name: str) -> Suite:
+    """The suite of a TOML file, or of the catalogue (`embedded`, `paper`)."""
+    table = catalog.read_toml(Path(name)) if name.endswith(".toml") else catalog.entry("suites", name)
+    try:
+        return Suite.model_validate(table)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "the file"
+        raise SpecError(f"suite '{name}': {where}: {first['msg']}; mend it") from None
+
+
+def run_all(
+    datasets: Iterable[str],
+    retrievers: Iterable[Given],
+    *,
+    options: Options,
+    reading: Reading | None = None,
+    loaded: Callable[[Dataset], None] = lambda _dataset: None,
+    keep: Callable[..., None] | None = None,
+) -> Iterator[Outcome]:
+    """The outcome of every cell. Names are checked before any work; the store, before the first dataset is read.
+
+    `reading` says how folders are read. `loaded` is called with each dataset. `keep` is called with each run and the keywords
+    where, name and digest; with it, nothing recorded is reused, since a record holds no run.
+    """
+    named = [options.retriever(spec) for spec in {str(spec): spec for spec in retrievers}.values()]
+    sources = list(dict.fromkeys(datasets))
+    for source in sources:
+        find(source)
+    if options.store is not None:
+        options.store.require_writable()
+    for source in sources:
+        try:
+            data = (reading or Reading()).load(source)
+        except LimitbenchError as error:
+            yield Outcome(source, "", None, error=error)
+            continue
+        loaded(data)
+        for one in named:
+            try:
+                found = _cell(data, one, options, keep)
+            except LimitbenchError as error:
+                yield Outcome(data.name, one.name, None, error=error)
+            else:  # measured though it could not be stored: the caller still gets the numbers
+                yield Outcome(data.name, one.name, found.result, reused=found.reused, error=found.error)
+
+
+def _cell(data: Dataset, one: NamedRetriever, options: Options, keep: Callable[..., None] | None) -> Found:
+    if keep is None:
+        return options.find_or_measure(data, one)
+    digest = digest_of(data, one, options.chosen)
+    return options.measure(data, one, keep=partial(keep, where=data.name, name=one.name, digest=digest))

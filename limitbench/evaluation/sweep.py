@@ -1,0 +1,58 @@
+"""One dense retriever over dimensions, dtypes and indexes, or one reranker over candidate depths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from limitbench.collection import Dataset
+from limitbench.datasets import load
+from limitbench.evaluation.options import Options
+from limitbench.results import Result
+from limitbench.retrievers import Given, RetrieverSpec
+
+
+@dataclass(frozen=True)
+class Point:
+    """One point of a sweep: dimensions, dtype and index of a dense retriever, or the candidates of a reranker."""
+
+    dim: int | None
+    dtype: str
+    index: str
+    candidates: int | None = None
+
+    def of(self, retriever: Given | RetrieverSpec) -> RetrieverSpec:
+        """The retriever at this point."""
+        spec = RetrieverSpec.parse(retriever)
+        if self.candidates is not None:
+            return spec.with_options(candidates=self.candidates)
+        dim = {} if self.dim is None else {"dim": self.dim}
+        return spec.with_options(**dim, dtype=self.dtype, index=self.index)
+
+
+def sweep(
+    dataset: Dataset | str | Path,
+    by: Given,
+    *,
+    dims: Sequence[int | None] = (None,),
+    dtypes: Sequence[str] = ("fp32",),
+    indexes: Sequence[str] = ("exact",),
+    candidates: Sequence[int] = (),
+    options: Options | None = None,
+) -> Iterator[tuple[Point, Result]]:
+    """The result at every combination of dimension, dtype and index of one dense retriever, from one encode.
+
+    With `candidates`, at every depth of one reranker instead, the deepest first: each pair is scored once. Texts are embedded at
+    the first point and come from the embedding cache at the others. All points are checked before any work.
+    """
+    data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    how = options or Options()
+    points = [Point(dim, dtype, index) for dim in dims for dtype in dtypes for index in indexes]
+    if candidates:
+        points = [Point(None, "fp32", "exact", depth) for depth in sorted(set(candidates), reverse=True)]
+    named = [  # one encode serves all points
+        (point, how.retriever(str(point.of(by)), anew=how.fresh and number == 0)) for number, point in enumerate(points)
+    ]
+    for point, one in named:
+        yield point, how.find_or_measure(data, one).stored

@@ -1,0 +1,206 @@
+"""What names a retriever: `adapter[:argument][,key=value]...` in one line, or a table in a TOML file. Parsed here and nowhere else.
+
+    bm25,stemmer=none
+    dense:BAAI/bge-small-en-v1.5@REVISION,query_prompt="Represent this sentence, please: "
+    {name = "dense:./model", query_prompt = "Represent this sentence, please: "}
+
+A value that holds a comma stands in double quotes, as JSON writes it. In a table every value is as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from pydantic import ValidationError
+
+from limitbench import catalog, registry
+from limitbench.errors import SpecError, UnknownName
+
+Given = str | Mapping[str, Any]  # a line, or a table with `name` and options
+_QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a value in JSON's form, up to the next comma or the end
+_NAME = "name"
+
+
+@dataclass(frozen=True)
+class RetrieverSpec:
+    """A retriever's name, the argument after its colon, and its options in their order; as it was asked for.
+
+    `name` is of the catalogue or of an adapter. Nothing is looked up before `adapter` or `made` is asked for.
+    """
+
+    name: str
+    argument: str | None = None
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def parse(cls, given: Given | RetrieverSpec) -> RetrieverSpec:
+        """The spec of a line or a table. Raises `SpecError` for an option without a value, given twice, or not a user's to give."""
+        if isinstance(given, RetrieverSpec):
+            return given
+        if isinstance(given, Mapping):
+            return cls._of_table(given)
+        head, *settings = _split(given.lstrip())
+        name, colon, argument = head.rstrip().partition(":")
+        options: dict[str, Any] = {}
+        for setting in settings:
+            key, equals, value = setting.partition("=")
+            if not equals:
+                raise SpecError(f"retriever '{given}': found '{setting}', expected KEY=VALUE after the comma")
+            key = _key(key)
+            if key in options:
+                raise SpecError(f"retriever '{given}': option '{key}' is given twice; keep one")
+            options[key] = _value(key, value)
+        return cls(name, argument if colon else None, tuple(options.items()))._checked(given)
+
+    @classmethod
+    def _of_table(cls, table: Mapping[str, Any]) -> RetrieverSpec:
+        head = table.get(_NAME)
+        if not isinstance(head, str) or not head.strip():
+            raise SpecError(f'found a retriever without a name: {dict(table)}; expected {{name = "bm25", k1 = 1.2}}')
+        name, colon, argument = head.strip().partition(":")
+        options = {_key(key): value for key, value in table.items() if key != _NAME}
+        return cls(name, argument if colon else None, tuple(options.items()))._checked(head)
+
+    def _checked(self, given: str) -> RetrieverSpec:
+        if "reuse" in dict(self.options):  # decided by what asks: a run, a fresh run, a check
+            raise SpecError(
+                f"retriever '{given}': there is no option 'reuse'; run --fresh asks a service for everything anew"
+            )
+        return self
+
+    def __str__(self) -> str:
+        """The line that `parse` reads as this spec."""
+        head = self.name if self.argument is None else f"{self.name}:{self.argument}"
+        return ",".join([head, *(f"{key}={_written(key, value)}" for key, value in self.options)])
+
+    def with_options(self, **options: Any) -> RetrieverSpec:
+        """The same retriever with these options, in place of others of their names; None leaves one out."""
+        kept = {key: value for key, value in self.options if key not in options}
+        added = {key: value for key, value in options.items() if value is not None}
+        return replace(self, options=(*kept.items(), *added.items()))
+
+    def without(self, *names: str) -> RetrieverSpec:
+        """The same retriever without these options."""
+        return replace(self, options=tuple((key, value) for key, value in self.options if key not in names))
+
+    def get(self, name: str) -> Any:
+        """The value of an option that was given, or None."""
+        return dict(self.options).get(name)
+
+    @cached_property
+    def entry(self) -> Mapping[str, Any]:
+        """The catalogue's entry, where the name is one of its; else empty."""
+        known = self.argument is None and self.name in catalog.names("retrievers")
+        return catalog.entry("retrievers", self.name) if known else {}
+
+    @cached_property
+    def adapter(self) -> str:
+        """The name of its adapter. Raises `UnknownName` with the nearest name."""
+        if self.entry:
+            return str(self.entry["adapter"])
+        if self.name not in registry.adapters():
+            known = {*catalog.names("retrievers"), *registry.adapters()}
+            raise UnknownName("retriever", self.name, known, where="the catalogue")
+        return self.name
+
+    @property
+    def parts(self) -> tuple[RetrieverSpec, ...]:
+        """The retrievers that this one is made of: a hybrid's members, a reranker's first stage; empty for the others."""
+        given = {**self.entry.get("options", {}), **dict(self.options)}
+        if self.adapter == "hybrid":
+            members = self.argument if self.argument is not None else given.get("members", ())
+            return members_of(members)
+        if self.adapter == "rerank" and given.get("first"):
+            return (RetrieverSpec.parse(given["first"]),)
+        return ()
+
+    def made(self, **usual: Any) -> Any:
+        """The retriever. `usual` are options that the spec overrides, left out where they are None or the adapter has none such.
+
+        Raises `UnknownName`, `SpecError` naming a wrong option, `MissingExtra` with the pip line.
+        """
+        kind = registry.resolve("retriever", registry.adapters(), self.adapter)
+        options: dict[str, Any] = dict(self.entry.get("options", {}))
+        if self.argument is not None:
+            if getattr(kind, "argument", None) is None:
+                raise SpecError(
+                    f"retriever '{self}': '{self.adapter}' takes no argument after a colon; drop ':{self.argument}'"
+                )
+            options[kind.argument] = self.argument
+        options |= dict(self.options)
+        has = getattr(kind, "model_fields", {})
+        options = {**{key: value for key, value in usual.items() if value is not None and key in has}, **options}
+        try:
+            return kind(**options)
+        except ValidationError as error:
+            raise SpecError(f"retriever '{self}': {_first(error, kind)}") from None
+
+
+def shortened(name: str, *options: str) -> str:
+    """A record's name without these options; a name that is no spec, such as an imported run's, as it is."""
+    try:
+        return str(RetrieverSpec.parse(name).without(*options))
+    except SpecError:
+        return name
+
+
+def members_of(given: str | tuple[Any, ...] | list[Any]) -> tuple[RetrieverSpec, ...]:
+    """The members of a hybrid: `bm25+minilm`, or a list of lines and tables."""
+    listed = given.split("+") if isinstance(given, str) else given
+    return tuple(RetrieverSpec.parse(part.strip() if isinstance(part, str) else part) for part in listed)
+
+
+def _split(line: str) -> list[str]:
+    """The parts of a line between its commas; a comma inside a quoted value is none."""
+    out: list[str] = []
+    at = 0
+    while at <= len(line):
+        comma = line.find(",", at)
+        equals = line.find("=", at)
+        quoted = _QUOTED.match(line, equals + 1) if out and 0 <= equals < (comma if comma >= 0 else len(line)) else None
+        if quoted is not None and line[quoted.end() : quoted.end() + 1] in ("", ","):
+            comma = quoted.end() if quoted.end() < len(line) else -1
+        end = comma if comma >= 0 else len(line)
+        out.append(line[at:end])
+        at = end + 1
+        if comma < 0:
+            break
+    return out
+
+
+def _key(text: str) -> str:
+    return text.strip().replace("-", "_")
+
+
+def _value(key: str, text: str) -> str:
+    if _QUOTED.fullmatch(text):
+        try:
+            return str(json.loads(text))
+        except ValueError:  # a lone backslash, as Windows's paths have: the text as it is
+            pass
+    return text if key.endswith("_prompt") else text.strip()  # a prompt may well end with a space
+
+
+def _written(key: str, value: Any) -> str:
+    """A value as a line holds it."""
+    if isinstance(value, (list, tuple)):
+        return "+".join(map(str, value))
+    text = str(value)
+    return text if _value(key, text) == text and "," not in text else json.dumps(text, ensure_ascii=False)
+
+
+def _first(error: ValidationError, kind: Any) -> str:
+    """The first of what is wrong, as the rest of a sentence."""
+    first = error.errors()[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        options = ", ".join(field.alias or name for name, field in kind.model_fields.items())
+        return f"there is no option '{key}'; it has: {options or 'none'}"
+    if first["type"] == "missing" and key == kind.argument:
+        return f"expected {kind.adapter}:{key.upper()}"
+    return f"option '{key}': found {first['input']!r}: {first['msg'].lower()}"
