@@ -409,6 +409,33 @@ def test_searches_share_no_code_with_the_checker() -> None:
     assert taken <= OFFERED, taken - OFFERED
 
 
+def test_one_threshold_comes_from_an_order() -> None:
+    """An embedding that orders documents gives one with one threshold of the same dimension, where documents can be moved so; the
+    checker accepts it. Where no move does, or a query asks for everything, there is none."""
+    from limitbench.theory.case import made
+    from limitbench.theory.one_threshold import with_one_threshold
+
+    rng = np.random.default_rng(8)
+    moved = refused = 0
+    for _ in range(60):
+        u, v = rng.integers(-9, 10, (6, 3)), rng.integers(-9, 10, (8, 3)) - 20 * rng.integers(0, 2)
+        scores = u @ v.T
+        cut = np.sort(scores, axis=1)[:, rng.integers(0, 7)]
+        q = Qrels.from_matrix((scores > cut[:, None]).astype(int))
+        bound = made(q, "order_preserving", "upper", 3, "embedding", {"u": u.tolist(), "v": v.tolist()})
+        found = with_one_threshold(bound, q)
+        if found is None:
+            refused += 1
+            continue
+        moved += bool((scores.max(axis=1) <= 0).any())
+        assert (found.notion, found.value) == ("global_threshold", 3)
+        assert verify(found.certificate, q)
+    assert moved and refused
+    everything = Qrels.from_matrix([[1, 1], [1, 0]])
+    data = {"u": [[0], [1]], "v": [[1], [0]]}
+    assert with_one_threshold(made(everything, "order_preserving", "upper", 1, "embedding", data), everything) is None
+
+
 def test_closed_forms_agree_with_the_checker() -> None:
     """What theory says of all k-subsets is what the checker recomputes with code of its own."""
     for n in range(1, 12):

@@ -33,7 +33,9 @@ def bounds(
     notion: Annotated[
         list[str] | None, typer.Option("--notion", help="Only these; repeats. Default: all four.")
     ] = None,
-    budget: Annotated[float, typer.Option("--budget", help="Seconds of search per notion.")] = 5.0,
+    budget: Annotated[
+        float, typer.Option("--budget", help="Seconds of search; every notion after the first gets a fifth.")
+    ] = 5.0,
     split: Split = "test",
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Write the certificates there.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Show every bound that was tried.")] = False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -31,6 +32,7 @@ from limitbench.theory.methods import (
     z2_connectivity,
     z3,
 )
+from limitbench.theory.one_threshold import with_one_threshold
 
 Method = Callable[[Case], Iterator[Bound]]
 METHODS: tuple[Method, ...] = (  # in this order, each where the bounds before it do not meet
@@ -46,6 +48,7 @@ METHODS: tuple[Method, ...] = (  # in this order, each where the bounds before i
     embeddings.bounds,
     z3.bounds,
 )
+_LATER = 0.2  # of the budget, for every notion but the first: it starts from what is known of the others
 _CHECKED = 100_000  # judgements up to which every certificate is checked as soon as it is made
 
 
@@ -75,27 +78,42 @@ def bracket(relevance: Any, notion: Notion = "order_preserving", *, budget_s: fl
     (4, 4)
     """
     require_notion(notion)
+    _require_seconds(budget_s)
+    return _bracket(relevance, as_matrix(relevance), notion, budget_s, seed)
+
+
+def _require_seconds(budget_s: float) -> None:
     if not isinstance(budget_s, int | float) or not budget_s >= 0:
         raise InputError(f"found budget_s = {budget_s}, expected seconds, at least 0")
+
+
+def _bracket(
+    relevance: Any,
+    matrix: Qrels | AllSubsets,
+    notion: Notion,
+    budget_s: float,
+    seed: int,
+    known: Sequence[Bound] = (),
+    rows: Explicit | None = None,
+) -> Bracket:
+    """The bracket of one notion, from bounds that are known of it on."""
     start = time.monotonic()
-    matrix = as_matrix(relevance)
     said = graded_note(relevance) if isinstance(relevance, Qrels) else None
     notes = [] if said is None else [said]
     if isinstance(matrix, AllSubsets):
         tried = _sifted(_closed(matrix, notion), matrix, notes)
     else:
         case = Case(matrix, notion, start + budget_s, np.random.default_rng(seed))
+        if rows is not None:
+            case.rows = rows
         if case.reduced.shape != matrix.shape:
             notes.append(f"reduced to {case.m} distinct rows x {case.n} distinct columns")
-        tried = _checked_at_the_end(case, notes) if len(matrix.indices) > _CHECKED else _checked_at_once(case, notes)
+        stream = itertools.chain(known, _searched(case))
+        check = _checked_at_the_end if len(matrix.indices) > _CHECKED else _checked_at_once
+        tried = check(case, stream, notes)
+    seconds = time.monotonic() - start
     return Bracket(
-        notion,
-        best(tried, "lower"),
-        best(tried, "upper"),
-        tuple(tried),
-        _title(matrix),
-        time.monotonic() - start,
-        tuple(notes),
+        notion, best(tried, "lower"), best(tried, "upper"), tuple(tried), _title(matrix), seconds, tuple(notes)
     )
 
 
@@ -112,9 +130,9 @@ def _sifted(stream: Iterator[Bound], matrix: AllSubsets, notes: list[str]) -> li
     return tried
 
 
-def _checked_at_once(case: Case, notes: list[str]) -> list[Bound]:
+def _checked_at_once(case: Case, stream: Iterator[Bound], notes: list[str]) -> list[Bound]:
     """The bounds of all methods, each checked before the next is asked for, until both sides meet."""
-    for bound in _searched(case):
+    for bound in stream:
         if case.holds(bound):
             case.bounds.append(bound)
         else:
@@ -124,13 +142,12 @@ def _checked_at_once(case: Case, notes: list[str]) -> list[Bound]:
     return case.bounds
 
 
-def _checked_at_the_end(case: Case, notes: list[str]) -> list[Bound]:
+def _checked_at_the_end(case: Case, stream: Iterator[Bound], notes: list[str]) -> list[Bound]:
     """The two bounds to show: on large matrices a check takes seconds, so what is shown is checked, and nothing else is told.
 
     What does not pass its check is left out, and the search goes on.
     """
     sides: tuple[Side, Side] = ("lower", "upper")
-    stream = _searched(case)
     while True:
         for bound in stream:
             case.bounds.append(bound)
@@ -165,29 +182,47 @@ def brackets(
 ) -> tuple[Bracket, ...]:
     """The brackets of several notions, each with what the others' certificates say of it.
 
-    What is proved of one notion bounds the others (`bounds.transferred`). So a bound that a search found for one of them is
-    tried as a certificate for all.
+    What is proved of one notion bounds the others (`bounds.transferred`), by one dimension more or less. So the order-preserving
+    rank, or the first notion, is searched for `budget_s` seconds; every other one starts from what is known by then, each bound
+    tried as a certificate of its own, and gets a fifth of that time.
     """
-    found = [bracket(relevance, notion, budget_s=budget_s, seed=seed) for notion in dict.fromkeys(notions)]
+    _require_seconds(budget_s)
+    for notion in notions:
+        require_notion(notion)
     matrix = as_matrix(relevance)
-    rows = matrix.explicit() if isinstance(matrix, Qrels) and len(found) > 1 else None
-    return tuple(_informed(one, [other for other in found if other is not one], rows or matrix) for one in found)
+    rows = matrix.explicit() if isinstance(matrix, Qrels) else None
+    found: dict[Notion, Bracket] = {}
+    for notion in sorted(dict.fromkeys(notions), key=lambda notion: notion != "order_preserving"):
+        seconds = budget_s * _LATER if found else budget_s
+        known = [bound for other in found.values() for bound in _transferred(other, notion, matrix)]
+        found[notion] = _bracket(relevance, matrix, notion, seconds, seed, known, rows)
+    return tuple(_informed(found[notion], list(found.values()), matrix, rows) for notion in dict.fromkeys(notions))
 
 
-def _informed(one: Bracket, others: Sequence[Bracket], matrix: Qrels | AllSubsets | Explicit) -> Bracket:
-    """A bracket with the bounds of others that tighten it, each certified for its own notion."""
+def _transferred(one: Bracket, notion: Notion, matrix: Qrels | AllSubsets) -> Iterator[Bound]:
+    """What the two bounds of a bracket say of another notion, as certificates that are yet to be checked."""
+    for bound in (one.lower, one.upper):
+        if bound.certificate is None:
+            continue
+        value = transferred(bound, notion)
+        sign = ">=" if bound.side == "lower" else "<="
+        detail = f"{bound.detail}; it follows from {bound.notion} {sign} {bound.value}"
+        claim = replace(bound.certificate, notion=notion, value=value)
+        yield replace(bound, notion=notion, value=value, certificate=claim, detail=detail)
+        if (bound.notion, notion) == ("order_preserving", "global_threshold") and isinstance(matrix, Qrels):
+            stretched = with_one_threshold(bound, matrix)
+            if stretched is not None:
+                yield stretched
+
+
+def _informed(one: Bracket, others: Sequence[Bracket], matrix: Qrels | AllSubsets, rows: Explicit | None) -> Bracket:
+    """A bracket with the bounds of others that tighten it, where the checker accepts them."""
     bounds = list(one.bounds)
-    for other in others:
-        for bound in (other.lower, other.upper):
-            value = transferred(bound, one.notion)
-            known = best(bounds, bound.side).value
-            if bound.certificate is None or (value <= known if bound.side == "lower" else value >= known):
-                continue
-            claim = replace(bound.certificate, notion=one.notion, value=value)
-            if verify(claim, matrix):
-                sign = ">=" if bound.side == "lower" else "<="
-                detail = f"{bound.detail}; it follows from {bound.notion} {sign} {bound.value}"
-                bounds.append(replace(bound, notion=one.notion, value=value, certificate=claim, detail=detail))
+    for bound in (bound for other in others if other is not one for bound in _transferred(other, one.notion, matrix)):
+        known = best(bounds, bound.side).value
+        tighter = bound.value > known if bound.side == "lower" else bound.value < known
+        if tighter and bound.certificate is not None and verify(bound.certificate, rows or matrix):
+            bounds.append(bound)
     return replace(one, lower=best(bounds, "lower"), upper=best(bounds, "upper"), bounds=tuple(bounds))
 
 
