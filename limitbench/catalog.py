@@ -17,7 +17,6 @@ _PLACES = {  # noun         in the wheel    in a checkout
     "theory": ("theory", "theory"),
     "reference": ("reference", "results/reference"),
     "suites": ("suites", "results/suites"),
-    "rules": ("rules", "docs/rules"),
 }
 
 

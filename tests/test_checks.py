@@ -122,23 +122,54 @@ def test_every_rule_has_a_page_and_its_evidence_is_sound(rule: str, cli) -> None
         "LB313",
     }
     assert (one.severity == "error") == (rule in errors)
-    assert f"[{rule}]({rule}.md)" in (ROOT / "docs" / "rules" / "README.md").read_text()
+
+
+def test_pages_of_rules_are_their_docstrings() -> None:
+    """docs/rules has the page of every rule, as its module says it, a table of all, and nothing else.
+
+    LIMITBENCH_WRITE_GOLDEN=1 writes them.
+    """
+    folder = ROOT / "docs" / "rules"
+    table = [
+        f"| [{name}]({name}.md) | {r.name} | {r.evidence} | {r.severity} | {r.tier} | {r.title} |"
+        for name, r in RULES.items()
+    ]
+    head = ["| rule | name | evidence | severity | tier | a finding says |", "| --- | --- | --- | --- | --- | --- |"]
+    readme = folder / "README.md"
+    before, _, _ = readme.read_text().partition("| rule |")
+    wanted = {f"{name}.md": rule.page for name, rule in RULES.items()}
+    wanted["README.md"] = before + "\n".join([*head, *table]) + "\n"
+    if os.environ.get("LIMITBENCH_WRITE_GOLDEN"):
+        for name, text in wanted.items():
+            (folder / name).write_text(text)
+    assert {path.name: path.read_text() for path in folder.iterdir()} == wanted
+
+
+def test_rules_declare_what_spares_them() -> None:
+    """A rule names no rule that does not exist, and only one that is decided on the same kind of subject."""
+    for rule in RULES.values():
+        for other in (*rule.spared_by, *rule.needless_after):
+            assert RULES[other].scope == rule.scope
+            assert RULES[other].decide is not None
+        assert rule.decide is not None or rule.id.startswith("LB9")
 
 
 def test_proved_findings_come_from_exact_arithmetic(monkeypatch: pytest.MonkeyPatch, cli, tmp_path: Path) -> None:
     """Without any optimizer, and with a bracket whose bound is a solver's word, nothing proved changes or appears."""
-    from limitbench.checks import capacity
+    from limitbench.checks import plan as module
+    from limitbench.checks.rules import lb104
 
     for name, project in PROJECTS.items():
         if project.evidence != "proved":
             continue
         folder = tmp_path / name.replace(" ", "-")
         with monkeypatch.context() as patch:
-            patch.setattr(capacity, "best_half_gap", None)  # the one that uses floating point
-            patch.setattr(capacity, "_root", None)
+            patch.setattr(lb104, "best_half_gap", None)
+            patch.setattr(module, "best_half_gap", None)  # the one that uses floating point
+            patch.setattr(module, "_root", None)
             report = check(project.write(folder))
         assert [f.rule for f in report.findings if f.evidence == "proved"] == list(project.rules)
-    made = capacity.bracket
+    made = module.bracket
 
     def a_solvers_word(*args, **kwargs):
         found = made(*args, **kwargs)
@@ -149,7 +180,7 @@ def test_proved_findings_come_from_exact_arithmetic(monkeypatch: pytest.MonkeyPa
             }
         )
 
-    monkeypatch.setattr(capacity, "bracket", a_solvers_word)
+    monkeypatch.setattr(module, "bracket", a_solvers_word)
     report = check(PROJECTS["LB101 judged sets"].write(tmp_path / "solver"))
     assert not [f for f in report.findings if f.evidence == "proved"]
 
@@ -965,9 +996,9 @@ def test_baselines_hold_shares_and_are_kept_under_ci(cli, tmp_path: Path, monkey
 
 def test_an_error_that_nobody_foresaw_is_no_violation(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An internal error is exit code 2 and one sentence, without a traceback."""
-    from limitbench.checks import engine
+    from limitbench.checks import subjects
 
-    monkeypatch.setattr(engine.capacity, "Plan", None)
+    monkeypatch.setattr(subjects, "Plan", None)
     code, out, err = cli("check", "--config", PROJECTS["clean plan"].write(tmp_path))
     assert (code, out, "internal error (TypeError" in err, "Traceback" in err) == (2, "", True, False)
 

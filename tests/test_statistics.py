@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from limitbench.checks.against_baseline import detectable, drop_p_value, planned_deviation
+from limitbench.checks.drops import detectable, drop_p_value, planned_deviation
 from limitbench.errors import InputError
 from limitbench.statistics import (
     _counted,

@@ -430,7 +430,8 @@ def test_one_threshold_comes_from_an_order() -> None:
         moved += bool((scores.max(axis=1) <= 0).any())
         assert (found.notion, found.value) == ("global_threshold", 3)
         assert verify(found.certificate, q)
-    assert moved and refused
+    assert moved
+    assert refused
     everything = Qrels.from_matrix([[1, 1], [1, 0]])
     data = {"u": [[0], [1]], "v": [[1], [0]]}
     assert with_one_threshold(made(everything, "order_preserving", "upper", 1, "embedding", data), everything) is None

@@ -446,3 +446,12 @@ _READERS: tuple[Callable[[Evidence], Iterator[Cause]], ...] = (
     _equal_scores, _texts_cut, _answers_differ, _rescaled,
     _section_lost, _never_returned, _near_duplicates, _long_documents, _word_forms,
 )  # fmt: skip
+
+
+def explained(case: Case, pair: Pair | None) -> tuple[Cause, ...]:
+    """What explains a failed gate; nothing where it could not be measured."""
+    found, key = case.measured(), (case.number, b"" if pair is None else pair.before.tobytes())
+    if key not in case.explained:
+        tells = isinstance(found, Measured) and not case.gate.agreement
+        case.explained[key] = tuple(causes(case, found, pair)) if tells and isinstance(found, Measured) else ()
+    return case.explained[key]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from limitbench.checks.lines import Key, key_lines, line_of
-from limitbench.checks.rules import RULES, Level
+from limitbench.checks.rule import Level, Rule
 from limitbench.errors import DataError, InputError, LimitbenchError
 from limitbench.measures import Measure, parse_measures
 
@@ -32,8 +32,15 @@ _AGREEMENT = re.compile(r"Agreement@[1-9]\d{0,3}")  # with the documents of the 
 _LARGEST_FILE = 10_000_000  # bytes of a configuration
 
 
+def _rules() -> Mapping[str, Rule]:
+    """The rules by id; they import this module, so they are asked for when a configuration is read."""
+    from limitbench.checks.rules import RULES
+
+    return RULES
+
+
 def _rule_id(value: str) -> str:
-    if value not in RULES:
+    if value not in _rules():
         raise ValueError(f"there is no rule '{value}'; see: limitbench check --explain all")
     return value
 
@@ -326,7 +333,7 @@ class Config(_Table):
                         ("suppress", number, noun), f"there is no {noun} '{name}'; expected one of {', '.join(known)}"
                     )
         for identifier, level in self.severity.items():
-            if RULES[identifier].evidence == "empirical" and level == "error":
+            if _rules()[identifier].evidence == "empirical" and level == "error":
                 raise _At(
                     ("severity", identifier),
                     f"{identifier} is empirical and never above warning; expected warning or off",
@@ -335,7 +342,8 @@ class Config(_Table):
 
     def level(self, rule: str) -> Level:
         """The severity in force of a rule."""
-        return self.severity.get(rule, RULES[rule].severity)
+        usual: Level = _rules()[rule].severity
+        return self.severity.get(rule, usual)
 
 
 class _At(ValueError):

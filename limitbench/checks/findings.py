@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from limitbench.checks.rules import Evidence
+from limitbench.checks.rule import Evidence
 
 PASSED, VIOLATED, BROKEN, UNDECIDED = 0, 1, 2, 3
 Numbers = dict[str, int | float | str | None]

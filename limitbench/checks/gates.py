@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from limitbench import statistics
-from limitbench.checks.against_baseline import explained, shows
 from limitbench.checks.baseline import KEPT
-from limitbench.checks.causes import Evidence, section
+from limitbench.checks.causes import Evidence, explained, section
 from limitbench.checks.comparison import Pair, agreement, before_and_now
 from limitbench.checks.config import Gate
+from limitbench.checks.drops import shows
 from limitbench.checks.findings import GateRow, GateState, LostQuestion, Skipped, Undecided
 from limitbench.checks.measurement import Case, Measured
 
