@@ -21,8 +21,10 @@ from typing import Any
 import torch
 
 from limitbench.capacity import Problem
-from limitbench.capacity.anneal import DEFAULT, Annealer, Setting, arithmetic
+from limitbench.capacity.anneal import Annealer
 from limitbench.capacity.paper import PAPER, InfoNCE
+from limitbench.capacity.schedule import DEFAULT, Setting
+from limitbench.capacity.scores import arithmetic
 from limitbench.provenance import provenance
 
 CELLS = "4:10,4:40,6:28,6:100,8:45,8:160,12:80"

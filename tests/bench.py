@@ -93,9 +93,10 @@ def capacity_speed() -> None:
     import torch
 
     from limitbench.capacity import Problem
-    from limitbench.capacity.anneal import Annealer, arithmetic
+    from limitbench.capacity.anneal import Annealer
     from limitbench.capacity.law import published
     from limitbench.capacity.paper import InfoNCE
+    from limitbench.capacity.scores import arithmetic
 
     torch.set_num_threads(1)
     ratios = []

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from limitbench.capacity import CapacityResult, Problem, Search, Status, Task, Witness, orbits
+from limitbench.capacity import record as record_module
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
 from limitbench.capacity.dtypes import STORED, decode, encode
@@ -32,8 +33,11 @@ from limitbench.theory.margin import ceiling_squared
 
 torch = pytest.importorskip("torch", reason="needs torch: pip install 'limitbench[models]'")
 from limitbench.capacity import anneal as anneal_module  # noqa: E402
-from limitbench.capacity.anneal import Annealer, Setting, adam  # noqa: E402
+from limitbench.capacity import scores as scores_module  # noqa: E402
+from limitbench.capacity.anneal import Annealer  # noqa: E402
 from limitbench.capacity.paper import InfoNCE  # noqa: E402
+from limitbench.capacity.schedule import Setting  # noqa: E402
+from limitbench.capacity.scores import adam  # noqa: E402
 from limitbench.capacity.sigmoid import Sigmoid  # noqa: E402
 
 
@@ -342,7 +346,8 @@ def test_the_host_is_read_once_in_16_steps(monkeypatch: pytest.MonkeyPatch) -> N
             return func(*args, **(kwargs or {}))
 
     original = anneal_module.to_host
-    monkeypatch.setattr(anneal_module, "to_host", lambda x: (reads.append(1), original(x))[1])
+    for module in (anneal_module, scores_module):
+        monkeypatch.setattr(module, "to_host", lambda x: (reads.append(1), original(x))[1])
     problem = Problem.all_subsets(40, 2)
     with Spy():
         found = Annealer(problem, 4, setting=Setting(requery=8)).attempt([0], steps=320)
@@ -420,7 +425,8 @@ def test_cuda_solves_without_hidden_reads(monkeypatch: pytest.MonkeyPatch) -> No
         finally:
             torch.cuda.set_sync_debug_mode("error")
 
-    monkeypatch.setattr(anneal_module, "to_host", allowed)
+    for module in (anneal_module, scores_module):
+        monkeypatch.setattr(module, "to_host", allowed)
     try:
         found = Search(Task(8, 2, n=28, device="cuda")).run()
     finally:
@@ -740,17 +746,27 @@ def test_committed_witnesses_are_accepted() -> None:
     records = list(Records(folder.parent))
     assert records
     for record in records:
-        shown = record.get("point") or record["cell"]
-        if shown["witness"] is None:
+        shown = record.shown
+        if shown.witness is None:
             continue
-        if shown["witness"].endswith(orbits.SUFFIX):
-            code = orbits.read(folder / shown["witness"])
+        if shown.witness.endswith(orbits.SUFFIX):
+            code = orbits.read(folder / shown.witness)
             assert orbits.check(code) == "integers"
-            assert (code.digest, code.margin) == (record["witness_digest"], shown["margin"])
+            assert (code.digest, code.margin) == (record.witness_digest, shown.margin)
             continue
-        held, digest = witnesses.read(folder / shown["witness"])
-        assert digest == held.digest == record["witness_digest"]
-        assert witnesses.check(held).margin >= shown["margin"] > 0
+        held, digest = witnesses.read(folder / shown.witness)
+        assert digest == held.digest == record.witness_digest
+        assert witnesses.check(held).margin >= shown.margin > 0
+
+
+def test_capacity_records_are_read_and_written_alike() -> None:
+    """A committed record, read and written again, has the same bytes: none of its values is lost or added."""
+    folder = Path(__file__).parent.parent / "results" / "capacity"
+    paths = [path for path in folder.glob("*.json") if not path.name.endswith(orbits.SUFFIX)]
+    assert paths
+    for path in paths:
+        again = json.dumps(record_module.read(path).to_json(), indent=1, ensure_ascii=False) + "\n"
+        assert again == path.read_text(encoding="utf-8"), path.name
 
 
 # ------------------------------------------------------------------------------------------------------- dtypes, law, tasks
@@ -833,15 +849,15 @@ def test_the_status_is_what_happened(
     monkeypatch: pytest.MonkeyPatch, solver: str, outcomes: dict, status: Status
 ) -> None:
     """A corpus that the deadline cut is not one that every seed failed at, and never counts as solved."""
-    from limitbench.capacity.search import Tried
+    from limitbench.capacity.task import Tried
 
     def solve(self, n: int) -> bool:
         stopped = outcomes.get(n, "solved" if outcomes and n < max(outcomes) else "schedule")
         if outcomes and n > max(outcomes):
             stopped = "schedule" if stopped != "solved" else stopped
-        self.tried.append(Tried(n, stopped == "solved", (0,), 0.0, stopped))
+        self.now.tried.append(Tried(n, stopped == "solved", (0,), 0.0, stopped))
         if stopped == "solved":
-            self.best = (n, Witness({"n": n, "k": 2}, "fp32", np.zeros((n, 4), np.float32), None, 0.0, {}))
+            self.now.best = (n, Witness({"n": n, "k": 2}, "fp32", np.zeros((n, 4), np.float32), None, 0.0, {}))
         return stopped == "solved"
 
     monkeypatch.setattr(Search, "solve", solve)
@@ -958,7 +974,7 @@ def test_killed_at_any_moment_a_sweep_resumes(cli, tmp_path: Path) -> None:
     process.wait()
     records = list(Records(tmp_path))
     assert 3 <= len(records) < 56
-    assert all((folder / r["cell"]["witness"]).exists() for r in records)
+    assert all((folder / r.cell.witness).exists() for r in records)
     before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
     code, out, _ = cli(*command[3:])
     assert (code, len(json.loads(out)["cells"])) == (0, 56)
@@ -969,7 +985,7 @@ def test_a_record_counts_only_with_its_own_witness(tmp_path: Path) -> None:
     """A witness that is gone, garbage or another's makes the point unfinished; --fresh never leaves an old record beside a new file."""
     records, task = Records(tmp_path), Task(5, 2, n=9)
     record = records.write(Search(task).run())
-    path = records.folder / record["cell"]["witness"]
+    path = records.folder / record.cell.witness
     assert records.find(task) == record
     content = path.read_bytes()
     path.write_bytes(b"garbage")
@@ -977,7 +993,7 @@ def test_a_record_counts_only_with_its_own_witness(tmp_path: Path) -> None:
     path.write_bytes(content)
     assert records.find(task) == record
     again = records.write(Search(replace(task, seed=5)).run())
-    path.write_bytes((records.folder / again["cell"]["witness"]).read_bytes())
+    path.write_bytes((records.folder / again.cell.witness).read_bytes())
     assert records.find(task) is None
     records.write(Search(task).run())
     assert len(list(records.folder.glob("d5-n9*.npz"))) == 2

@@ -32,7 +32,7 @@ from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.records import Records
 from limitbench.capacity.requery import best_query
-from limitbench.capacity.search import POLISHED, Status
+from limitbench.capacity.task import POLISHED, Status
 from limitbench.certificates import orbits as orbit_proof
 from limitbench.certificates.work import Steps
 from limitbench.checks.config import Retriever
@@ -612,7 +612,7 @@ def test_polished_codes_say_where_they_start(code: OrbitCode) -> None:
     small = found(13, 6)
     search = Search(Task(6, 2, "anneal", n=13, budget_s=4))
     result = search.polish(13, small)
-    assert len(search.tried) > 1
+    assert len(search.now.tried) > 1
     assert result.witness is not None
     assert (result.witness.found["solver"], result.witness.found["start"]) == (POLISHED, "a symmetric code")
     assert result.margin is not None
@@ -742,17 +742,16 @@ def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     task = Task(6, 2, "orbit", budget_s=1.5, seeds=1)
     records = Records(tmp_path)
     kept = records.partial(task)
-    first = Search(task, kept=kept)
-    first.say = lambda message: interrupt(first, message)
+    first = Search(task, interrupt, kept=kept)
     with pytest.raises(KeyboardInterrupt):
         first.run()
     held = kept.read()
     assert held is not None
-    assert first.best is not None
-    assert held.orbit.n == first.best[0]
+    assert first.now.best is not None
+    assert held.orbit.n == first.now.best[0]
     again = Search(task, kept=kept)
     result = again.run()
-    assert again.tried[0].n > held.orbit.n
+    assert again.now.tried[0].n > held.orbit.n
     assert (result.solved_n or 0) >= held.orbit.n
     records.write(result)
     assert kept.read() is None
@@ -760,7 +759,7 @@ def test_an_interrupted_search_goes_on(tmp_path: Path) -> None:
     assert kept.read() is None
 
 
-def interrupt(search: Search, message: str) -> None:
+def interrupt(message: str) -> None:
     if "solved" in message:
         raise KeyboardInterrupt
 

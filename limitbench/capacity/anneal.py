@@ -19,8 +19,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,76 +28,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from limitbench.capacity.dtypes import require_stored
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.requery import best_query
+from limitbench.capacity.schedule import DEFAULT, Schedule, Setting
+from limitbench.capacity.scores import Peers, Scores, adam, to_host, unit
 from limitbench.errors import InputError
 
 Watch = Callable[[int, int, float], None]  # steps done, steps at most, least gap so far
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The numbers of the solver. The defaults are frozen: one setting and one formula for every n, d and k.
-
-    Temperatures are in units of the score of unit vectors, rates those of Adam.
-    """
-
-    hot: float = 0.05
-    cold: float = 2e-6
-    rate_hot: float = 0.15
-    rate_cold: float = 3e-5
-    beta1: float = 0.9
-    beta2: float = 0.99
-    spread: int = 60  # Adam steps on the documents alone that lower the largest |cosine|, where d >= 4k - 1
-    large: int = 1_000_000  # and the scores are at least so many: else a few steps cost less
-    centroid: bool = True  # queries start at unit(sum of the relevant - k mean), else at random
-    reach: float = 6.0  # rows with a gap above reach * T rest until the next block
-    block: int = 16  # steps between two looks at all rows, and between two reads from the device
-    requery: int = 8  # every so many blocks failing queries are replaced by the best ones, computed exactly; 0: never
-    failing: int = 4  # if at most so many times n fail
-    few: int = 8  # and in every block where at most so many fail
-    length: float = 1.0  # a factor on the number of steps
-    opening: int = 64  # cold steps before the schedule proper, at most an eighth of its length; 0: none
-
-    def steps(self, d: int, k: int) -> int:
-        """How many steps the schedule takes at most: 200 + 12000 (2k/d)^3, the second part at most 40500."""
-        return int(self.length * (200 + 12000 * min(1.5, 2 * k / d) ** 3))
-
-    def schedule(self, steps: int, skipped: float = 0.0) -> Schedule:
-        """The schedule proper, without its first `skipped` part."""
-        return Schedule(
-            steps, self.hot, self.cold, self.rate_hot, self.rate_cold, self.beta1, self.reach, int(skipped * steps)
-        )
-
-    def first(self, steps: int) -> Schedule:
-        """The opening of a schedule of so many steps: what is far from critical-n is solved in a few steps at one temperature."""
-        return Schedule(min(self.opening, steps // 8), 0.03, 0.03, 0.1, 0.1, 0.75, math.inf)
-
-
-@dataclass(frozen=True)
-class Schedule:
-    """Temperature and rate of every step, both geometric, Adam's first moment, and which rows rest."""
-
-    steps: int
-    hot: float
-    cold: float
-    rate_hot: float
-    rate_cold: float
-    beta1: float
-    reach: float  # rows with a gap above reach * T rest
-    first: int = 0  # the step to begin with
-
-    def temperature(self, step: int) -> float:
-        """The temperature of this step."""
-        return self.hot * math.pow(self.cold / self.hot, step / self.steps)
-
-    def rate(self, step: int) -> float:
-        """Adam's rate in this step."""
-        return self.rate_hot * math.pow(self.rate_cold / self.rate_hot, step / self.steps)
-
-
-DEFAULT = Setting()
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,72 +54,13 @@ class Attempt:
     margin: float
 
 
-class Peers:
-    """The processes that share one instance: here, none but this. `capacity.distributed` has the other kind."""
-
-    rank, world = 0, 1
-
-    def add(self, tensor: Tensor) -> Tensor:
-        """The sum over all processes."""
-        return tensor
-
-    def least(self, tensor: Tensor) -> Tensor:
-        """The minimum over all processes."""
-        return tensor
+def nothing_asked(scores: Scores, seed: int) -> Attempt:
+    """The attempt on a problem without a row: any documents do."""
+    documents = to_host(scores.rounded(scores.start([seed]), True)[0])
+    return Attempt(True, documents, np.empty((0, scores.d), documents.dtype), seed, 0, "solved", math.inf)
 
 
-def to_host(tensor: Tensor) -> npt.NDArray[Any]:
-    """The one place where a solver waits for the device."""
-    return tensor.cpu().numpy()
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows scaled to length 1."""
-    out: Tensor = x / x.norm(dim=-1, keepdim=True).clamp_min(1e-30)
-    return out
-
-
-def rounder(dtype: str) -> Callable[[Tensor, bool], Tensor]:
-    """A function that rounds vectors (S, rows, d) to what `dtype` stores, all rows to one scale (documents) or each to its own."""
-    require_stored(dtype)
-    if dtype in ("bf16", "fp16"):
-        narrow = torch.bfloat16 if dtype == "bf16" else torch.float16
-        return lambda x, _together: x.to(narrow).to(x.dtype)
-    if dtype == "int8":
-
-        def to_int8(x: Tensor, together: bool) -> Tensor:
-            top = x.abs().amax((1, 2) if together else 2, keepdim=True) / 127
-            return (x / top).round_().mul_(top)
-
-        return to_int8
-    if dtype == "binary":
-        return lambda x, _together: torch.where(x < 0, -1.0, 1.0).to(x.dtype) / math.sqrt(x.shape[-1])
-    return lambda x, _together: x
-
-
-def adam(
-    x: Tensor,
-    grad: Tensor,
-    m: Tensor,
-    v: Tensor,
-    *,
-    rate: float,
-    b1: float,
-    b2: float,
-    t: int,
-    move: Tensor,
-    eps: float = 1e-12,
-) -> None:
-    """One step of Adam in place, and back to the sphere; `move` (S, 1, 1) is 0 for a frozen seed."""
-    right = math.sqrt(1 - b2**t)
-    m.lerp_(grad, 1 - b1)
-    v.mul_(b2).addcmul_(grad, grad, value=1 - b2)
-    step = m / v.sqrt().add_(eps * right)
-    x.addcmul_(step, move, value=-rate * right / (1 - b1**t))
-    x.div_(torch.linalg.vector_norm(x, dim=-1, keepdim=True))
-
-
-class Annealer:
+class Annealer(Scores):
     """The solver for one problem, dimension, dtype and device; `attempt` runs a batch of seeds.
 
     `margin` is the half-gap to reach. `chunk` bounds the scores (seeds x rows x documents) held at a time. With `peers`, this
@@ -202,44 +79,11 @@ class Annealer:
         chunk: int | None = None,
         peers: Peers | None = None,
     ) -> None:
-        if d < 1:
-            raise InputError(f"found d = {d}, expected at least 1 dimension")
-        self.problem, self.d, self.setting, self.k = problem, d, setting, problem.degree
-        self.device = torch.device(device)
-        self.at_home = self.device.type == "cpu"  # numbers can be read without waiting
-        self.dtype = torch.float64 if dtype == "fp64" else torch.float32
-        self.rounded = rounder(dtype)
-        self.scored = self.rounded if dtype in ("fp32", "fp64", "binary") else self._to_unit_ball
-        self.gap = 2 * margin
-        self.strict = self.gap + 4 * torch.finfo(self.dtype).eps  # scores of this dtype are no finer
-        self.chunk = chunk or (400_000 if self.device.type == "cpu" else 64_000_000)
-        self.peers = peers or Peers()
-        rows = slice(self.peers.rank, None, self.peers.world)
-        self.relevant = torch.from_numpy(np.ascontiguousarray(problem.relevant[rows])).to(self.device)  # (m, K)
-        self.m = len(self.relevant)
+        super().__init__(problem, d, margin=margin, dtype=dtype, device=device, chunk=chunk, peers=peers)
+        self.setting = setting
         self.large = problem.m * problem.n >= setting.large
-        self.repeats: Tensor | None = None  # (m, K): infinity where a list repeats itself, else 0
-        if problem.weight is not None:
-            self.repeats = torch.where(torch.from_numpy(problem.weight[rows]), 0.0, math.inf).to(
-                self.device, self.dtype
-            )
-
-    def _to_unit_ball(self, x: Tensor, together: bool) -> Tensor:
-        """Rounded vectors, scaled so that the longest document, and every query, has length 1 again: no order changes."""
-        x = self.rounded(x, together)
-        length = x.norm(dim=-1, keepdim=True)
-        out: Tensor = x / (length.amax(1, keepdim=True) if together else length).clamp_min_(1e-30)
-        return out
 
     # ----------------------------------------------------------------------------------------------------------- starts
-
-    def start(self, seeds: Sequence[int]) -> Tensor:
-        """Random unit documents (S, n, d), the same on every device."""
-        drawn = []
-        for seed in seeds:
-            source = torch.Generator().manual_seed(seed)
-            drawn.append(torch.randn(self.problem.n, self.d, generator=source, dtype=torch.float64))
-        return unit(torch.stack(drawn)).to(self.device, self.dtype)
 
     def spread(self, v: Tensor) -> None:
         """Lower the largest |cosine| of the documents, in place: (S, n, n) memory."""
@@ -268,17 +112,6 @@ class Annealer:
 
     # ----------------------------------------------------------------------------------------------------------- scores
 
-    def gaps(self, u: Tensor, v: Tensor) -> Tensor:
-        """min relevant - max other of every row, (S, m), of the rounded vectors."""
-        u, vt = self.scored(u, False), self.scored(v, True).transpose(1, 2)
-        out = torch.empty(u.shape[:2], device=u.device, dtype=u.dtype)
-        for part in self._chunks(self.m, len(u)):
-            s = u[:, part] @ vt
-            index = self.relevant[part].expand(len(u), -1, -1)
-            low = s.gather(2, index).amin(2)
-            out[:, part] = low - s.scatter_(2, index, -math.inf).amax(2)
-        return out
-
     def gradient(
         self, x: Tensor, relevant: Tensor, repeats: Tensor | None, temperature: float
     ) -> tuple[Tensor, Tensor]:
@@ -291,7 +124,7 @@ class Annealer:
         vt, g = v.transpose(1, 2), torch.empty_like(x)
         gv, gu = g[:, :n], g[:, n:]
         worst: Tensor | None = None
-        for part in self._chunks(len(relevant), len(x)):
+        for part in self.chunks(len(relevant), len(x)):
             index = relevant[part].expand(len(x), -1, -1)  # (S, c, K)
             uc = u[:, part]
             s = torch.bmm(uc / temperature, vt)  # (S, c, n)
@@ -323,10 +156,6 @@ class Annealer:
             worst = torch.full((len(x), 1), math.inf, device=x.device, dtype=x.dtype)
         return g, worst
 
-    def _chunks(self, rows: int, seeds: int) -> list[slice]:
-        step = max(1, self.chunk // (self.problem.n * seeds))
-        return [slice(at, min(rows, at + step)) for at in range(0, rows, step)]
-
     # ---------------------------------------------------------------------------------------------------------- the run
 
     def attempt(
@@ -346,8 +175,7 @@ class Annealer:
         finite or of another shape.
         """
         if self.problem.m == 0:
-            any_v = to_host(self.rounded(self.start(seeds[:1]), True)[0])
-            return Attempt(True, any_v, np.empty((0, self.d), any_v.dtype), seeds[0], 0, "solved", math.inf)
+            return nothing_asked(self, seeds[0])
         with torch.inference_mode():
             v = self._documents(seeds, warm)
             x = torch.cat([v, self.queries(v, seeds)], 1)
@@ -400,7 +228,7 @@ class Annealer:
                 best = int(np.argmax(least))
                 if watch:
                     watch(done, total, float(least[best]))
-                solved = bool(least[best] > self.gap) and self._strict(u[best], v[best])
+                solved = bool(least[best] > self.gap) and self.strict_in_float64(u[best], v[best])
                 if solved or over:
                     stopped = "solved" if solved else "schedule" if done >= total else "deadline"
                     documents = to_host(self.rounded(v[best : best + 1], True)[0])
@@ -418,7 +246,7 @@ class Annealer:
                 g, worst = self.gradient(xa, rows, repeats, rule.temperature(done))
                 move *= self._share(g, worst <= self.strict / rule.temperature(done))[..., None]
                 done += 1
-                if self.at_home and not move.numpy().all():
+                if self.on_host and not move.numpy().all():
                     break
                 adam(
                     xa, g, ma, sa, rate=rule.rate(done - 1), b1=rule.beta1, b2=setting.beta2, t=done - first, move=move
@@ -469,36 +297,3 @@ class Annealer:
                     moment[seed, index] = 0
             whole = whole or len(better) == len(rows)
         return whole
-
-    def _strict(self, u: Tensor, v: Tensor) -> bool:
-        """Whether every row is strict in float64 too."""
-        if self.dtype == torch.float64 or self.device.type == "mps":
-            return True
-        rounded = self.scored(u[None], False).double(), self.scored(v[None], True).double()
-        least = torch.full((1,), math.inf, device=u.device, dtype=torch.float64)
-        vt = rounded[1].transpose(1, 2)
-        for part in self._chunks(self.m, 2):
-            s = rounded[0][:, part] @ vt
-            index = self.relevant[part][None]
-            low = s.gather(2, index).amin(2)
-            least = torch.minimum(least, (low - s.scatter_(2, index, -math.inf).amax(2)).amin(1))
-        return bool(to_host(self.peers.least(least))[0] > self.gap)
-
-
-def release(device: str) -> None:
-    """Give back what the device's allocator keeps."""
-    if device.startswith("cuda"):
-        torch.cuda.empty_cache()
-
-
-@contextmanager
-def arithmetic() -> Iterator[None]:
-    """No TF32; and no denormal numbers on the CPU, which slow softmax and products down severalfold."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    torch.set_flush_denormal(True)
-    try:
-        yield
-    finally:
-        torch.set_flush_denormal(False)
-        torch.set_float32_matmul_precision(before)

@@ -19,8 +19,10 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from limitbench.capacity.anneal import Annealer, Attempt, Peers, Setting
+from limitbench.capacity.anneal import Annealer, Attempt
 from limitbench.capacity.problem import Problem
+from limitbench.capacity.schedule import Setting
+from limitbench.capacity.scores import Peers
 
 
 class Processes(Peers):

@@ -23,8 +23,9 @@ import torch
 from torch import Tensor
 
 from limitbench.capacity import threefry
-from limitbench.capacity.anneal import Annealer, Attempt, Setting, Watch, adam, to_host, unit
+from limitbench.capacity.anneal import Attempt, Watch, nothing_asked
 from limitbench.capacity.problem import Problem
+from limitbench.capacity.scores import Scores, adam, to_host, unit
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,7 @@ class InfoNCE:
         common: bool = False,
     ) -> None:
         self.protocol, self.common = protocol, common
-        self.scores = Annealer(
-            problem, d, setting=Setting(spread=0, centroid=False), dtype=dtype, device=device, chunk=chunk
-        )
+        self.scores = Scores(problem, d, dtype=dtype, device=device, chunk=chunk)
         self.problem, self.d = problem, d
         self.counts = torch.from_numpy((problem.weight if problem.weight is not None else problem.relevant >= 0).sum(1))
         self.counts = self.counts.to(self.scores.device, self.scores.dtype)  # (m,)
@@ -73,7 +72,7 @@ class InfoNCE:
         inner, rule = self.scores, self.protocol
         with torch.inference_mode():
             if self.problem.m == 0:
-                return inner.attempt(seeds)
+                return nothing_asked(inner, seeds[0])
             x, n = self.start(seeds), self.problem.n
             v, u = x[:, :n], x[:, n:]  # views
             mean, square = torch.zeros_like(x), torch.zeros_like(x)
@@ -86,7 +85,7 @@ class InfoNCE:
                     seen = to_host(torch.cat([self._gaps(u, v), stale]))
                     least, waited = seen[: len(v)], seen[len(v) :]
                     top = int(least.argmax())
-                    solved = bool(least[top] > 0) and inner._strict(u[top], v[top])
+                    solved = bool(least[top] > 0) and inner.strict_in_float64(u[top], v[top])
                     early = bool((waited >= rule.patience).all())
                     late = time.monotonic() > deadline
                     if watch:
@@ -126,7 +125,7 @@ class InfoNCE:
         v, u = inner.scored(v, True), inner.scored(u, False)
         low = torch.full((len(u),), math.inf, device=u.device, dtype=u.dtype)
         high = -low
-        for part in inner._chunks(inner.m, len(u)):
+        for part in inner.chunks(inner.m, len(u)):
             s = torch.bmm(u[:, part], v.transpose(1, 2))
             index = inner.relevant[part].expand(len(u), -1, -1)
             low = torch.minimum(low, s.gather(2, index).amin((1, 2)))
@@ -148,7 +147,7 @@ class InfoNCE:
         gv, gu = g[:, :n].zero_(), g[:, n:]
         loss = torch.zeros(len(u), device=u.device, dtype=u.dtype)
         vt = v.transpose(1, 2)
-        for part in inner._chunks(inner.m, len(u)):
+        for part in inner.chunks(inner.m, len(u)):
             uc = u[:, part]
             s = torch.bmm(uc / temperature, vt)  # (S, c, n)
             index = inner.relevant[part].expand(len(u), -1, -1)

@@ -8,16 +8,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
 
+from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.records import Records
-from limitbench.capacity.search import TORCH, Search, Task
+from limitbench.capacity.search import Search
+from limitbench.capacity.task import TORCH, Task
 from limitbench.errors import OutOfMemory
 
 
 def pooled(
-    tasks: Sequence[Task], held: Mapping[int, dict[str, Any] | None], records: Records, jobs: int, fresh: bool = False
-) -> Iterator[dict[str, Any]]:
+    tasks: Sequence[Task], held: Mapping[int, CapacityRecord | None], records: Records, jobs: int, fresh: bool = False
+) -> Iterator[CapacityRecord]:
     """The records of all tasks in order; those not `held` are searched by `jobs` processes with one thread each."""
     method = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -47,7 +48,7 @@ def pooled(
                 os.environ[name] = value
 
 
-def _one(task: Task, results: Path, fresh: bool) -> dict[str, Any]:
+def _one(task: Task, results: Path, fresh: bool) -> CapacityRecord:
     if task.solver in TORCH:
         import torch
 

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import subsets
-from limitbench.capacity.search import CapacityResult, Search, Status, Task
+from limitbench.capacity.search import Search
+from limitbench.capacity.task import CapacityResult, Status, Task
 from limitbench.certificates.orbits import MOST_RELEVANT
 from limitbench.theory.constructions import orthogonal_simplices, simplex_and_centre
 

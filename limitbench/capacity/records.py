@@ -9,15 +9,13 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from limitbench.capacity import orbits, witness
-from limitbench.capacity.search import CapacityResult, Task
+from limitbench.capacity.record import SCHEMA, CapacityRecord, read
+from limitbench.capacity.task import CapacityResult, Task
 from limitbench.errors import CertificateError, DataError, InputError
-from limitbench.files import atomic_write, read_record
+from limitbench.files import atomic_write
 from limitbench.provenance import provenance
-
-SCHEMA = "limitbench.capacity.v1"
 
 
 class Records:
@@ -32,22 +30,22 @@ class Records:
         what = "qrels" if task.qrels is not None else f"k{task.k}" if task.n is None else f"n{task.n}-k{task.k}"
         return f"d{task.d}-{what}-{task.solver}-{task.dtype}-{digest}"
 
-    def find(self, task: Task) -> dict[str, Any] | None:
+    def find(self, task: Task) -> CapacityRecord | None:
         """The finished record of this task, or None; one whose witness is gone, or another, does not count."""
         path = self.folder / f"{self.stem(task)}.json"
         if not path.exists():
             return None
         record = read(path)
-        name = (record.get("point") or record["cell"])["witness"]
+        name = record.shown.witness
         if name is None:
             return record
         try:
             if name.endswith(orbits.SUFFIX):
-                return record if orbits.read(self.folder / name).digest == record["witness_digest"] else None
+                return record if orbits.read(self.folder / name).digest == record.witness_digest else None
             held, digest = witness.read(self.folder / name)
         except DataError:
             return None
-        return record if held.digest == digest == record["witness_digest"] else None
+        return record if held.digest == digest == record.witness_digest else None
 
     def partial(self, task: Task, fresh: bool = False) -> Partial | None:
         """Where a search for this task keeps the largest symmetric code while it is under way; None for other solvers. `fresh`
@@ -59,7 +57,7 @@ class Records:
             kept.clear()
         return kept
 
-    def write(self, result: CapacityResult) -> dict[str, Any]:
+    def write(self, result: CapacityResult) -> CapacityRecord:
         """Store the witness, then the record, and return the record."""
         task, stem = result.task, self.stem(result.task)
         name, digest = None, None
@@ -67,17 +65,18 @@ class Records:
             digest = result.witness.digest
             name = f"{stem}-{digest[:8]}{'.npz' if isinstance(result.witness, witness.Witness) else orbits.SUFFIX}"
             result.witness.write(self.folder / name)
-        kind = "point" if task.n is None else "cell"
-        record = {
-            "schema": SCHEMA,
-            "key": task.key(),
-            kind: result.point(name) if kind == "point" else result.cell(name),
-            "tried": [one.__dict__ | {"seeds": list(one.seeds)} for one in result.tried],
-            "witness_digest": digest,
-            "provenance": provenance(),
-        }
+        record = CapacityRecord.model_validate(
+            {
+                "schema": SCHEMA,
+                "key": task.key(),
+                **({"point": result.point(name)} if task.n is None else {"cell": result.cell(name)}),
+                "tried": [one.__dict__ | {"seeds": list(one.seeds)} for one in result.tried],
+                "witness_digest": digest,
+                "provenance": provenance(),
+            }
+        )
         with atomic_write(self.folder / f"{stem}.json") as out:
-            out.write((json.dumps(record, indent=1, ensure_ascii=False) + "\n").encode())
+            out.write((json.dumps(record.to_json(), indent=1, ensure_ascii=False) + "\n").encode())
         for old in self.folder.glob(f"{stem}-*"):
             if old.name != name and old.name.endswith((".npz", orbits.SUFFIX)):
                 old.unlink(missing_ok=True)
@@ -86,7 +85,7 @@ class Records:
             kept.clear()
         return record
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[CapacityRecord]:
         """Every record, by file name."""
         for path in sorted(self.folder.glob("*.json")):
             if not path.name.endswith(orbits.SUFFIX):
@@ -116,14 +115,3 @@ class Partial:
     def clear(self) -> None:
         """Forget it."""
         self.path.unlink(missing_ok=True)
-
-
-def read(path: Path) -> dict[str, Any]:
-    """The record in a file. Raises `DataError` where it is broken or foreign."""
-    record = read_record(path)
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
-        raise DataError(path, f"is not a capacity record of this version ({SCHEMA}); move it elsewhere")
-    shown = record.get("point") or record.get("cell")
-    if not isinstance(record.get("key"), dict) or not isinstance(shown, dict) or "witness" not in shown:
-        raise DataError(path, "is not a whole capacity record; delete it and run its command again")
-    return record

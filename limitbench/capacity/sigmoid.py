@@ -56,7 +56,7 @@ class Sigmoid(InfoNCE):
         loss = torch.zeros(len(u), device=u.device, dtype=u.dtype)
         self.slope = torch.zeros_like(self.scale)
         vt = v.transpose(1, 2)
-        for part in inner._chunks(inner.m, len(u)):
+        for part in inner.chunks(inner.m, len(u)):
             uc = u[:, part]
             s = torch.bmm(uc, vt)  # (S, c, n)
             index = inner.relevant[part].expand(len(u), -1, -1)

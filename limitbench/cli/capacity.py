@@ -16,6 +16,7 @@ from limitbench.files import require_writable
 
 if TYPE_CHECKING:
     from limitbench.capacity import Task
+    from limitbench.capacity.record import CapacityRecord
     from limitbench.capacity.records import Records
 
 
@@ -67,9 +68,9 @@ def capacity(
     "Not solved" is what a solver did with these seeds in this time; it is never "impossible".
     """
     from limitbench.capacity import SOLVERS, Task
-    from limitbench.capacity.records import Records
-    from limitbench.capacity.search import OPTIMIZERS, TORCH
+    from limitbench.capacity.task import OPTIMIZERS, TORCH
     from limitbench.certificates.orbits import MOST_RELEVANT
+    from limitbench.results import Store
 
     if qrels is not None and at is not None:
         raise InputError("found --qrels together with --at; the qrels have their own number of documents")
@@ -93,13 +94,14 @@ def capacity(
     if any(task.solver in TORCH for task in tasks):
         _require_torch()
     tasks = _part(tasks, shard)
-    records = Records(results)
+    records = Store(results).capacity
     require_writable(records.folder)
     kind = "cell" if at is not None else "point"
     found = []
     for record in _all(tasks, records, fresh, jobs):
-        name = record[kind]["witness"]
-        shown = {**record[kind], "witness": None if name is None else (records.folder / name).as_posix()}
+        shown = record.shown.model_dump(mode="json", exclude_unset=True)
+        file = record.shown.witness
+        shown["witness"] = None if file is None else (records.folder / file).as_posix()
         found.append(shown)
         if not json:
             say(_line(shown, kind))
@@ -109,7 +111,7 @@ def capacity(
     _print(found, kind, records)
 
 
-def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[dict[str, Any]]:
+def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[CapacityRecord]:
     """The records of all tasks, in order; finished ones are read, not searched again."""
     from limitbench.capacity import Search
     from limitbench.capacity.pool import pooled
@@ -128,7 +130,7 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
             yield held[i] or records.write(Search(task, progress, kept=records.partial(task, fresh)).run())
 
 
-def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[dict[str, Any]]:
+def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[CapacityRecord]:
     """Under torchrun: all processes solve each task together; the first writes, and yields, the records."""
     from limitbench.capacity import Search
     from limitbench.capacity.distributed import Processes
@@ -281,11 +283,11 @@ def frontier(
     json: JsonFlag = False,
 ) -> None:
     """Draw critical-n against d: proved, constructed, reached by optimizers, published; and fit the laws."""
-    from limitbench.capacity.records import Records
     from limitbench.report.frontier import draw, formula
     from limitbench.report.frontier import frontier as gather
+    from limitbench.results import Store
 
-    found = gather(Records(results), k=k, margin=margin)
+    found = gather(Store(results).capacity, k=k, margin=margin)
     draw(found, out)
     if json:
         echo_json({"schema_version": 1, "out": str(out), **found.to_json()})

@@ -12,8 +12,7 @@ from typing import Any
 
 from limitbench import catalog
 from limitbench.capacity.law import published as published_critical_n
-from limitbench.capacity.records import Records
-from limitbench.capacity.search import OPTIMIZERS
+from limitbench.capacity.task import OPTIMIZERS
 from limitbench.certificates import Notion
 from limitbench.collection import Dataset
 from limitbench.datasets import dataset_spec, load
@@ -276,7 +275,7 @@ def gather(
         records=records,
         tables=tables,
         curves=tuple(curves(records)),
-        frontier=frontier(Records(folder)),
+        frontier=frontier(Store(folder).capacity),
         data=data,
         command=command,
         version=__version__,

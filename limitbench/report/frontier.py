@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from limitbench.capacity.law import Law, fit, published
-from limitbench.capacity.search import OPTIMIZERS
+from limitbench.capacity.record import CapacityRecord
+from limitbench.capacity.task import OPTIMIZERS
 from limitbench.errors import InputError
 from limitbench.files import atomic_write
 from limitbench.report.svg import INK, drawing, render
@@ -63,7 +64,7 @@ class Frontier:
         }
 
 
-def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0.0) -> Frontier:
+def frontier(records: Iterable[CapacityRecord], *, k: int = 2, margin: float = 0.0) -> Frontier:
     """The frontier of these capacity records: of each solver and dimension the largest verified n in any record with this k and at
     least this margin asked for. Raises `InputError` for a margin outside [0, 1]."""
     if k < 1:
@@ -72,11 +73,11 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         raise InputError(f"found margin = {margin:g}, expected a half-gap on unit vectors, from 0 to 1")
     reached: dict[str, dict[int, int]] = {}
     for record in records:
-        point = record.get("point") or _as_point(record)
-        if record["key"]["qrels"] or point["k"] != k or (point["margin"] or 0.0) < margin or not point["solved_n"]:
+        shown = record.shown
+        if record.key["qrels"] or shown.k != k or (shown.margin or 0.0) < margin or not shown.solved_n:
             continue
-        at = reached.setdefault(point.get("found_by", point["solver"]), {})
-        at[point["d"]] = max(at.get(point["d"], 0), point["solved_n"])
+        at = reached.setdefault(shown.found_by or shown.solver, {})
+        at[shown.d] = max(at.get(shown.d, 0), shown.solved_n)
     laws = {"published": fit(published())} if k == 2 else {}
     laws |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
     dimensions = sorted(
@@ -92,11 +93,6 @@ def frontier(records: Iterable[dict[str, Any]], *, k: int = 2, margin: float = 0
         if kept >= Fraction(margin) and code.n > max((n for d, n in codes.items() if d <= code.d), default=0):
             codes[code.d] = code.n
     return Frontier(k, margin, reached, laws, impossible, codes)
-
-
-def _as_point(record: dict[str, Any]) -> dict[str, Any]:
-    cell = record["cell"]
-    return {**cell, "solved_n": cell["n"] if cell["verified"] else None}
 
 
 def draw(shown: Frontier, out: Path) -> None:

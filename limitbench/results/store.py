@@ -10,7 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from pydantic import ValidationError
@@ -18,6 +18,9 @@ from pydantic import ValidationError
 from limitbench.errors import DataError, StorageError
 from limitbench.files import atomic_write, read_jsonl, read_record, require_writable
 from limitbench.results.record import SCHEMA_VERSION, Result
+
+if TYPE_CHECKING:
+    from limitbench.capacity.records import Records
 
 _RECORD = re.compile(r"[0-9a-f]{12}\.json")
 
@@ -29,6 +32,13 @@ class Store:
 
     def __init__(self, root: Path | str) -> None:
         self.root = Path(root)
+
+    @property
+    def capacity(self) -> Records:
+        """The capacity records of this folder, with their witnesses."""
+        from limitbench.capacity.records import Records  # checks witnesses, which no other record needs
+
+        return Records(self.root)
 
     def require_writable(self) -> None:
         """Raise `StorageError` now rather than after hours of work."""

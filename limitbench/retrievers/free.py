@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import Field
 
-from limitbench.capacity.anneal import Annealer, arithmetic
+from limitbench.capacity.anneal import Annealer
 from limitbench.capacity.problem import Problem
+from limitbench.capacity.scores import arithmetic
 from limitbench.collection import Corpus, Queries
 from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.own_dataset import own_dataset, require_own

@@ -38,7 +38,8 @@ _SECONDS, _SEEDS = 60.0, 3
 def decide(plan: Plan) -> Outcome | None:
     """Optimise the vectors themselves on the sets. Skipped where torch is not installed."""
     try:
-        from limitbench.capacity.anneal import Annealer, arithmetic
+        from limitbench.capacity.anneal import Annealer
+        from limitbench.capacity.scores import arithmetic
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
