@@ -41,7 +41,7 @@ def limitbench_check(pytestconfig: pytest.Config) -> Callable[..., Report]:
 
     def call(config: Path | str = "limitbench.toml", *, must_pass: bool = True, **options: Any) -> Report:
         from limitbench.checks import Report, check
-        from limitbench.checks.output import text
+        from limitbench.checks.formats.text import text
 
         tier = {
             "tier": pytestconfig.getoption("--limitbench-tier"),
@@ -161,7 +161,7 @@ class CheckItem(pytest.Item):
 
     def runtest(self) -> None:
         """Fail with the summary where the exit code is not 0."""
-        from limitbench.checks.output import summary
+        from limitbench.checks.formats.text import summary
 
         if self.report.exit_code:
             pytest.fail(f"exit code {self.report.exit_code}: {summary(self.report)}", pytrace=False)

@@ -84,7 +84,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from sentence_transformers import CrossEncoder
     from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
 
-    from limitbench.retrievers.models import model_source
+    from limitbench.retrievers.model_files import model_source
 
     folder = tmp_path_factory.mktemp("cross")
     torch.manual_seed(0)
@@ -110,7 +110,7 @@ def splade(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
     from transformers import AutoTokenizer, BertConfig, BertForMaskedLM
 
-    from limitbench.retrievers.models import model_source
+    from limitbench.retrievers.model_files import model_source
 
     folder = tmp_path_factory.mktemp("splade")
     torch.manual_seed(0)

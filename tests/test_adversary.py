@@ -174,7 +174,7 @@ def test_a_header_holds_no_infinity(tmp_path: Path) -> None:
 @pytest.mark.timeout(60)
 def test_rows_that_floating_point_leaves_in_doubt_have_a_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every gap is 1 beside scores of 2^100: all rivals of all rows need rationals, and from some number on that is refused."""
-    monkeypatch.setattr(witness, "_MOST_RATIONAL", 200_000)
+    monkeypatch.setattr("limitbench.capacity.exact_margin._MOST_RATIONAL", 200_000)
     n, d = 400, 8
     i = np.arange(n, dtype=np.float64)
     documents, queries = np.zeros((n, d)), np.zeros((n, d))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from limitbench.checks import Report, check, secrets
 from limitbench.checks.baseline import Baseline, Line, layout, merge, parse_baseline, read_baseline
-from limitbench.checks.causes import section
 from limitbench.checks.config import read_project
+from limitbench.checks.evidence import section
 from limitbench.checks.output import FORMATS
 from limitbench.checks.ratchet import init, update
 from limitbench.errors import InputError

@@ -136,7 +136,7 @@ def test_prose_files_with_headings(cli, tmp_path: Path) -> None:
 
 def test_signs_marks_and_code(tmp_path: Path) -> None:
     """C++ is not C#, Devanagari keeps its vowels, composed and decomposed letters are one, and fenced code has no headings."""
-    from limitbench.datasets.mining import words
+    from limitbench.datasets.phrases import words
 
     titles = ("C++ guide", "C# guide", "C guide", "Caf\u00e9", "Cafe\u0301", "Other")
     texts = ("one", "two", "three", "four", "five", "# Real heading\n```sh\n# not a heading\n```\n")

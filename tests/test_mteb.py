@@ -59,7 +59,7 @@ def test_scores_through_mteb_on_the_real_limit_small(name: str, limit_small: Pat
 def packaged():
     from mteb.models.sentence_transformer_wrapper import SentenceTransformerEncoderWrapper
 
-    from limitbench.retrievers.models import model_source
+    from limitbench.retrievers.model_files import model_source
 
     return SentenceTransformerEncoderWrapper(str(model_source("minilm", None).folder))
 

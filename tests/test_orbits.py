@@ -35,8 +35,8 @@ from limitbench.capacity.requery import best_query
 from limitbench.capacity.task import POLISHED, Status
 from limitbench.certificates import orbits as orbit_proof
 from limitbench.certificates.work import Steps
-from limitbench.checks.config import Retriever
 from limitbench.checks.plan import Plan, best_half_gap
+from limitbench.checks.schema import Retriever
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.theory import codes
 

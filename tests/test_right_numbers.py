@@ -1327,7 +1327,7 @@ def test_python_takes_objects_and_texts() -> None:
 def test_a_bi_encoder_is_no_model_of_another_kind(adapter: str, tmp_path: Path) -> None:
     """A folder that lists its modules is no proof that the library adds none: what it adds is refused by name."""
     needs_models()
-    from limitbench.retrievers.models import model_source
+    from limitbench.retrievers.model_files import model_source
 
     place = shutil.copytree(model_source("minilm", None).folder, tmp_path / "m")
     with pytest.raises(SpecError, match=r"has no (Dense|SparseAutoEncoder)\..*made up at random"):
@@ -1393,7 +1393,7 @@ def test_helpers_of_custom_code_are_part_of_the_identity(own_cache: Path, monkey
 
     from sentence_transformers import SentenceTransformer
 
-    from limitbench.retrievers.models import environment
+    from limitbench.retrievers.model_files import environment
 
     package = own_cache / "turns"
     package.mkdir()

@@ -18,7 +18,7 @@ import pytest
 from conftest import ROOT
 
 from limitbench.checks import check
-from limitbench.checks.output import causes_of
+from limitbench.checks.formats.common import causes_of
 
 SERVICE = ROOT / "examples" / "rag-service"
 Edit = Callable[[Path], None]

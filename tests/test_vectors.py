@@ -26,9 +26,10 @@ from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.results import Store
 from limitbench.retrievers import retriever
+from limitbench.retrievers.best_columns import best
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.hybrid import mean_ranks, normalised
-from limitbench.retrievers.vectors import DTYPES, Storage, VectorIndex, best, truncated
+from limitbench.retrievers.vectors import DTYPES, Storage, VectorIndex, truncated
 
 
 def unit(seed: int, n: int, d: int) -> np.ndarray:

@@ -12,9 +12,10 @@ from limitbench.checks import causes, gates, secrets
 from limitbench.checks.config import Project, read_project
 from limitbench.checks.findings import Fails, GateRow, Outcome, Passes, Report, Undecided, exit_code
 from limitbench.checks.ledger import Ledger
-from limitbench.checks.measurement import Case, Measured, Settings
+from limitbench.checks.measurement import Case, Measured
 from limitbench.checks.rule import Scope
 from limitbench.checks.rules import RULES, TIERS, Rule, chosen
+from limitbench.checks.settings import Settings
 from limitbench.checks.subjects import Subject, Subjects
 from limitbench.errors import InputError, LimitbenchError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from limitbench.checks.baseline import Baseline
-from limitbench.checks.config import Config
+from limitbench.checks.schema import Config
 from limitbench.provenance import versions
 
 

@@ -8,12 +8,13 @@ from typing import Any
 
 from limitbench import statistics
 from limitbench.checks.baseline import KEPT
-from limitbench.checks.causes import Evidence, explained, section
+from limitbench.checks.causes import explained
 from limitbench.checks.comparison import Pair, agreement, before_and_now
-from limitbench.checks.config import Gate
 from limitbench.checks.drops import shows
+from limitbench.checks.evidence import Evidence, section
 from limitbench.checks.findings import GateRow, GateState, LostQuestion, Skipped, Undecided
 from limitbench.checks.measurement import Case, Measured
+from limitbench.checks.schema import Gate
 
 _ABOVE = 3  # documents shown that stand above the wanted one
 

@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import date
 from pathlib import Path
 
-from limitbench.checks.config import Project, Suppression
+from limitbench.checks.config import Project
 from limitbench.checks.findings import (
     Counts,
     Fails,
@@ -19,6 +19,7 @@ from limitbench.checks.findings import (
     failing,
 )
 from limitbench.checks.rules import RULES, Level, Rule
+from limitbench.checks.schema import Suppression
 from limitbench.checks.subjects import Subject
 
 _WORST: tuple[GateState, ...] = ("passed", "not measured", "undecided", "violated")

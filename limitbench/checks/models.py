@@ -7,7 +7,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from limitbench.checks.config import Project, Retriever
+from limitbench.checks.config import Project
+from limitbench.checks.schema import Retriever
 from limitbench.errors import DataError, LimitbenchError
 from limitbench.retrievers.spec import RetrieverSpec
 

@@ -12,8 +12,8 @@ from fractions import Fraction
 from functools import cached_property
 
 from limitbench.certificates import Notion
-from limitbench.checks.config import Retriever
-from limitbench.checks.measurement import Settings
+from limitbench.checks.schema import Retriever
+from limitbench.checks.settings import Settings
 from limitbench.checks.workloads import Loaded
 from limitbench.dtypes import score_error
 from limitbench.theory import bracket, design, exact_all_k
@@ -21,7 +21,8 @@ from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
 from limitbench.theory.bounds import STRICT, Bracket
 from limitbench.theory.codes import best_code, kept_by
-from limitbench.theory.design import Reason, published_cubic
+from limitbench.theory.design import published_cubic
+from limitbench.theory.reasons import Reason
 
 CLOSED_FORM = 10**9  # documents up to which constructions are looked for
 _BRACKET_SECONDS = 5.0

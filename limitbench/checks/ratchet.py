@@ -24,7 +24,8 @@ from limitbench.checks.comparison import DECIMALS, renamed_from
 from limitbench.checks.config import Project, under_ci
 from limitbench.checks.engine import measured_cases
 from limitbench.checks.environment import environment
-from limitbench.checks.measurement import Case, Measured, Settings
+from limitbench.checks.measurement import Case, Measured
+from limitbench.checks.settings import Settings
 from limitbench.errors import InputError, LimitbenchError
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from limitbench.checks.baseline import Baseline
-from limitbench.checks.config import Config
 from limitbench.checks.findings import Report
+from limitbench.checks.schema import Config
 from limitbench.results import Result
 
 SCHEMAS: dict[str, type[BaseModel]] = {"config": Config, "report": Report, "baseline": Baseline, "result": Result}

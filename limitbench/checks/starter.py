@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from limitbench.checks.config import FILE, read_project
+from limitbench.checks.config import read_project
 from limitbench.checks.engine import check, measured_cases
-from limitbench.checks.measurement import Measured, Settings
+from limitbench.checks.measurement import Measured
+from limitbench.checks.schema import FILE
+from limitbench.checks.settings import Settings
 from limitbench.datasets.evaluation_sets import Mapped, onto_corpus, read_examples
 from limitbench.datasets.folders import read_texts, write_folder
 from limitbench.errors import InputError, LimitbenchError

@@ -12,10 +12,11 @@ from limitbench.checks.config import Project
 from limitbench.checks.environment import OnProject
 from limitbench.checks.findings import Cause, Skipped, Undecided
 from limitbench.checks.flaws import Judged
-from limitbench.checks.measurement import Case, Measured, Settings
+from limitbench.checks.measurement import Case, Measured
 from limitbench.checks.models import Planned
 from limitbench.checks.plan import Plan
 from limitbench.checks.rule import Scope
+from limitbench.checks.settings import Settings
 from limitbench.checks.workloads import Loaded, OutOfTime, read_workload
 from limitbench.errors import DataError, LimitbenchError
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from limitbench.checks.config import Project, Workload
+from limitbench.checks.config import Project
+from limitbench.checks.schema import Workload
 from limitbench.errors import DataError, LimitbenchError, SpecError
 from limitbench.files import read_lines
 from limitbench.relevance import Qrels

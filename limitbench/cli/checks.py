@@ -91,7 +91,7 @@ def _checked(places: list[Path], outputs: list[tuple[str, Path | None]], options
     """Check each configuration, deliver what was found of all, end with the worst exit code. One that is broken stops no other."""
     from limitbench.checks import Report
     from limitbench.checks import check as run
-    from limitbench.checks.output import worst
+    from limitbench.checks.formats.common import worst
     from limitbench.checks.rules import TIERS
     from limitbench.errors import LimitbenchError
 
@@ -225,7 +225,7 @@ def init(
 
     With --from, the questions and judgements of another tool's file are written beside it first; texts are matched to chunks.
     """
-    from limitbench.checks.config import FILE
+    from limitbench.checks.schema import FILE
     from limitbench.checks.starter import import_data, write_starter
 
     if not folder.is_dir():

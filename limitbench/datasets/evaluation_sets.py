@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
-from limitbench.datasets.mining import Words, words
+from limitbench.datasets.phrases import Words, words
 from limitbench.errors import DataError
 from limitbench.relevance import Qrels
 

@@ -19,19 +19,12 @@ from sentence_transformers import SentenceTransformer
 from limitbench.collection import Corpus
 from limitbench.errors import SpecError
 from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, embed
-from limitbench.retrievers.models import (
-    PACKAGED,
-    Held,
-    Loaded,
-    ModelAdapter,
-    Source,
-    environment,
-    loaded,
-    package_folder,
-)
+from limitbench.retrievers.model_files import PACKAGED, Source, environment, package_folder
+from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 from limitbench.retrievers.pace import Pace
-from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
+from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
 
 # names of the model's own prompts, in the library's order
 _PROMPTS = {"query": ("query",), "document": ("document", "passage", "corpus")}

@@ -13,8 +13,9 @@ import numpy as np
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import RetrievalError
 from limitbench.retrievers.base import Arrays, CutTexts, IndexFacts, Progress, Retrieved, TextVectors, no_progress
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
-from limitbench.retrievers.vectors import Floats, VectorIndex, truncated
+from limitbench.retrievers.vectors import VectorIndex, truncated
 
 
 class TextEncoder(Protocol):

@@ -28,11 +28,12 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 from limitbench.collection import Corpus
 from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, Progress, Reuse, no_progress
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
 from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
 from limitbench.retrievers.saved import packed, unpacked
-from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex
+from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
 
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
 _BYTES_PER_TOKEN = 3  # by which tokens are estimated: English has about 4, other scripts fewer

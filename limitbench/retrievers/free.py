@@ -17,9 +17,10 @@ from limitbench.capacity.problem import Problem
 from limitbench.capacity.scores import arithmetic
 from limitbench.collection import Corpus, Queries
 from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.own_dataset import own_dataset, require_own
 from limitbench.retrievers.saved import packed, unpacked
-from limitbench.retrievers.vectors import Floats, VectorIndex
+from limitbench.retrievers.vectors import VectorIndex
 
 
 class Free(Adapter):

@@ -17,9 +17,10 @@ import torch
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
+from limitbench.retrievers.best_columns import Floats, best
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
-from limitbench.retrievers.models import PACKAGED, Held, Loaded, ModelAdapter, Source, loaded
-from limitbench.retrievers.vectors import Floats, best
+from limitbench.retrievers.model_files import PACKAGED, Source
+from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
 

@@ -35,11 +35,12 @@ from limitbench.retrievers.base import (
     Retrieved,
     no_progress,
 )
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import generation
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
-from limitbench.retrievers.models import library_versions
-from limitbench.retrievers.vectors import Dtype, Floats, Kind
+from limitbench.retrievers.model_files import library_versions
+from limitbench.retrievers.vectors import Dtype, Kind
 
 _WHOLE = 1_000  # documents up to which a search model is asked for all, so that ties at the cut are seen
 

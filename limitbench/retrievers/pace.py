@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from limitbench.retrievers.vectors import Floats
+from limitbench.retrievers.best_columns import Floats
 
 Encode = Callable[[Sequence[str], int], Floats]  # (texts, batch size) -> (texts, d)
 USUAL = 32

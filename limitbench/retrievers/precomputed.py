@@ -16,7 +16,8 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, MissingExtra
 from limitbench.files import read_lines
 from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
-from limitbench.retrievers.vectors import Dtype, Floats, Kind, Similarity, VectorIndex, truncated
+from limitbench.retrievers.best_columns import Floats
+from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex, truncated
 
 
 class Precomputed(Adapter):

@@ -33,7 +33,9 @@ from limitbench.retrievers.base import (
     TextVectors,
     no_progress,
 )
-from limitbench.retrievers.models import Loaded, ModelAdapter, Source, cut_pairs, loaded
+from limitbench.retrievers.cut_texts import cut_pairs
+from limitbench.retrievers.model_files import Source
+from limitbench.retrievers.models import Loaded, ModelAdapter, loaded
 from limitbench.retrievers.saved import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec
 

@@ -14,7 +14,8 @@ from scipy import sparse
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, ScoredIndex, no_progress
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
-from limitbench.retrievers.models import Held, Loaded, ModelAdapter, Source, loaded
+from limitbench.retrievers.model_files import Source
+from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 
 
 class Splade(ModelAdapter):

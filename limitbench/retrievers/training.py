@@ -24,7 +24,7 @@ from limitbench.datasets.language import WORLD_FORMS, People, World, forms, pars
 from limitbench.datasets.plan import Names
 from limitbench.errors import InputError, SpecError
 from limitbench.files import atomic_write, require_writable, storing
-from limitbench.retrievers.models import model_source, quiet
+from limitbench.retrievers.model_files import model_source, quiet
 
 Watch = Callable[[int, int, float], None]  # steps done, of, the share of pairs told apart of late
 _LONGEST = 45  # attributes a document of LIMIT lists

@@ -9,7 +9,7 @@ depend on which libraries are loaded; approximate indexes are faiss's.
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, get_args
@@ -18,11 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench import dtypes
-from limitbench.errors import MissingExtra, SpecError
+from limitbench.errors import SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import IndexFacts, Progress, no_progress
+from limitbench.retrievers.best_columns import Floats, best, sorted_run
+from limitbench.retrievers.faiss_index import faiss_index, loaded_faiss
 
-Floats = npt.NDArray[np.float32]
 Dtype = Literal["fp32", "bf16", "fp16", "int8", "binary"]
 Kind = Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
@@ -31,7 +32,6 @@ DTYPES: tuple[str, ...] = get_args(Dtype)
 KINDS: tuple[str, ...] = get_args(Kind)
 _ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB
 _MANY = 10_000  # documents from which on faiss's brute force is worth its call
-_BLOCK = 32  # columns looked at by their largest score first
 
 
 def truncated(x: Floats, dim: int | None, cosine: bool) -> Floats:
@@ -139,7 +139,7 @@ class VectorIndex:
             raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
         storage = Storage.fitted(dtype, documents)
         kept = _rankable(storage(documents), documents, storage, document_ids)
-        engine = None if kind == "exact" else _engine(kind, kept, similarity)
+        engine = None if kind == "exact" else faiss_index(kind, kept, similarity)
         return cls(tuple(document_ids), kept, storage, kind, engine, device, similarity)
 
     @property
@@ -147,7 +147,7 @@ class VectorIndex:
         """What `restored` needs: the stored values, int8's ranges, faiss's own index as bytes."""
         low_step = {"low": self.storage.low, "step": self.storage.step}
         kept = {name: array for name, array in low_step.items() if array is not None}
-        engine = {} if self.engine is None else {"engine": _faiss().serialize_index(self.engine)}
+        engine = {} if self.engine is None else {"engine": loaded_faiss().serialize_index(self.engine)}
         return {"documents": self.documents, **kept, **engine}
 
     @classmethod
@@ -163,7 +163,7 @@ class VectorIndex:
     ) -> VectorIndex:
         """The index whose `arrays` these are."""
         storage = Storage(dtype, arrays.get("low"), arrays.get("step"))
-        engine = _faiss().deserialize_index(arrays["engine"]) if "engine" in arrays else None
+        engine = loaded_faiss().deserialize_index(arrays["engine"]) if "engine" in arrays else None
         return cls(tuple(document_ids), arrays["documents"], storage, kind, engine, device, similarity)
 
     @property
@@ -171,7 +171,7 @@ class VectorIndex:
         """Bytes of the vectors in their dtype, or of faiss's own index."""
         n, d = self.documents.shape
         return (
-            len(_faiss().serialize_index(self.engine))
+            len(loaded_faiss().serialize_index(self.engine))
             if self.engine is not None
             else -(-n * d * (dtypes.DTYPES[self.storage.dtype].bits or 0) // 8)
         )
@@ -227,9 +227,9 @@ class VectorIndex:
 
     def _flat(self, asked: Floats, ids: tuple[str, ...], depth: int) -> Run:
         """The run by faiss's brute force, which keeps no score matrix; rows that tie at the cut by theirs."""
-        faiss = _faiss()
+        faiss = loaded_faiss()
         scores, columns = faiss.knn(asked, self.documents, depth + 1, metric=faiss.METRIC_INNER_PRODUCT)
-        found = _sorted_run(scores, columns, ids, self.document_ids, depth)
+        found = sorted_run(scores, columns, ids, self.document_ids, depth)
         if found is not None:
             return found
         unsure = ~np.isfinite(scores).all(1) | (scores[:, depth] == scores[:, depth - 1])
@@ -265,7 +265,7 @@ class VectorIndex:
             found = None
             if depth + 1 < n:
                 top = torch.topk(scores, depth + 1, dim=1)
-                found = _sorted_run(
+                found = sorted_run(
                     top.values.cpu().numpy(), top.indices.cpu().numpy(), ids[part], self.document_ids, depth
                 )
             yield found or best(scores.cpu().numpy(), ids[part], self.document_ids, depth)
@@ -304,104 +304,3 @@ class VectorIndex:
             [set(run.indices[a:b].tolist()) for a, b in zip(run.indptr, run.indptr[1:], strict=False)] for run in pair
         )
         return float(np.mean([len(a & b) / len(a) for a, b in zip(exact, found, strict=True) if a] or [1.0]))
-
-
-def best(scores: Floats, query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
-    """The run of a score matrix (m, n), with every tie across the cut."""
-    m, n = scores.shape
-    if depth + 1 >= n or m == 0:
-        return Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
-    columns = _top(scores, depth + 1)  # (m, depth + 1), best first
-    found = _sorted_run(np.take_along_axis(scores, columns, 1), columns, query_ids, document_ids, depth)
-    return found or Run.from_scores(scores, query_ids=query_ids, document_ids=document_ids, depth=depth)
-
-
-def _sorted_run(
-    scores: Floats, columns: npt.NDArray[np.int64], query_ids: Sequence[str], document_ids: Sequence[str], depth: int
-) -> Run | None:
-    """The run of the depth + 1 best of every row, best first; None where the cut falls between equal scores, or on no number."""
-    if not np.isfinite(scores).all() or (scores[:, depth] == scores[:, depth - 1]).any():
-        return None
-    m = len(scores)
-    columns, scores = columns[:, :depth], scores[:, :depth]
-    if (scores[:, 1:] == scores[:, :-1]).any():  # equal scores stand in document order
-        rows = np.repeat(np.arange(m), depth)
-        return Run.from_entries(
-            rows, columns.ravel(), scores.ravel(), query_ids=query_ids, document_ids=document_ids, depth=depth
-        )
-    return Run(
-        tuple(query_ids),
-        tuple(document_ids),
-        np.arange(m + 1) * depth,
-        columns.ravel(),
-        scores.ravel().astype(np.float64),
-    )
-
-
-def _top(scores: Floats, k: int) -> npt.NDArray[np.int64]:
-    """The columns of k best of every row, best first.
-
-    Looks at blocks of columns by their largest score first: the k best lie in the k best blocks. (If not, more than k scores are
-    at least the k-th best, and so the k blocks hold k of them: the tie at the cut is seen either way.)
-    """
-    m, n = scores.shape
-    blocks = n // _BLOCK
-    if blocks < 4 * k:
-        return _best_columns(scores, k)
-    body = scores[:, : blocks * _BLOCK].reshape(m, blocks, _BLOCK)
-    chosen = np.argpartition(body.max(2), blocks - k, axis=1)[:, blocks - k :]  # (m, k)
-    inside = np.take_along_axis(body, chosen[..., None], 1).reshape(m, -1)
-    places = (chosen[..., None] * _BLOCK + np.arange(_BLOCK)).reshape(m, -1)
-    tail = np.broadcast_to(np.arange(blocks * _BLOCK, n), (m, n - blocks * _BLOCK))
-    values = np.concatenate([inside, scores[:, blocks * _BLOCK :]], axis=1)
-    return np.take_along_axis(np.concatenate([places, tail], axis=1), _best_columns(values, k), 1)
-
-
-def _best_columns(scores: Floats, k: int) -> npt.NDArray[np.int64]:
-    """The same, by looking at every column."""
-    part = np.argpartition(scores, scores.shape[1] - k, axis=1)[:, -k:]
-    order = np.argsort(-np.take_along_axis(scores, part, 1), axis=1, kind="stable")
-    return np.take_along_axis(part, order, 1)
-
-
-def _engine(kind: str, documents: Floats, similarity: str) -> Any:
-    """faiss's index by inner product or distance; one setting a kind, by the number of documents n and dimensions d."""
-    faiss = _faiss()
-    n, d = documents.shape
-    if similarity == "manhattan" and kind not in ("flat", "hnsw"):
-        raise SpecError(f"index={kind} cannot search by Manhattan distance; use index=exact, flat or hnsw")
-    metrics = {"euclidean": faiss.METRIC_L2, "manhattan": faiss.METRIC_L1}
-    metric = metrics.get(similarity, faiss.METRIC_INNER_PRODUCT)
-    makers: dict[str, Callable[[], Any]] = {
-        "flat": lambda: faiss.IndexFlat(d, metric),
-        "hnsw": lambda: faiss.IndexHNSWFlat(d, 32, metric),
-        "ivf": lambda: faiss.IndexIVFFlat(
-            faiss.IndexFlat(d, metric), d, max(1, min(n // 39, round(4 * n**0.5))), metric
-        ),
-        "pq": lambda: faiss.IndexPQ(
-            d, max(m for m in range(1, d // 4 + 2) if d % m == 0), 8 if n >= 256 else 4, metric
-        ),
-        "sq8": lambda: faiss.IndexScalarQuantizer(d, faiss.ScalarQuantizer.QT_8bit, metric),
-    }
-    engine = makers[kind]()
-    if kind == "hnsw":
-        engine.hnsw.efConstruction, engine.hnsw.efSearch = 200, 128
-    if kind == "ivf":
-        engine.nprobe = max(1, engine.nlist // 16)
-        engine.cp.min_points_per_centroid = 1
-    if kind == "pq":
-        if n < 16:
-            raise SpecError(f"product quantisation needs at least 16 documents to train on; found {n}: use index=flat")
-        engine.pq.cp.min_points_per_centroid = 1
-    if not engine.is_trained:
-        engine.train(documents)
-    engine.add(documents)
-    return engine
-
-
-def _faiss() -> Any:
-    try:
-        import faiss
-    except ModuleNotFoundError as error:
-        raise MissingExtra("an approximate index", error.name or "faiss", "ann") from None
-    return faiss

@@ -6,50 +6,32 @@ else is `open`. The paper's cubic stands beside the verdict as what it is, an ex
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 from limitbench.certificates import AllSubsets
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, SpecError, UnknownName
 from limitbench.theory import constructions as build
 from limitbench.theory import margin as margins
-from limitbench.theory.bounds import STRICT, Evidence
+from limitbench.theory import sufficient
+from limitbench.theory.bounds import STRICT
 from limitbench.theory.closed_form import closed_form
-from limitbench.theory.codes import best_code, kept_by, named
+from limitbench.theory.codes import kept_by
 from limitbench.theory.exact import (
     as_count,
     as_fraction,
     binomial,
     log2_ceiling,
-    root_rounded_down,
     root_rounded_up,
-    rounded_down,
 )
 from limitbench.theory.packing import candidate, least_open, monotone_packing
+from limitbench.theory.reasons import Answer, Reason, about
+from limitbench.theory.sufficient import WIDEST, Asked
 
-Answer: TypeAlias = Literal["impossible", "possible", "open"]
-_WIDEST = 1 << 20  # constructions are sought in so many dimensions, and padded with zeros to more
 _MOST_DIMENSIONS = 10**12
 _CUBIC = (-10.53, 4.031, 0.0520, 0.00368)  # critical-n against d, k = 2, arXiv 2508.21038v2
-
-
-@dataclass(frozen=True)
-class Reason:
-    """One inequality with its numbers, what it says, and whose it is."""
-
-    verdict: Answer
-    method: str
-    inequality: str
-    citation: str
-    evidence: Evidence
-    assumptions: tuple[str, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready values."""
-        return {**self.__dict__, "assumptions": list(self.assumptions)}
 
 
 @dataclass(frozen=True)
@@ -186,7 +168,7 @@ class _Case:
             if log2_ceiling(subsets) > bits * d:
                 out.append(
                     Reason("impossible", "code space", f"{bits} x {d} bits make at most 2^{bits * d} queries, fewer than the "
-                           f"{_big(subsets)} sets asked for", "theory/counting.md", "proved",
+                           f"{about(subsets)} sets asked for", "theory/counting.md", "proved",
                            ("queries are stored in the same dtype",))
                 )  # fmt: skip
             if log2_ceiling(n) > bits * d:
@@ -215,7 +197,7 @@ class _Case:
                 )  # fmt: skip
             elif margins.caps_forbid(subsets, gamma, d):
                 out.append(
-                    Reason("impossible", "spherical caps", f"{_big(subsets)} queries {2 * float(gamma):g} apart do not fit on "
+                    Reason("impossible", "spherical caps", f"{about(subsets)} queries {2 * float(gamma):g} apart do not fit on "
                            f"the unit sphere of {d} dimensions (least left open: {margins.spherical_caps(subsets, gamma)}; "
                            f"the paper's Theorem 1: {margins.theorem_1(subsets, gamma)})", "theory/spherical-caps.md",
                            "proved")
@@ -251,74 +233,10 @@ class _Case:
 
     def possible(self, n: int, d: int) -> list[Reason]:
         """Constructions that do it; the first is enough, all that apply are named."""
-        k, gamma = self.k, self.gamma or Fraction(0)
-        g2, dtype = gamma * gamma, self.dtype
-        out: list[Reason] = []
-        if k in (0, n):
-            return [
-                Reason("possible", "constant rows", "every document is relevant, or none: any vectors do", "", "proved")
-            ]
+        return sufficient.reasons(self._asked(n, d))
 
-        def add(method: str, inequality: str, citation: str, evidence: Evidence, *assumptions: str) -> None:
-            out.append(Reason("possible", method, inequality, citation, evidence, assumptions))
-
-        order = closed_form(n, k, "order_preserving")
-        if not gamma and dtype == "real" and d >= order:
-            add("order-preserving rank", f"d = {d} >= {order} = order-preserving rank of all {k}-subsets of {n}",
-                "theory/all-subsets.md", "proved", "exact real numbers; no finite precision is promised")  # fmt: skip
-        if not gamma and dtype != "real" and d >= 2 * k and build.moment_curve_witness(n, k, dtype):
-            add("integer moment curve", f"d = {d} >= 2k = {2 * k}, and every coordinate is an integer that {dtype} holds",
-                "theory/moment-curve.md", "constructed", "scores are computed exactly")  # fmt: skip
-        curve = (
-            build.trigonometric_curve(n, k) if k <= 64 else (2 * k, Fraction(0))
-        )  # beyond, its margin is n^-128 at best
-        if gamma and dtype == "real" and d >= curve[0] and curve[1] >= g2:
-            add("trigonometric moment curve", f"d = {d} >= 2k = {2 * k}; half-gap at least {math.sqrt(curve[1]):.3g}",
-                "theory/moment-curve.md", "proved", "exact real numbers")  # fmt: skip
-        code = best_code(n, k, d, dtype) if dtype != "binary" else None
-        if code is not None and code[1] >= gamma:
-            held, kept = code
-            add("symmetric code", f"all {named(k)} of {held.n} >= {n} documents in {held.d} dimensions; half-gap "
-                f"{float(rounded_down(kept, 4)):.4g} in {dtype}", "theory/orbit.md", "constructed", "scores are computed exactly",
-                f"found by search and checked: {_CHECKED_BY}")  # fmt: skip
-        zero_one = dtype != "binary" or not gamma
-        if d >= n and Fraction(1, 4 * k) >= g2 and zero_one:
-            add("one document an axis", f"d = {d} >= n = {n}; half-gap 1/(2 sqrt(k)) = {0.5 / math.sqrt(k):.4g}",
-                "one-hot documents, indicator queries", "constructed")  # fmt: skip
-        if dtype == "real" and d >= n - 1 and margins.ceiling_squared(n, k) >= g2:
-            add("regular simplex", f"d = {d} >= n - 1 = {n - 1}; half-gap eps*/2 = {margins.ceiling_rounded(n, k)} (rounded up)",
-                "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
-        joined = build.orthogonal_simplices(n, k, d)
-        if dtype == "real" and joined and joined >= g2:
-            add("orthogonal simplices", f"{n - d} regular simplices of {n // (n - d)} documents or more in d = {d}; half-gap at "
-                f"least {root_rounded_down(joined)}", "theory/margin-ceiling.md", "constructed", "exact real numbers")  # fmt: skip
-        poly = build.best_polynomial_code(min(d, _WIDEST), k, n=n, gamma=gamma) if zero_one else None
-        if poly is not None:
-            add("polynomial code", f"q = {poly.q}, degree {poly.r}, {poly.points} points: {poly.q}^{poly.r + 1} >= {n} documents "
-                f"in {poly.dimension} dimensions with half-gap {math.sqrt(poly.gap_squared):.4g}; k r = {k * poly.r} < "
-                f"{poly.points}", "DeVore 2007; theory/polynomial-code.md", "constructed",
-                "0/1 coordinates of equal weight: exact in every dtype, and one bit a coordinate keeps their order")  # fmt: skip
-        if dtype not in ("binary",) and k <= 12:
-            holds = self._random_signs(n, d, gamma)
-            if holds is not None:
-                add("random signs", holds, "theory/random-signs.md", "proved",
-                    "the vectors exist by the union bound; documents of +-1, queries of -1, 0 and 1")  # fmt: skip
-        if dtype in ("real", "fp64", "fp32"):
-            used = min(d, _WIDEST)  # the rest may be zeros
-            gap2 = build.random_coherence(n, k, used)
-            if gap2 > 0 and gap2 >= g2:
-                add("random coherence", f"{n} random +-1 documents in {used} dimensions have half-gap at least "
-                    f"{math.sqrt(gap2):.4g} with centroid queries", "theory/random-signs.md", "proved",
-                    "the vectors exist by Hoeffding's inequality and the union bound; entries are integers up to k")  # fmt: skip
-        return out
-
-    def _random_signs(self, n: int, d: int, gamma: Fraction) -> str | None:
-        k, d = self.k, min(d, 1 << 13)  # the rest may be zeros
-        for used in (d, *(() if not gamma else range(d - 1, max(0, d - 16), -1))):
-            if build.random_signs_cover(n, k, used, gamma):
-                share = f" * P(fewer than {max(1, math.ceil(gamma * used))} separating coordinates)"
-                return f"C({n}, {k}) ({n} - {k}){share} < 1 at d = {used}"
-        return None
+    def _asked(self, n: int, d: int) -> Asked:
+        return Asked(n, self.k, d, self.dtype, self.gamma or Fraction(0))
 
     def dimensions(self, n: int) -> dict[str, int | None]:
         """For n documents: the least dimension proved sufficient, the greatest proved insufficient."""
@@ -358,7 +276,7 @@ class _Case:
         return min((c for c in candidates if c > low), default=None)
 
     def _covered_without_signs(self, n: int, d: int) -> bool:
-        return any(reason.method != "random signs" for reason in self.possible(n, d))
+        return bool(sufficient.reasons(self._asked(n, d), without=sufficient.random_signs))
 
     def corpora(self, d: int) -> dict[str, Any]:
         """For d dimensions: the largest corpus proved possible, the smallest proved impossible."""
@@ -393,7 +311,7 @@ class _Case:
         if not self.forbids(start, d) and self.possible(start, d):
             found.append(start)
         zero_one = self.dtype != "binary" or not gamma
-        code = build.best_polynomial_code(min(d, _WIDEST), k, gamma=gamma) if zero_one else None
+        code = build.best_polynomial_code(min(d, WIDEST), k, gamma=gamma) if zero_one else None
         if code is not None:
             found.append(code.n)
         if self.dtype != "binary":
@@ -407,14 +325,3 @@ class _Case:
                 low, high = (middle, high) if self.possible(middle, d) else (low, middle)
             found.append(low)
         return max((n for n in found if n > k), default=k)  # k documents are one query, which any vectors serve
-
-
-_CHECKED_BY = "python examples/orbit_codes.py results/reference/orbit-codes.json --check"
-
-
-def _big(value: int) -> str:
-    text = str(value) if value.bit_length() < 400 else ""
-    if text and len(text) <= 12:
-        return text
-    digits = value.bit_length() * 0.30103
-    return f"about 10^{digits:.0f}"

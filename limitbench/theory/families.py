@@ -18,8 +18,8 @@ from limitbench.design_proof.counting import is_prime_power
 from limitbench.dtypes import DTYPES
 from limitbench.errors import InputError, UnknownName
 from limitbench.theory.bounds import Evidence
-from limitbench.theory.design import Answer, Reason
 from limitbench.theory.exact import as_count, as_fraction
+from limitbench.theory.reasons import Answer, Reason
 
 MOST = 10**12  # of dimensions, terms or candidates that are asked about; the checker takes no more
 

@@ -13,11 +13,11 @@ from limitbench.theory import families
 from limitbench.theory.bounds import STRICT
 from limitbench.theory.closed_form import closed_form
 from limitbench.theory.constructions import best_polynomial_code
-from limitbench.theory.design import Answer
 from limitbench.theory.exact import binomial, root_rounded_down
 from limitbench.theory.families import Argument, FamilyVerdict
 from limitbench.theory.margin import caps_forbid
 from limitbench.theory.packing import monotone_packing
+from limitbench.theory.reasons import Answer
 
 PAGE = "theory/multi-vector.md"
 

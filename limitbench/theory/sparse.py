@@ -13,8 +13,8 @@ from limitbench.errors import InputError, UnknownName
 from limitbench.theory import families
 from limitbench.theory.bounds import STRICT
 from limitbench.theory.closed_form import closed_form
-from limitbench.theory.design import Answer
 from limitbench.theory.families import Argument, FamilyVerdict
+from limitbench.theory.reasons import Answer
 
 PAGE = "theory/sparse.md"
 

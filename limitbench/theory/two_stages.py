@@ -12,10 +12,10 @@ from limitbench.errors import InputError
 from limitbench.theory import families
 from limitbench.theory.closed_form import closed_form
 from limitbench.theory.constructions import best_polynomial_code
-from limitbench.theory.design import Answer
 from limitbench.theory.exact import binomial
 from limitbench.theory.families import Argument, FamilyVerdict
 from limitbench.theory.margin import caps_forbid
+from limitbench.theory.reasons import Answer
 
 PAGE = "theory/two-stages.md"
 

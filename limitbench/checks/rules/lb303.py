@@ -26,8 +26,9 @@ run = "eval/prod.trec"
 from __future__ import annotations
 
 from limitbench import statistics
+from limitbench.checks.answers import retrieved
 from limitbench.checks.findings import Fails, Outcome, Passes, Skipped
-from limitbench.checks.measurement import Case, Measured, retrieved
+from limitbench.checks.measurement import Case, Measured
 from limitbench.checks.rule import Rule
 
 _BM25_DOCUMENTS = 50_000  # that BM25 is tried on in the fast tier
