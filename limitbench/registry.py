@@ -15,7 +15,7 @@ from limitbench.errors import MissingExtra, UnknownName
 ADAPTERS: dict[str, tuple[str, str | None]] = {
     # name          class                                              pip extra
     "bm25": ("limitbench.retrievers.bm25:BM25", None),
-    "rank-bm25": ("limitbench.retrievers.rank_bm25:RankBM25", None),
+    "rank-bm25": ("limitbench.retrievers.rank_bm25:RankBM25", "rank-bm25"),
     "tfidf-items": ("limitbench.retrievers.tfidf_items:TfidfItems", None),
     "exact": ("limitbench.retrievers.exact:Exact", None),
     "random": ("limitbench.retrievers.random:Random", None),

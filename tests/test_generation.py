@@ -595,7 +595,7 @@ def test_another_python_writes_the_same_bytes(tmp_path: Path, version: str) -> N
     if (
         other is None
         or subprocess.run(
-            [other, "-c", "import numpy, scipy, pydantic, typer, networkx, platformdirs"], capture_output=True
+            [other, "-c", "import numpy, scipy, pydantic, typer, bm25s, filelock, platformdirs"], capture_output=True
         ).returncode
     ):
         pytest.skip(f"needs python{version} with limitbench's dependencies")

@@ -38,37 +38,33 @@ class Law:
             )
 
     @cached_property
-    def _design(self) -> Floats:
-        return np.vander(self.d, self.degree + 1, increasing=True)
+    def _fitted(self) -> tuple[Floats, Floats]:
+        """Coefficients, descending in power, and their covariance."""
+        coefficients, covariance = np.polyfit(self.d, self.n, self.degree, cov=True)
+        return np.asarray(coefficients), np.asarray(covariance)
 
-    @cached_property
+    @property
     def coefficients(self) -> Floats:
         """(p + 1,), ascending in power."""
-        return np.asarray(np.linalg.lstsq(self._design, self.n, rcond=None)[0])
-
-    @cached_property
-    def _covariance(self) -> Floats:
-        residual = self.n - self._design @ self.coefficients
-        variance = float(residual @ residual) / (len(self.d) - self.degree - 1)
-        inverse = np.linalg.pinv(self._design)
-        return np.asarray(variance * inverse @ inverse.T)
+        return self._fitted[0][::-1]
 
     @property
     def errors(self) -> Floats:
         """Standard errors of the coefficients, (p + 1,)."""
-        return np.asarray(np.sqrt(np.diag(self._covariance)))
+        return np.asarray(np.sqrt(np.diag(self._fitted[1])))[::-1]
 
     @property
     def r2(self) -> float:
         """1 - residual over total sum of squares."""
-        residual = self.n - self._design @ self.coefficients
+        residual = self.n - np.polyval(self._fitted[0], self.d)
         return float(1 - residual @ residual / ((self.n - self.n.mean()) ** 2).sum())
 
     def at(self, d: npt.ArrayLike, confidence: float = 0.95) -> tuple[Floats, Floats, Floats]:
         """(fit, lower, upper) at dimensions d: the pointwise confidence band of the mean, by Student's t."""
-        design = np.vander(np.asarray(d, float), self.degree + 1, increasing=True)
-        fit = design @ self.coefficients
-        spread = np.sqrt(np.einsum("ij,jk,ik->i", design, self._covariance, design).clip(0))
+        coefficients, covariance = self._fitted
+        powers = np.vander(np.asarray(d, float), self.degree + 1)
+        fit = powers @ coefficients
+        spread = np.sqrt(np.einsum("ij,jk,ik->i", powers, covariance, powers).clip(0))
         t = float(stats.t.ppf((1 + confidence) / 2, len(self.d) - self.degree - 1))
         return fit, fit - t * spread, fit + t * spread
 

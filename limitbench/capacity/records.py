@@ -10,6 +10,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from filelock import FileLock
+
 from limitbench.capacity import orbits, witness
 from limitbench.capacity.record import SCHEMA, CapacityRecord, read
 from limitbench.capacity.task import CapacityResult, Task
@@ -59,6 +61,13 @@ class Records:
 
     def write(self, result: CapacityResult) -> CapacityRecord:
         """Store the witness, then the record, and return the record."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(
+            self.folder / ".lock"
+        ):  # another process may write the same record, and remove the witness of this one
+            return self._written(result)
+
+    def _written(self, result: CapacityResult) -> CapacityRecord:
         task, stem = result.task, self.stem(result.task)
         name, digest = None, None
         if result.witness is not None:

@@ -18,9 +18,35 @@ if TYPE_CHECKING:
     from limitbench.capacity import Task
     from limitbench.capacity.record import CapacityRecord
     from limitbench.capacity.records import Records
+    from limitbench.relevance import Qrels
 
 
 _MOST_DIMENSIONS = 10_000
+
+
+# the options of `capacity`
+Dimensions = Annotated[str | None, typer.Option("--dim", help="Dimensions: 4:16 (inclusive) or 4,6,8. [default: 4:16]")]
+Relevant = Annotated[int, typer.Option("--k", help="Relevant documents per query.")]
+SolverName = Annotated[
+    str,
+    typer.Option(
+        help="anneal, orbit, auto (tries several, names the best), paper (InfoNCE), sigmoid, all, or a construction: "
+        "cyclic, random-sign, gaussian, simplex, simplices, polynomial."
+    ),
+]
+Seed = Annotated[int, typer.Option(help="The first seed.")]
+Seeds = Annotated[int, typer.Option(help="Seeds tried before a corpus counts as not solved.")]
+Budget = Annotated[str, typer.Option(help="Wall time of search per dimension: 60s, 5m, 1h.")]
+Margin = Annotated[
+    str, typer.Option(help="Half-gap on unit vectors to reach, or max: the largest found at given cells.")
+]
+StoredDtype = Annotated[str, typer.Option(help="Of the stored vectors: fp64, fp32, bf16, fp16, int8 or binary.")]
+SearchDevice = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Cells = Annotated[str | None, typer.Option("--at", help="Given cells d:n, as 4:10,8:28, or paper: its 42 cells.")]
+Carried = Annotated[str | None, typer.Option("--qrels", help="A dataset, folder or qrels file to carry instead.")]
+SearchAgain = Annotated[bool, typer.Option("--fresh", help="Search again where a finished point lies.")]
+Jobs = Annotated[int, typer.Option(help="Points searched at the same time, one core each.")]
+Shard = Annotated[str, typer.Option(help="This machine's part of the points, i/N.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -30,70 +56,39 @@ def register(app: typer.Typer) -> None:
 
 
 def capacity(
-    dim: Annotated[
-        str | None, typer.Option("--dim", help="Dimensions: 4:16 (inclusive) or 4,6,8.  [default: 4:16]")
-    ] = None,
-    k: Annotated[int, typer.Option("--k", help="Relevant documents per query.")] = 2,
-    solver: Annotated[
-        str,
-        typer.Option(
-            help="anneal, orbit, auto (tries several, names the best), paper (InfoNCE), sigmoid, all, or a construction: "
-            "cyclic, random-sign, gaussian, simplex, simplices, polynomial."
-        ),
-    ] = "anneal",
-    seed: Annotated[int, typer.Option(help="The first seed.")] = 0,
-    seeds: Annotated[int, typer.Option(help="Seeds tried before a corpus counts as not solved.")] = 4,
-    budget: Annotated[str, typer.Option(help="Wall time of search per dimension: 60s, 5m, 1h.")] = "60s",
-    margin: Annotated[
-        str, typer.Option(help="Half-gap on unit vectors to reach, or max: the largest found at given cells.")
-    ] = "0",
-    dtype: Annotated[str, typer.Option(help="Of the stored vectors: fp64, fp32, bf16, fp16, int8 or binary.")] = "fp32",
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    at: Annotated[
-        str | None, typer.Option("--at", help="Given cells d:n, as 4:10,8:28, or paper: its 42 cells.")
-    ] = None,
-    qrels: Annotated[
-        str | None, typer.Option("--qrels", help="A dataset, folder or qrels file to carry instead.")
-    ] = None,
+    dim: Dimensions = None,
+    k: Relevant = 2,
+    solver: SolverName = "anneal",
+    seed: Seed = 0,
+    seeds: Seeds = 4,
+    budget: Budget = "60s",
+    margin: Margin = "0",
+    dtype: StoredDtype = "fp32",
+    device: SearchDevice = "auto",
+    at: Cells = None,
+    qrels: Carried = None,
     split: Split = "test",
     min_grade: GradesFrom = None,
     results: ResultsFolder = Path("results"),
-    fresh: Annotated[bool, typer.Option("--fresh", help="Search again where a finished point lies.")] = False,
-    jobs: Annotated[int, typer.Option(help="Points searched at the same time, one core each.")] = 1,
-    shard: Annotated[str, typer.Option(help="This machine's part of the points, i/N.")] = "1/1",
+    fresh: SearchAgain = False,
+    jobs: Jobs = 1,
+    shard: Shard = "1/1",
     json: JsonFlag = False,
 ) -> None:
     """Find how large a corpus d dimensions carry: solved and verified below, not solved above.
 
     "Not solved" is what a solver did with these seeds in this time; it is never "impossible".
     """
-    from limitbench.capacity import SOLVERS, Task
-    from limitbench.capacity.task import OPTIMIZERS, TORCH
-    from limitbench.certificates.orbits import MOST_RELEVANT
     from limitbench.results import Store
 
     if qrels is not None and at is not None:
         raise InputError("found --qrels together with --at; the qrels have their own number of documents")
-    where = _device(device)
-    names = [name for name in SOLVERS if k <= MOST_RELEVANT or name != "orbit"] if solver == "all" else [solver]
     common = {
-        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": seconds(budget), "device": where,
+        "dtype": dtype, "seed": seed, "seeds": seeds, "budget_s": seconds(budget), "device": _device(device),
         "margin": 0.0 if margin == "max" else _number(margin), "maximise": margin == "max",
     }  # fmt: skip
-    tasks: list[Task] = []
-    for name in names:
-        if at is not None:
-            tasks += [Task(d, k, name, n=n, **common) for d, n in _cells(at, k)]  # type: ignore[arg-type]
-        elif qrels is not None:
-            given = read_relevance(qrels, split, min_grade)
-            if solver == "all" and name not in OPTIMIZERS:
-                continue
-            tasks += [Task(d, None, name, qrels=given, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
-        else:
-            tasks += [Task(d, k, name, **common) for d in _dimensions(dim or "4:16")]  # type: ignore[arg-type]
-    if any(task.solver in TORCH for task in tasks):
-        _require_torch()
-    tasks = _part(tasks, shard)
+    given = None if qrels is None else read_relevance(qrels, split, min_grade)
+    tasks = _part(_tasks(solver, k, dim, at, given, common), shard)
     records = Store(results).capacity
     require_writable(records.folder)
     kind = "cell" if at is not None else "point"
@@ -109,6 +104,31 @@ def capacity(
         echo_json({"schema_version": 1, f"{kind}s": found})
         return
     _print(found, kind, records)
+
+
+def _tasks(
+    solver: str, k: int, dim: str | None, at: str | None, qrels: Qrels | None, common: dict[str, Any]
+) -> list[Task]:
+    """What to solve: every solver that was named, at every given cell or in every dimension. May raise `MissingExtra`."""
+    from limitbench.capacity import SOLVERS, Task
+    from limitbench.capacity.task import OPTIMIZERS, TORCH
+    from limitbench.certificates.orbits import MOST_RELEVANT
+
+    names = [name for name in SOLVERS if k <= MOST_RELEVANT or name != "orbit"] if solver == "all" else [solver]
+    if qrels is not None and solver == "all":
+        names = list(OPTIMIZERS)
+    tasks: list[Task] = []
+    for name in names:
+        if at is not None:
+            tasks += [Task(d, k, name, n=n, **common) for d, n in _cells(at, k)]
+        else:
+            tasks += [
+                Task(d, None if qrels is not None else k, name, qrels=qrels, **common)
+                for d in _dimensions(dim or "4:16")
+            ]
+    if any(task.solver in TORCH for task in tasks):
+        _require_torch()
+    return tasks
 
 
 def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[CapacityRecord]:

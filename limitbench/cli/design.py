@@ -21,67 +21,79 @@ _FAMILY_OF = {
 }  # fmt: skip
 
 
+# the options of `design`
+Documents = Annotated[
+    str | None,
+    typer.Option("--n", help="Documents, such as 46 or 1e6. Leave out to ask how many (single vectors)."),
+]
+Relevant = Annotated[str, typer.Option("--k", help="Relevant documents of a query.")]
+Dimensions = Annotated[
+    str | None,
+    typer.Option(
+        "--dim", help="Dimensions of a vector; terms of the vocabulary with sparse. Leave out to ask how many."
+    ),
+]
+StoredDtype = Annotated[str, typer.Option(help="How vectors are stored: real, fp64, fp32, bf16, fp16, int8 or binary.")]
+HalfGap = Annotated[
+    str | None,
+    typer.Option(help="Half the score gap between relevant and other documents that unit vectors must keep."),
+]
+RecallAsked = Annotated[
+    str | None, typer.Option(help="An average recall that is enough, such as 0.9, instead of every set in full.")
+]
+ListLength = Annotated[str | None, typer.Option(help="With --recall: documents of a list. Default: k.")]
+Candidates = Annotated[
+    str | None,
+    typer.Option(
+        help="Documents that a first stage of single vectors hands to an exact reranker (implies two-stages)."
+    ),
+]
+Family = Annotated[
+    str,
+    typer.Option(
+        help="single-vector (one embedding a text), multi-vector (ColBERT, MaxSim), sparse (SPLADE, BM25) or two-stages "
+        "(single vectors, then a reranker)."
+    ),
+]
+QueryTokens = Annotated[str | None, typer.Option(help="With multi-vector: vectors of a query, such as 32.")]
+DocumentTokens = Annotated[str | None, typer.Option(help="With multi-vector: vectors of a document, such as 128.")]
+DocumentTerms = Annotated[
+    str | None, typer.Option(help="With sparse: terms of a document that are not zero, such as 128.")
+]
+QueryTerms = Annotated[str | None, typer.Option(help="With sparse: terms of a query that are not zero, such as 32.")]
+QueryWeightsKind = Annotated[
+    str | None,
+    typer.Option(
+        help="With sparse: real, nonnegative, equal, or containment (documents whose terms the query names all). "
+        "Default: nonnegative."
+    ),
+]
+CertificateFile = Annotated[
+    Path | None, typer.Option("--certificate", help="Write the proofs there (two-stages, multi-vector and sparse).")
+]
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(design)
 
 
 def design(
-    n: Annotated[
-        str | None,
-        typer.Option("--n", help="Documents, such as 46 or 1e6. Leave out to ask how many (single vectors)."),
-    ] = None,
-    k: Annotated[str, typer.Option("--k", help="Relevant documents of a query.")] = "2",
-    dim: Annotated[
-        str | None,
-        typer.Option(
-            "--dim", help="Dimensions of a vector; terms of the vocabulary with sparse. Leave out to ask how many."
-        ),
-    ] = None,
-    dtype: Annotated[
-        str, typer.Option(help="How vectors are stored: real, fp64, fp32, bf16, fp16, int8 or binary.")
-    ] = "real",
-    margin: Annotated[
-        str | None,
-        typer.Option(help="Half the score gap between relevant and other documents that unit vectors must keep."),
-    ] = None,
-    recall: Annotated[
-        str | None, typer.Option(help="An average recall that is enough, such as 0.9, instead of every set in full.")
-    ] = None,
-    at: Annotated[str | None, typer.Option(help="With --recall: documents of a list. Default: k.")] = None,
-    candidates: Annotated[
-        str | None,
-        typer.Option(
-            help="Documents that a first stage of single vectors hands to an exact reranker (implies two-stages)."
-        ),
-    ] = None,
-    family: Annotated[
-        str,
-        typer.Option(
-            help="single-vector (one embedding a text), multi-vector (ColBERT, MaxSim), sparse (SPLADE, BM25) or two-stages "
-            "(single vectors, then a reranker)."
-        ),
-    ] = "single-vector",
-    query_tokens: Annotated[str | None, typer.Option(help="With multi-vector: vectors of a query, such as 32.")] = None,
-    document_tokens: Annotated[
-        str | None, typer.Option(help="With multi-vector: vectors of a document, such as 128.")
-    ] = None,
-    document_terms: Annotated[
-        str | None, typer.Option(help="With sparse: terms of a document that are not zero, such as 128.")
-    ] = None,
-    query_terms: Annotated[
-        str | None, typer.Option(help="With sparse: terms of a query that are not zero, such as 32.")
-    ] = None,
-    query_weights: Annotated[
-        str | None,
-        typer.Option(
-            help="With sparse: real, nonnegative, equal, or containment (documents whose terms the query names all). "
-            "Default: nonnegative."
-        ),
-    ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option("--certificate", help="Write the proofs there (two-stages, multi-vector and sparse).")
-    ] = None,
+    n: Documents = None,
+    k: Relevant = "2",
+    dim: Dimensions = None,
+    dtype: StoredDtype = "real",
+    margin: HalfGap = None,
+    recall: RecallAsked = None,
+    at: ListLength = None,
+    candidates: Candidates = None,
+    family: Family = "single-vector",
+    query_tokens: QueryTokens = None,
+    document_tokens: DocumentTokens = None,
+    document_terms: DocumentTerms = None,
+    query_terms: QueryTerms = None,
+    query_weights: QueryWeightsKind = None,
+    certificate: CertificateFile = None,
     json: JsonFlag = False,
 ) -> None:
     """Say whether a design can return every set of k documents out of n: impossible, possible or open, and why.

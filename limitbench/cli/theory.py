@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,9 @@ from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import CertificateError, InputError
 
 if TYPE_CHECKING:
-    from limitbench.certificates import AllSubsets
+    from collections.abc import Sequence
+
+    from limitbench.certificates import AllSubsets, Certificate
     from limitbench.design_proof import Claim
     from limitbench.relevance import Qrels
 
@@ -104,8 +107,7 @@ def verify(
     Exit 0 accepted, 1 refused, 2 unreadable or qrels missing.
     """
     from limitbench import certificates, design_proof
-    from limitbench.capacity import orbits, witness
-    from limitbench.theory.codes import named
+    from limitbench.capacity import witness
 
     if witness.is_witness(file):
         _verify_witness(file, read_relevance(qrels, split, min_grade) if qrels is not None else None, json)
@@ -116,49 +118,71 @@ def verify(
             raise InputError("found --qrels with claims about a design, which are about all k-subsets; leave it out")
         _verify_claims(claims, json)
         return
-    found = certificates.read(file)
     matrix = read_relevance(qrels, split, min_grade) if qrels is not None else None
-    lines = []
-    for one in found:
-        try:
-            how = "integers"
-            if one.kind == "orbit" and matrix is None:
-                how = orbits.check_certificate(one)
-            else:
-                certificates.check(one, matrix)
-            refusal = ""
-        except CertificateError as error:
-            refusal, how = str(error), ""
-        lines.append((one, refusal, how))
-    refused = sum(bool(refusal) for _, refusal, _ in lines)
+    _verify_certificates(certificates.read(file), matrix, json)
+
+
+def _verify_certificates(found: Sequence[Certificate], matrix: Qrels | None, json: bool) -> None:
+    """Check what `limitbench bounds --certificate` wrote, and symmetric codes."""
+    checked = [_verdict(one, matrix) for one in found]
+    refused = any(one.why for one in checked)
     if json:
         rows = [
             {
                 "claim": {"notion": c.notion, "side": c.side, "value": c.value},
                 "kind": c.kind,
                 **_shown_orbit(c),
-                "accepted": not why,
-                "why": why,
-                "checked_with": how,
+                "accepted": not one.why,
+                "why": one.why,
+                "checked_with": one.how,
             }
-            for c, why, how in lines
+            for one in checked
+            for c in [one.certificate]
         ]
-        echo_json({"schema_version": 1, "accepted": refused == 0, "certificates": rows})
+        echo_json({"schema_version": 1, "accepted": not refused, "certificates": rows})
     else:
-        for c, why, how in lines:
-            sign = ">=" if c.side == "lower" else "<="
-            claim = f"{c.notion} {sign} {c.value} ({c.kind})"
-            orbit = _shown_orbit(c)
-            if orbit:
-                claim = (
-                    f"all {named(c.matrix['k'])} of {orbit['n']} documents in {c.value} dimensions with half-gap "
-                    f"{float(Fraction(orbit['half_gap'])):.4g} (orbit{f', checked with {how}' if how else ''})"
-                )
-                if "stored" in orbit:
-                    claim += f"; stored in {orbit['stored']['dtype']}, {orbit['stored']['half_gap']:.4g}"
-            typer.echo(f"{'refused ' if why else 'accepted'} {claim}{': ' + why if why else ''}")
+        for one in checked:
+            typer.echo(one.line)
     if refused:
         raise typer.Exit(1)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """One certificate, why it is refused where it is, and what it was checked with."""
+
+    certificate: Certificate
+    why: str
+    how: str
+
+    @property
+    def line(self) -> str:
+        """The verdict for people."""
+        c, orbit = self.certificate, _shown_orbit(self.certificate)
+        claim = f"{c.notion} {'>=' if c.side == 'lower' else '<='} {c.value} ({c.kind})"
+        if orbit:
+            from limitbench.theory.codes import named
+
+            claim = (
+                f"all {named(c.matrix['k'])} of {orbit['n']} documents in {c.value} dimensions with half-gap "
+                f"{float(Fraction(orbit['half_gap'])):.4g} (orbit{f', checked with {self.how}' if self.how else ''})"
+            )
+            if "stored" in orbit:
+                claim += f"; stored in {orbit['stored']['dtype']}, {orbit['stored']['half_gap']:.4g}"
+        return f"{'refused ' if self.why else 'accepted'} {claim}{': ' + self.why if self.why else ''}"
+
+
+def _verdict(certificate: Certificate, matrix: Qrels | None) -> _Verdict:
+    from limitbench import certificates
+    from limitbench.capacity import orbits
+
+    try:
+        if certificate.kind == "orbit" and matrix is None:
+            return _Verdict(certificate, "", orbits.check_certificate(certificate))
+        certificates.check(certificate, matrix)
+    except CertificateError as error:
+        return _Verdict(certificate, str(error), "")
+    return _Verdict(certificate, "", "integers")
 
 
 def _verify_claims(claims: list[Claim], json: bool) -> None:

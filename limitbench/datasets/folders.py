@@ -7,6 +7,7 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -33,52 +34,67 @@ def read_folder(
     if not path.is_dir():
         found = "a file" if path.exists() else "nothing"
         raise DataError(path, f"found {found}, expected a folder with corpus.jsonl, queries.jsonl and qrels; check it")
-    corpus_paths, queries_paths, qrels_paths = (
-        corpus_files(path, split),
-        queries_files(path, split),
-        qrels_files(path, split),
-    )
-    corpus = _corpus(corpus_paths)
-    texts = _queries(queries_paths)
-    judgements = read_qrels(qrels_paths)
-    if min_grade > 1:
-        judgements = {
-            query: {document: grade if grade >= min_grade else min(grade, 0) for document, grade in row.items()}
-            for query, row in judgements.items()
-        }
-    _check(judgements, texts, set(corpus.ids), queries_paths, corpus_paths, qrels_paths[0])
-    barren = {query for query, row in judgements.items() if max(row.values()) <= 0}
-    if barren and not skip_unanswerable:
-        raise DataError(
-            qrels_paths[0],
-            f"{len(barren)} judged queries have no relevant document, the first '{next(q for q in judgements if q in barren)}'; "
-            "leave them out with --skip-unanswerable, add one, or drop the query's judgements",
-        )
-    if len(barren) == len(judgements):
-        raise DataError(qrels_paths[0], "no judged query has a relevant document; expected at least one")
+    read = _Read.of(path, split, min_grade)
+    barren = read.barren(skip_unanswerable)
+    corpus, texts, judgements = read.corpus, read.texts, read.judgements
     judged = [identifier for identifier in texts if identifier in judgements and identifier not in barren]
     forms = (dict(zip(corpus.ids, column, strict=True)) for column in (corpus.contents, corpus.texts))
     own = own_documents(judged, texts, *forms)
     leave = card_says(path, "ignore_identical_ids") if ignore_identical_ids is None else ignore_identical_ids
     qrels = Qrels.from_judgements(judgements, judged, corpus.ids)
+    notes = (
+        _left_out(len(texts) - len(judgements), len(texts), shown(read.qrels_paths)),
+        f"{len(barren)} judged queries have no relevant document and are left out" if barren else None,
+        _own(own, leave),
+        graded_note(qrels) if min_grade <= 1 else f"grades from {min_grade} on count as relevant",
+    )
     called = name or path.resolve().name
     return Dataset(
         called if split == "test" else f"{called}:{split}",
         corpus,
         Queries(tuple(judged), tuple(texts[identifier] for identifier in judged)),
         qrels,
-        notes=tuple(
-            note
-            for note in (
-                _left_out(len(texts) - len(judgements), len(texts), shown(qrels_paths)),
-                f"{len(barren)} judged queries have no relevant document and are left out" if barren else None,
-                _own(own, leave),
-                graded_note(qrels) if min_grade <= 1 else f"grades from {min_grade} on count as relevant",
-            )
-            if note is not None
-        ),
+        notes=tuple(note for note in notes if note is not None),
         ignore_identical_ids=leave,
     )
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A folder's three parts, read and checked against each other."""
+
+    corpus: Corpus
+    texts: dict[str, str]
+    judgements: Judgements
+    qrels_paths: list[Path]
+
+    @classmethod
+    def of(cls, path: Path, split: str, min_grade: int) -> _Read:
+        """The parts; grades below `min_grade` count as 0. Raises `DataError` for what an evaluation could not trust."""
+        corpus_paths, queries_paths = corpus_files(path, split), queries_files(path, split)
+        qrels_paths = qrels_files(path, split)
+        corpus, texts, judgements = _corpus(corpus_paths), _queries(queries_paths), read_qrels(qrels_paths)
+        if min_grade > 1:
+            judgements = {
+                query: {document: grade if grade >= min_grade else min(grade, 0) for document, grade in row.items()}
+                for query, row in judgements.items()
+            }
+        _check(judgements, texts, set(corpus.ids), queries_paths, corpus_paths, qrels_paths[0])
+        return cls(corpus, texts, judgements, qrels_paths)
+
+    def barren(self, skip: bool) -> set[str]:
+        """The judged queries without a relevant document. Raises `DataError` for one, unless they are skipped, and for all."""
+        out = {query for query, row in self.judgements.items() if max(row.values()) <= 0}
+        if out and not skip:
+            first = next(query for query in self.judgements if query in out)
+            raise DataError(
+                self.qrels_paths[0],
+                f"{len(out)} judged queries have no relevant document, the first '{first}'; "
+                "leave them out with --skip-unanswerable, add one, or drop the query's judgements",
+            )
+        if len(out) == len(self.judgements):
+            raise DataError(self.qrels_paths[0], "no judged query has a relevant document; expected at least one")
+        return out
 
 
 def _left_out(count: int, of: int, where: str) -> str | None:

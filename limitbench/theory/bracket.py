@@ -111,6 +111,7 @@ def _bracket(
         stream = itertools.chain(known, _searched(case))
         check = _checked_at_the_end if len(matrix.indices) > _CHECKED else _checked_at_once
         tried = check(case, stream, notes)
+        notes += case.notes
     seconds = time.monotonic() - start
     return Bracket(
         notion, best(tried, "lower"), best(tried, "upper"), tuple(tried), _title(matrix), seconds, tuple(notes)

@@ -63,6 +63,7 @@ class Case:
     deadline: float  # time.monotonic()
     rng: np.random.Generator
     bounds: list[Bound] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what a method could not do, as sentences
 
     @cached_property
     def reduced(self) -> Reduced:

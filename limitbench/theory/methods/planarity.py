@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,9 @@ def bounds(case: Case) -> Iterator[Bound]:
     """What a cycle and planarity say, where the rows are all singletons and edges."""
     edges = graph_of(case.reduced)
     if edges is None:
+        return
+    if importlib.util.find_spec("networkx") is None:
+        case.notes.append("planarity was not looked at: it needs networkx; pip install 'limitbench[graphs]'")
         return
     own = [(int(case.reduced.columns[a]), int(case.reduced.columns[b])) for a, b in edges]
     for side, kind, data in decide(own, case.qrels.n_documents):
