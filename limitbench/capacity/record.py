@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from limitbench.errors import DataError
 from limitbench.files import read_record
+from limitbench.validation import first_problem
 
 SCHEMA: Literal["limitbench.capacity.v1"] = "limitbench.capacity.v1"
 
@@ -114,8 +115,7 @@ def read(path: Path) -> CapacityRecord:
     try:
         return CapacityRecord.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
+        found = first_problem(error, "the whole")
         raise DataError(
-            path, f"is not a whole capacity record ({where}: {first['msg']}); delete it and run its command again"
+            path, f"is not a whole capacity record ({found}); delete it and run its command again"
         ) from None

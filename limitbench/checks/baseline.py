@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from limitbench.errors import DataError
 from limitbench.files import atomic_write
+from limitbench.validation import first_problem
 
 Setting = str | int | float | bool | None
 KEPT = 20  # documents of a retriever that a line keeps
@@ -99,10 +100,9 @@ def parse_baseline(text: str, path: Path) -> Baseline:
             )
         return _of_schema_1(table) if version == 1 else Baseline.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
+        found = first_problem(error)
         raise DataError(
-            path, f"the baseline is broken at {where} ({first['msg'].lower()}); restore it from version control"
+            path, f"the baseline is broken at {found.where} ({found.message.lower()}); restore it from version control"
         ) from None
     except (ValueError, RecursionError):
         raise DataError(path, "the baseline is not whole JSON; restore it from version control") from None

@@ -10,6 +10,7 @@ import typer
 from limitbench.cli.options import JsonFlag, MinGrade, SkipUnanswerable, Split, read_dataset, reading
 from limitbench.cli.output import echo_json, print_table, progress_bars, say
 from limitbench.errors import DataError, InputError
+from limitbench.validation import first_problem
 
 if TYPE_CHECKING:
     from limitbench.datasets.plan import Language, Plan
@@ -225,8 +226,8 @@ def _language(**options: Any) -> Language:
     try:
         return Language(**options)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(f"--{first['loc'][0]}: {first['msg'].removeprefix('Value error, ')}") from None
+        found = first_problem(error)
+        raise InputError(f"--{found.where.partition('.')[0]}: {found.message}") from None
 
 
 def mine(

@@ -11,6 +11,7 @@ from limitbench.collection import Dataset
 from limitbench.datasets.plan import Language, Plan, plan
 from limitbench.errors import LimitbenchError, SpecError
 from limitbench.relevance import Qrels
+from limitbench.validation import first_problem
 
 
 class _Table(BaseModel):
@@ -66,11 +67,7 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
     try:
         spec = DatasetSpec.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the table"
-        raise SpecError(
-            f"dataset '{name}': {where}: {first['msg'].removeprefix('Value error, ')}; mend the spec"
-        ) from None
+        raise SpecError(f"dataset '{name}': {first_problem(error, 'the table')}; mend the spec") from None
     except LimitbenchError as error:
         raise SpecError(f"dataset '{name}': {error}; mend the spec") from None
     if (spec.pattern is None) == (spec.hub is None):
@@ -111,10 +108,9 @@ def make_pattern(pattern: Pattern, name: str) -> Qrels:
     try:
         made: Qrels = validate_call(config={"strict": True, "arbitrary_types_allowed": True})(make)(**arguments)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
+        found = first_problem(error)
         raise SpecError(
-            f"dataset '{name}': pattern '{pattern.kind}': {where}: {first['msg'].lower()}; mend [pattern]"
+            f"dataset '{name}': pattern '{pattern.kind}': {found.where}: {found.message.lower()}; mend [pattern]"
         ) from None
     except LimitbenchError as error:
         raise SpecError(f"dataset '{name}': pattern '{pattern.kind}': {error}") from None

@@ -18,6 +18,7 @@ from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import digest_of
 from limitbench.results import Result
 from limitbench.retrievers import Given, NamedRetriever
+from limitbench.validation import first_problem
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,7 @@ def read_suite(name: str) -> Suite:
     try:
         return Suite.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise SpecError(f"suite '{name}': {where}: {first['msg']}; mend it") from None
+        raise SpecError(f"suite '{name}': {first_problem(error)}; mend it") from None
 
 
 def run_all(

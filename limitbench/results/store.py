@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from limitbench.errors import DataError, StorageError
 from limitbench.files import atomic_write, read_jsonl, read_record, require_writable
 from limitbench.results.record import SCHEMA_VERSION, Result
+from limitbench.validation import first_problem
 
 if TYPE_CHECKING:
     from limitbench.capacity.records import Records
@@ -99,9 +100,8 @@ def _checked(path: Path, raw: Any) -> Result:
     try:
         return Result.model_validate(raw)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the whole"
-        raise DataError(path, f"is not a limitbench record ({where}: {first['msg']}); move it elsewhere") from None
+        found = first_problem(error, "the whole")
+        raise DataError(path, f"is not a limitbench record ({found}); move it elsewhere") from None
 
 
 def _safe(name: str) -> str:
