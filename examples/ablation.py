@@ -43,7 +43,7 @@ VARIANTS: dict[str, Any] = {
     "rate constant at 0.01": replace(DEFAULT, rate_hot=0.01, rate_cold=0.01),
     "without document spread": replace(DEFAULT, spread=0),
     "random initial queries": replace(DEFAULT, centroid=False),
-    "without re-query": replace(DEFAULT, requery=0),
+    "without re-query": replace(DEFAULT, exact_queries=0),
     "half as many steps": replace(DEFAULT, length=0.5),
     "twice as many steps": replace(DEFAULT, length=2.0),
     "warm start from 0.8 n": "warm",

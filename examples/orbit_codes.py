@@ -25,7 +25,7 @@ import numpy as np
 
 from limitbench import design
 from limitbench.capacity import Search, Task, orbits
-from limitbench.capacity.law import published
+from limitbench.capacity.fit import published
 from limitbench.capacity.orbit_sets import Necklaces
 from limitbench.capacity.orbit_solver import Orbits
 from limitbench.capacity.orbits import Orbit, OrbitCode, quantised, stored_margin

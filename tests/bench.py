@@ -94,7 +94,7 @@ def capacity_speed() -> None:
 
     from limitbench.capacity import Problem
     from limitbench.capacity.anneal import Annealer
-    from limitbench.capacity.law import published
+    from limitbench.capacity.fit import published
     from limitbench.capacity.paper import InfoNCE
     from limitbench.capacity.scores import arithmetic
 
@@ -125,7 +125,7 @@ def capacity_speed() -> None:
 def capacity_minute() -> None:
     """The largest verified n of independent vectors within 60 s of search, fp32, two threads: median and range of five seeds."""
     from limitbench.capacity import Search, Task
-    from limitbench.capacity.law import published
+    from limitbench.capacity.fit import published
 
     bars = {4: 36, 5: 64, 6: 121, 8: 163, 10: 206, 12: 390, 16: 329}
     for d, bar in bars.items():
@@ -137,7 +137,7 @@ def capacity_minute() -> None:
 def capacity_orbit() -> None:
     """The largest verified n of symmetric codes within 60 s of search, fp32, two threads. Bars: 5,000 at d = 6, 8, 12; 10,000 at 16."""
     from limitbench.capacity import Search, Task, orbits
-    from limitbench.capacity.law import published
+    from limitbench.capacity.fit import published
 
     for d, bar in {6: 5000, 8: 5000, 12: 5000, 16: 10_000}.items():
         found = Search(Task(d, 2, "orbit", seeds=1, budget_s=60)).run()

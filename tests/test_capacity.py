@@ -24,9 +24,9 @@ from limitbench.capacity import record as record_module
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
 from limitbench.capacity.dtypes import STORED, decode, encode
-from limitbench.capacity.law import fit, published
+from limitbench.capacity.fit import fit, published
+from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.records import Records
-from limitbench.capacity.requery import best_query
 from limitbench.errors import CertificateError, DataError, InputError, OutOfMemory
 from limitbench.relevance import Qrels
 from limitbench.theory.margin import ceiling_squared
@@ -324,7 +324,7 @@ def test_runs_are_deterministic() -> None:
 def test_seeds_side_by_side_are_seeds_one_by_one() -> None:
     """A batched seed takes the path that it takes alone, where no row rests (a row rests when it may in every seed)."""
     problem = Problem.all_subsets(9, 2)
-    setting = Setting(requery=0, reach=1e9)
+    setting = Setting(exact_queries=0, reach=1e9)
     alone = [Annealer(problem, 4, setting=setting, dtype="fp64").attempt([seed], steps=32) for seed in (5, 6)]
     both = Annealer(problem, 4, setting=setting, dtype="fp64").attempt([5, 6], steps=32)
     assert max(a.margin for a in alone) == pytest.approx(both.margin, abs=1e-9)
@@ -350,7 +350,7 @@ def test_the_host_is_read_once_in_16_steps(monkeypatch: pytest.MonkeyPatch) -> N
         monkeypatch.setattr(module, "to_host", lambda x: (reads.append(1), original(x))[1])
     problem = Problem.all_subsets(40, 2)
     with Spy():
-        found = Annealer(problem, 4, setting=Setting(requery=8)).attempt([0], steps=320)
+        found = Annealer(problem, 4, setting=Setting(exact_queries=8)).attempt([0], steps=320)
     assert (found.solved, found.steps, hidden) == (False, 320, [])
     # a look before the first step, one a block, and the documents and queries at the end; a re-query that succeeded adds one
     assert len(reads) <= 320 / 16 + 1 + 2
@@ -360,7 +360,7 @@ def test_memory_is_bounded_by_chunks() -> None:
     """However small the chunk, the result is the same up to rounding."""
     problem = Problem.all_subsets(9, 2)
     runs = [
-        Annealer(problem, 5, dtype="fp64", setting=Setting(requery=0), chunk=c).attempt([2], steps=32)
+        Annealer(problem, 5, dtype="fp64", setting=Setting(exact_queries=0), chunk=c).attempt([2], steps=32)
         for c in (9, 100, 10**6)
     ]
     assert len({run.solved for run in runs}) == 1
@@ -444,7 +444,9 @@ def test_two_processes_agree_with_one(tmp_path: Path) -> None:
         command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    alone = Annealer(Problem.all_subsets(20, 2), 4, dtype="fp64", setting=Setting(requery=0)).attempt([7], steps=50)
+    alone = Annealer(Problem.all_subsets(20, 2), 4, dtype="fp64", setting=Setting(exact_queries=0)).attempt(
+        [7], steps=50
+    )
     shared = np.load(out)
     assert alone.steps == 50
     assert np.abs(shared["documents"] - alone.documents).max() < 1e-5

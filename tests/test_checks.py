@@ -18,7 +18,7 @@ from gallery import PROJECTS, Project, corpus, measured, plan, qrels, queries, r
 import limitbench
 from limitbench.checks import RULES, check
 from limitbench.checks.config import read_project
-from limitbench.checks.lines import key_lines, line_of
+from limitbench.checks.positions import key_lines, line_of
 from limitbench.errors import DataError, InputError
 
 PARAMETERS = [pytest.param(name, id=name.replace(" ", "-")) for name in PROJECTS]

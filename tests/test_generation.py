@@ -33,8 +33,8 @@ from limitbench.datasets.language import (
     parse_expression,
     vocabulary,
 )
+from limitbench.datasets.latent import Language, Names, plan
 from limitbench.datasets.patterns import all_k, block, cycle, dense, disjoint, graph, like, power_law, random
-from limitbench.datasets.plan import Language, Names, plan
 from limitbench.datasets.spec import parse_spec
 from limitbench.datasets.stream import folder_digest, write_plan
 from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName

@@ -12,10 +12,10 @@ with warnings.catch_warnings():
     mteb = pytest.importorskip("mteb", reason="needs mteb: pip install 'limitbench[mteb]'")
 
 from limitbench import evaluate, load
-from limitbench.bridge import as_retriever, as_search_model, as_task
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.errors import InputError, LimitbenchError, OfflineError, SpecError
 from limitbench.measures import Measure, TiedRanking, parse_measures
+from limitbench.mteb_bridge import as_retriever, as_search_model, as_task
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever

@@ -24,6 +24,7 @@ from limitbench import catalog, certificates
 from limitbench.capacity import Search, Task, orbits, witness
 from limitbench.capacity.dtypes import encode
 from limitbench.capacity.max_margin import max_margin, parting
+from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.orbit_candidates import Candidates, template
 from limitbench.capacity.orbit_search import Goal, find
 from limitbench.capacity.orbit_sets import Necklaces
@@ -31,7 +32,6 @@ from limitbench.capacity.orbit_solver import Orbits
 from limitbench.capacity.orbits import Orbit, OrbitCode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.records import Records
-from limitbench.capacity.requery import best_query
 from limitbench.capacity.task import POLISHED, Status
 from limitbench.certificates import orbits as orbit_proof
 from limitbench.certificates.work import Steps

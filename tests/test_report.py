@@ -23,11 +23,11 @@ from limitbench.files import escape_id
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.report import compare, paper, published_records, transcribe
-from limitbench.report.contents import gather
 from limitbench.report.drowning import curves
 from limitbench.report.figures import heat, recall_by_dimension
 from limitbench.report.gallery import slug
-from limitbench.report.listing import glance
+from limitbench.report.gathered import gather
+from limitbench.report.table_rows import glance
 from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
 from limitbench.retrievers.vectors import Storage
 from limitbench.statistics import paired_randomisation

@@ -21,7 +21,7 @@ from limitbench.rankings import Run
 from limitbench.results import Store
 from limitbench.retrievers import Retriever, RetrieverSpec, retriever
 from limitbench.retrievers.base import TextVectors
-from limitbench.retrievers.saved import load_index, save_index
+from limitbench.retrievers.index_files import load_index, save_index
 
 LIGHT = [
     "bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "exact", "random",

@@ -1424,7 +1424,7 @@ def test_a_split_is_never_another_ones_judgements(beir) -> None:
 
 def test_a_saved_index_is_not_asked_by_another_service(stub, own_cache: Path) -> None:
     """The canary decides there too: documents of one service and queries of another are never compared."""
-    from limitbench.retrievers.saved import load_index, save_index
+    from limitbench.retrievers.index_files import load_index, save_index
 
     made = retriever(endpoint(stub)).retriever
     stub.answers = [embedding_answer]

@@ -308,10 +308,10 @@ def test_a_killed_encode_goes_on(tmp_path: Path) -> None:
 def test_the_probe_keeps_what_it_encodes_and_takes_the_fastest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every text is encoded once, in order; the batch size with the best rate stays, and so do threads if they help."""
     torch = pytest.importorskip("torch", reason="needs limitbench[models]")
-    from limitbench.retrievers import pace
+    from limitbench.retrievers import batch_tuning
 
     clock, asked = [0.0], []
-    monkeypatch.setattr(pace.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(batch_tuning.time, "perf_counter", lambda: clock[0])
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     before = torch.get_num_threads()
 
@@ -323,7 +323,7 @@ def test_the_probe_keeps_what_it_encodes_and_takes_the_fastest(monkeypatch: pyte
     torch.set_num_threads(2)
     try:
         texts = [str(i) for i in range(256)]
-        chosen = pace.Pace()
+        chosen = batch_tuning.BatchTuner()
         assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
         assert chosen.encode(texts, encode, on_cpu=True).ravel().tolist() == list(range(256))
         assert (chosen.facts["batch_size"], chosen.facts["threads"], torch.get_num_threads()) == (64, 1, 2)
@@ -333,10 +333,10 @@ def test_the_probe_keeps_what_it_encodes_and_takes_the_fastest(monkeypatch: pyte
         }  # fmt: skip
     finally:
         torch.set_num_threads(before)
-    few = pace.Pace()
+    few = batch_tuning.BatchTuner()
     few.encode(texts[:100], encode, on_cpu=True)
     assert (few.size, few.facts) == (None, {"batch_size": 32})
-    assert pace.Pace(8).encode(texts, encode, on_cpu=True).shape == (256, 1)
+    assert batch_tuning.BatchTuner(8).encode(texts, encode, on_cpu=True).shape == (256, 1)
     assert asked[-1] == (8, 256)
 
 

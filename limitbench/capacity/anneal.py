@@ -7,7 +7,7 @@ For unit documents v (n, d), unit queries u (m, d) and scores s = u v^T, row q w
 which for T -> 0 counts the rows whose gap min_S s - max_rest s is not above 2 gamma. T falls geometrically, and so does the
 rate of Adam (Kingma and Ba 2015); after every step all vectors are scaled back to the sphere. Rows whose gap is far above T have
 neither loss nor gradient, rest, and are looked at again once a block of steps. Every few blocks, queries that still fail are
-replaced by the best ones for the documents as they are (`requery`). Before all that comes an opening: a few steps at one low
+replaced by the best ones for the documents as they are (`exact_queries`). Before all that comes an opening: a few steps at one low
 temperature, which solve most corpora that are not near critical-n; what they do not solve starts anew.
 
 The device is read once a block. Whether all rows of a seed are strict is decided on the device at every step, and freezes that
@@ -28,8 +28,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.problem import Problem
-from limitbench.capacity.requery import best_query
 from limitbench.capacity.schedule import DEFAULT, Schedule, Setting
 from limitbench.capacity.scores import Peers, Scores, adam, to_host, unit
 from limitbench.errors import InputError
@@ -218,12 +218,14 @@ class Annealer(Scores):
                 gaps = self.gaps(u, v)
                 active = (gaps < rule.reach * rule.temperature(done) + self.gap).any(0)
                 over = done >= total or time.monotonic() > deadline
-                due = bool(setting.requery) and (done >= total or blocks % setting.requery == setting.requery - 1)
-                most = setting.failing * n if due else setting.few if setting.requery else 0
+                due = bool(setting.exact_queries) and (
+                    done >= total or blocks % setting.exact_queries == setting.exact_queries - 1
+                )
+                most = setting.failing * n if due else setting.few if setting.exact_queries else 0
                 least, running, a, failing, seen = self._look(gaps, v, active, over)
                 over = over or not running
                 close = self.peers.world == 1 and 0 < failing.min() <= most and least.max() <= self.gap
-                if close and self._requery(*seen, most, u, mean[:, n:], square[:, n:]):
+                if close and self._replace_failing(*seen, most, u, mean[:, n:], square[:, n:]):
                     least = to_host(self.gaps(u, v).amin(1))
                 best = int(np.argmax(least))
                 if watch:
@@ -281,7 +283,9 @@ class Annealer(Scores):
         held = (rest[: gaps.numel()].reshape(gaps.shape), rest[gaps.numel() :].reshape(v.shape))
         return head[:s], bool(head[s] > 0.5), int(head[s + 1]), head[s + 2 :], held
 
-    def _requery(self, gaps: npt.NDArray[Any], v: npt.NDArray[Any], most: int, u: Tensor, *moments: Tensor) -> bool:
+    def _replace_failing(
+        self, gaps: npt.NDArray[Any], v: npt.NDArray[Any], most: int, u: Tensor, *moments: Tensor
+    ) -> bool:
         """Replace failing queries by the best ones; whether that left some seed without a failing query."""
         whole = False
         for seed in range(len(gaps)):

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.capacity.dtypes import Floats, decode, encode
+from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.problem import Problem
-from limitbench.capacity.requery import best_query
 from limitbench.theory.constructions import best_polynomial_code, orthogonal_simplices, simplex_and_centre
 
 

@@ -90,7 +90,7 @@ def main() -> None:
     torch.set_num_threads(1)
     with Processes() as peers:
         problem = Problem.all_subsets(n, k)
-        found = peers.attempt(problem, d, [seed], steps=steps, setting=Setting(requery=0), dtype="fp64")
+        found = peers.attempt(problem, d, [seed], steps=steps, setting=Setting(exact_queries=0), dtype="fp64")
         if peers.rank == 0:
             np.savez(sys.argv[6], documents=found.documents, queries=found.queries)
 

@@ -24,7 +24,9 @@ class Setting:
     centroid: bool = True  # queries start at unit(sum of the relevant - k mean), else at random
     reach: float = 6.0  # rows with a gap above reach * T rest until the next block
     block: int = 16  # steps between two looks at all rows, and between two reads from the device
-    requery: int = 8  # every so many blocks failing queries are replaced by the best ones, computed exactly; 0: never
+    exact_queries: int = (
+        8  # every so many blocks failing queries are replaced by the best ones, computed exactly; 0: never
+    )
     failing: int = 4  # if at most so many times n fail
     few: int = 8  # and in every block where at most so many fail
     length: float = 1.0  # a factor on the number of steps

@@ -15,7 +15,7 @@ from limitbench.capacity import strategies
 from limitbench.capacity.arrays import Arrays
 from limitbench.capacity.codes import Kept, SymmetricCodes
 from limitbench.capacity.orbits import OrbitCode
-from limitbench.capacity.solvers import Progress, Situation
+from limitbench.capacity.solvers import Say, Situation
 from limitbench.capacity.task import (
     AUTO,
     CapacityResult,
@@ -35,9 +35,7 @@ class Search:
     """One task under way. `peers` (`capacity.distributed.Processes`) share a given cell or given qrels between them; with `kept`,
     an interrupted search for the largest symmetric code goes on from the last one."""
 
-    def __init__(
-        self, task: Task, progress: Progress | None = None, peers: Any = None, kept: Kept | None = None
-    ) -> None:
+    def __init__(self, task: Task, progress: Say | None = None, peers: Any = None, kept: Kept | None = None) -> None:
         if peers is not None and ((task.n is None and task.qrels is None) or task.solver != "anneal"):
             raise InputError(
                 "several processes share one given instance; add --at d:n or --qrels, with --solver anneal"

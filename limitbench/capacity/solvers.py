@@ -11,7 +11,7 @@ from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.task import Task, Tried
 from limitbench.capacity.witness import Witness
 
-Progress = Callable[[str], None]
+Say = Callable[[str], None]
 
 
 @dataclass
@@ -19,7 +19,7 @@ class Situation:
     """Where a search stands: its task, its clock, what was tried, and the largest corpus solved with its witness."""
 
     task: Task
-    say: Progress
+    say: Say
     start: float  # time.monotonic()
     tried: list[Tried] = field(default_factory=list)
     best: tuple[int, Witness | OrbitCode] | None = None

@@ -11,9 +11,7 @@ from collections.abc import Callable, Iterator
 from limitbench.checks.baseline import Setting, changed_settings
 from limitbench.checks.comparison import Pair
 from limitbench.checks.evidence import Evidence
-from limitbench.checks.findings import Cause
-from limitbench.checks.measurement import Case, Measured
-from limitbench.checks.patterns import (
+from limitbench.checks.failure_patterns import (
     _FEWEST,
     _long_documents,
     _near_duplicates,
@@ -23,6 +21,8 @@ from limitbench.checks.patterns import (
     _shifted,
     _word_forms,
 )
+from limitbench.checks.findings import Cause
+from limitbench.checks.measurement import Case, Measured
 from limitbench.checks.schema import Retriever
 from limitbench.checks.secrets import hidden
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from limitbench.checks.lines import Key, key_lines, line_of
+from limitbench.checks.positions import Key, key_lines, line_of
 from limitbench.checks.schema import (
     FILE,
     At,

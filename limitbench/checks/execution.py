@@ -52,7 +52,7 @@ def run_command(
 
 def run_python(target: str, queries: Mapping[str, str], top_k: int, folder: Path, seconds: float) -> bytes:
     """The JSON {query id: {document id: score}} of MODULE:FUNCTION, imported from `folder`, in a process of its own."""
-    words = [sys.executable, "-m", "limitbench.checks.entry", target]
+    words = [sys.executable, "-m", "limitbench.checks.worker", target]
     return _child(words, json.dumps(dict(queries)).encode(), top_k, folder, seconds)
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from limitbench.checks.lines import Key
+from limitbench.checks.positions import Key
 from limitbench.checks.rule import Level, Rule
 from limitbench.errors import InputError
 from limitbench.measures import Measure, parse_measures
@@ -66,7 +66,7 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Pattern(_Table):
+class WorkloadPattern(_Table):
     """A pattern of relevance by name, and the arguments of its function (docs/datasets.md)."""
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
@@ -88,7 +88,7 @@ class Workload(_Table):
     chunks: Words | None = Field(
         None, description="A tsv file of chunk id and document id; figures are counted by document."
     )
-    pattern: Pattern | None = None
+    pattern: WorkloadPattern | None = None
     top_k: Annotated[int, Field(ge=1)] | None = Field(
         None, description="Documents handed on. Default: the largest number of relevant documents of a query."
     )

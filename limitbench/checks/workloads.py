@@ -20,7 +20,7 @@ from limitbench.files import read_lines
 from limitbench.relevance import Qrels
 
 if TYPE_CHECKING:
-    from limitbench.datasets.lint import Finding as Flaw
+    from limitbench.datasets.lint import Flaw as Flaw
 
 _MOST_ROWS = 2_000_000  # of a pattern that is written out
 _MOST_DOCUMENTS = 5_000_000

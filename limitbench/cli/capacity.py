@@ -244,7 +244,7 @@ def _dimensions(text: str) -> list[int]:
 
 def _cells(text: str, k: int) -> list[tuple[int, int]]:
     if text == "paper":
-        from limitbench.capacity.law import published
+        from limitbench.capacity.fit import published
 
         if k != 2:
             raise InputError(f"found --at paper with k = {k}; Table 6 of the paper is for k = 2")

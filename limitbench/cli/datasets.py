@@ -13,7 +13,7 @@ from limitbench.errors import DataError, InputError
 from limitbench.validation import first_problem
 
 if TYPE_CHECKING:
-    from limitbench.datasets.plan import Language, Plan
+    from limitbench.datasets.latent import Language, LatentTable
     from limitbench.datasets.spec import DatasetSpec
 
 OutFolder = Annotated[Path, typer.Option("--out", help="Folder to write into.")]
@@ -123,7 +123,7 @@ def _present(out: Path) -> list[Path]:
 
 
 def _write(
-    plan: Plan, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
+    plan: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
 ) -> None:
     from limitbench.datasets.stream import write_plan
 
@@ -221,7 +221,7 @@ def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], li
 def _language(**options: Any) -> Language:
     from pydantic import ValidationError
 
-    from limitbench.datasets.plan import Language
+    from limitbench.datasets.latent import Language
 
     try:
         return Language(**options)

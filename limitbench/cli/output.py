@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from limitbench.progress import Progress
+
 if TYPE_CHECKING:
     from rich.console import Console
-
-Report = Callable[[str, int, int], None]
 
 
 def echo_json(value: Any) -> None:
@@ -84,9 +84,10 @@ def status_line() -> Iterator[Callable[[str], None]]:
     if not out.is_terminal:
         yield lambda _message: None
         return
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bars
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Progress(
+    with Bars(
         SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=out, transient=True
     ) as bars:
         task = bars.add_task("starting", total=None)
@@ -94,19 +95,20 @@ def status_line() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def progress_bars() -> Iterator[Callable[[str], Report]]:
+def progress_bars() -> Iterator[Callable[[str], Progress]]:
     """A function from a label to a progress callback `(stage, done, of)`; silent when stderr is not a terminal."""
     out = console(stderr=True)
     if not out.is_terminal:
         yield lambda _label: lambda _stage, _done, _of: None
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
     throughput = TextColumn("{task.fields[rate]}")
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), throughput, TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as bars:
+    with Bars(*columns, console=out, transient=True) as bars:
 
-        def start(label: str) -> Report:
+        def start(label: str) -> Progress:
             tasks: dict[str, Any] = {}
             began: dict[str, tuple[float, int]] = {}
 

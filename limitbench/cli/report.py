@@ -43,14 +43,14 @@ def report(
 
     from limitbench.files import atomic_write
     from limitbench.provenance import command
-    from limitbench.report import contents, gallery, listing, page
+    from limitbench.report import gallery, gathered, page, table_rows
 
     if form not in _NAMES:
         raise InputError(f"found --format {form}, expected {', '.join(_NAMES)}")
     target = out or results / _NAMES[form]
     with status_line() as status:
         status("reading the records")
-        found = contents.gather(
+        found = gathered.gather(
             results, only=only or (), places=data or (), all_dims=all_dims, command=command(),
             reading={
                 "split": split, "min_grade": min_grade, "skip_unanswerable": skip_unanswerable,
@@ -67,7 +67,7 @@ def report(
             if form == "json":
                 texts = [encoder.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n"]
             else:
-                texts = [page.html(found) if form == "html" else listing.as_markdown(found)]
+                texts = [page.html(found) if form == "html" else table_rows.as_markdown(found)]
     for path, text in zip(written, texts, strict=True):
         with atomic_write(path) as stream:
             stream.write(text.encode())
@@ -91,13 +91,13 @@ def leaderboard(
 ) -> None:
     """Render the leaderboard of all records beside the paper's rows, each of ours with its command."""
     from limitbench.files import atomic_write
-    from limitbench.report import contents
+    from limitbench.report import gathered
     from limitbench.report.leaderboard import render
 
     target = out or results / "README.md"
     with status_line() as status:
         status("reading the records")
-        text = render(contents.gather(results, read_data=False))
+        text = render(gathered.gather(results, read_data=False))
     if check:
         same = target.is_file() and target.read_bytes() == text.encode()
         if json:

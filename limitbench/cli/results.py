@@ -166,7 +166,7 @@ def show(
 
 def _print_failing(r: Result, most: int, place: str | None, split: str) -> None:
     from limitbench.report import first_measure
-    from limitbench.report.contents import at_hand
+    from limitbench.report.gathered import at_hand
 
     b = r.breakdown
     if b is None:

@@ -23,13 +23,14 @@ from limitbench.cli.options import (
     say_notes,
     say_remarks,
 )
-from limitbench.cli.output import Report, echo_json, print_table, progress_bars, say
+from limitbench.cli.output import echo_json, print_table, progress_bars, say
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from limitbench.evaluation import Outcome, Suite
+    from limitbench.progress import Progress
     from limitbench.rankings import Run
     from limitbench.results import Result
 
@@ -102,7 +103,7 @@ def _plan(suite: str | None, datasets: list[str] | None, retrievers: list[str] |
     return Suite(datasets=datasets, retrievers=list(retrievers))
 
 
-def _labelled(bars: Callable[[str], Report]) -> Callable[[str, str], Report]:
+def _labelled(bars: Callable[[str], Progress]) -> Callable[[str, str], Progress]:
     return lambda data, name: bars(f"{data} {name}")
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.datasets.language import OPERATORS, vocabulary
-from limitbench.datasets.plan import Language, Plan, plan
+from limitbench.datasets.latent import Language, LatentTable, plan
 from limitbench.errors import InputError, SpecError
 from limitbench.relevance import Qrels
 
@@ -17,7 +17,7 @@ from limitbench.relevance import Qrels
 class Adapted:
     """The plan, which of their queries it holds, and what was changed to make it possible, in sentences."""
 
-    plan: Plan
+    plan: LatentTable
     queries: tuple[int, ...]  # rows of the given qrels, in the plan's order
     notes: tuple[str, ...]
 

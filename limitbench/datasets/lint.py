@@ -43,7 +43,7 @@ CHECKS = {
 
 
 @dataclass
-class Finding:
+class Flaw:
     """One check's result: how often, and the first few places."""
 
     check: str
@@ -67,25 +67,25 @@ class Linted:
     documents: dict[str, str]
     questions: dict[str, str]
     grades: dict[str, dict[str, int]]
-    flaws: list[Finding]
+    flaws: list[Flaw]
 
 
 class _Findings:
     def __init__(self) -> None:
-        self.by_check: dict[str, Finding] = {}
+        self.by_check: dict[str, Flaw] = {}
 
     def add(self, check: str, example: str) -> None:
-        found = self.by_check.setdefault(check, Finding(check))
+        found = self.by_check.setdefault(check, Flaw(check))
         found.count += 1
         if len(found.examples) < _SHOWN:
             shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in example)
             found.examples.append(shown if len(shown) <= _LONGEST else shown[: _LONGEST - 3] + "...")
 
-    def ordered(self) -> list[Finding]:
+    def ordered(self) -> list[Flaw]:
         return [self.by_check[name] for name in CHECKS if name in self.by_check]
 
 
-def lint_folder(path: Path | str, *, split: str = "test") -> list[Finding]:
+def lint_folder(path: Path | str, *, split: str = "test") -> list[Flaw]:
     """The findings about a BEIR or MTEB folder. Raises `DataError` where it has no corpus, queries and judgements to read."""
     folder = Path(path)
     if not folder.is_dir():
@@ -120,7 +120,7 @@ def lint_files(
     return _lint(documents, questions, read(qrels, lambda path: _judgements(path, out, layout)), out)
 
 
-def lint_dataset(data: Dataset) -> list[Finding]:
+def lint_dataset(data: Dataset) -> list[Flaw]:
     """The findings about a dataset in memory."""
     qrels = data.qrels
     judged = (

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 
 from limitbench import catalog, registry
 from limitbench.collection import Dataset
-from limitbench.datasets.plan import Language, Plan, plan
+from limitbench.datasets.latent import Language, LatentTable, plan
 from limitbench.errors import LimitbenchError, SpecError
 from limitbench.relevance import Qrels
 from limitbench.validation import first_problem
@@ -80,7 +80,7 @@ def generate(spec: DatasetSpec, name: str) -> Dataset:
     return plan_of(spec, name).dataset(name, recipe(spec))
 
 
-def plan_of(spec: DatasetSpec, name: str) -> Plan:
+def plan_of(spec: DatasetSpec, name: str) -> LatentTable:
     """The plan of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")

@@ -15,18 +15,18 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from limitbench.datasets.folders import move_into_place
+from limitbench.datasets.latent import LatentTable
 from limitbench.datasets.layouts import FILES
-from limitbench.datasets.plan import Plan
 from limitbench.errors import InputError, StorageError
 from limitbench.files import atomic_write, storing
+from limitbench.progress import Progress
 
-Progress = Callable[[str, int, int], None]
 PART = 50_000  # documents between two notes
 _HIDDEN = ".limitbench-generate"
 _NOTE = ".limitbench.json"  # which plan a finished folder holds
@@ -44,7 +44,7 @@ class Written:
 
 
 def write_plan(
-    plan: Plan, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
+    plan: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
 ) -> Written:  # fmt: skip
     """Write the plan's dataset as a BEIR folder, going on from an interrupted run of an equal plan.
 
@@ -107,7 +107,7 @@ def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinn
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def already_written(plan: Plan, folder: Path, *, expected: str | None = None) -> str | None:
+def already_written(plan: LatentTable, folder: Path, *, expected: str | None = None) -> str | None:
     """The sha256 of the folder's content where it is this plan's, whole; else None."""
     found = folder_digest(folder)
     if found is None:
@@ -122,7 +122,7 @@ def already_written(plan: Plan, folder: Path, *, expected: str | None = None) ->
     return found if same else None
 
 
-def is_underway(plan: Plan, folder: Path, *, gz: bool) -> bool:
+def is_underway(plan: LatentTable, folder: Path, *, gz: bool) -> bool:
     """Whether an interrupted run of an equal plan waits in the folder to be gone on with."""
     try:
         noted = json.loads((folder / _HIDDEN / "state.json").read_text())
@@ -131,7 +131,7 @@ def is_underway(plan: Plan, folder: Path, *, gz: bool) -> bool:
         return False
 
 
-def _key(plan: Plan, gz: bool) -> str:
+def _key(plan: LatentTable, gz: bool) -> str:
     return hashlib.sha256(f"{plan.digest} {gz} {PART}".encode()).hexdigest()
 
 
@@ -225,7 +225,7 @@ class _Growing:
             out.write(json.dumps(state).encode())
 
 
-def _require_room(plan: Plan, folder: Path, gz: bool, done: int) -> None:
+def _require_room(plan: LatentTable, folder: Path, gz: bool, done: int) -> None:
     """Refuse work that the disk has clearly no room for, by the size of the first documents."""
     sample = [len(line) for line in plan.corpus_lines(0, min(plan.n, 64))]
     needed = sum(sample) / len(sample) * (plan.n - done) * (0.25 if gz else 0.95)

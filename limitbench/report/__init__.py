@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from limitbench.report.comparison import Comparison, Row, compare, first_measure, published, rows_of
+from limitbench.report.numbers import duration, interval, markdown, percent, size
 from limitbench.report.reference import paper, published_records, transcribe
-from limitbench.report.tables import duration, interval, markdown, percent, size
 
 __all__ = [
     "Comparison", "Row", "compare", "duration", "first_measure", "interval", "markdown", "paper", "percent", "published",

@@ -18,8 +18,8 @@ from limitbench.dtypes import score_error
 from limitbench.relevance import Qrels
 from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.drowning import Curve
+from limitbench.report.numbers import size
 from limitbench.report.svg import COLOURS, INK, PAPER, text_of
-from limitbench.report.tables import size
 from limitbench.results import Result
 from limitbench.retrievers.spec import shortened
 from limitbench.statistics import Interval, bootstrap_interval

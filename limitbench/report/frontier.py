@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from limitbench.capacity.law import Law, fit, published
+from limitbench.capacity.fit import Law, fit, published
 from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.task import OPTIMIZERS
 from limitbench.errors import InputError

@@ -10,8 +10,8 @@ from typing import Any
 from limitbench.measures import parse_measures
 from limitbench.report import figures as plots
 from limitbench.report.comparison import Comparison, compare
-from limitbench.report.contents import Report, Table
 from limitbench.report.frontier import draw_on
+from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.svg import drawing, render
 
 _PAPERS = {"limit": "Figure 3", "limit-small": "Figure 4"}
@@ -44,7 +44,7 @@ class _Plan:
     draw: Callable[[Any], None]
 
 
-def figures(report: Report, *, inline: bool = False) -> list[Figure]:
+def figures(report: BenchmarkReport, *, inline: bool = False) -> list[Figure]:
     """Every figure that the records allow, as SVG elements (`inline`) or documents. Raises `MissingExtra` without matplotlib."""
     out = []
     for plan in _plans(report):
@@ -56,7 +56,7 @@ def figures(report: Report, *, inline: bool = False) -> list[Figure]:
     return out
 
 
-def _plans(report: Report) -> Iterator[_Plan]:
+def _plans(report: BenchmarkReport) -> Iterator[_Plan]:
     every = {(c.dataset, c.sha256): c for c in compare(report.records, all_dims=True)}
     for table in report.tables:
         c = table.comparison
@@ -82,7 +82,7 @@ def _plans(report: Report) -> Iterator[_Plan]:
         yield from _vectors(report, table)
 
 
-def _by_dimension(report: Report, table: Table, whole: Comparison) -> _Plan | None:
+def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _Plan | None:
     published = {title for row in whole.rows if row.source == "published" for title in row.means}
     titles = [t for t in map(repr, _PANELS) if t in published & set(whole.measures)]
     panels = {t: plots.recall_by_dimension(whole, t) for t in titles or [table.headline]}
@@ -102,7 +102,7 @@ def _by_dimension(report: Report, table: Table, whole: Comparison) -> _Plan | No
     )
 
 
-def _cost(report: Report, table: Table) -> _Plan | None:
+def _cost(report: BenchmarkReport, table: Table) -> _Plan | None:
     costs = plots.quality_and_cost(table.comparison, table.headline)
     if len(costs) < 2:
         return None
@@ -117,7 +117,7 @@ def _cost(report: Report, table: Table) -> _Plan | None:
     )
 
 
-def _qrels(report: Report, table: Table) -> _Plan | None:
+def _qrels(report: BenchmarkReport, table: Table) -> _Plan | None:
     data = report.data.get(table.comparison.sha256)
     if data is None or not data.qrels.sizes.any():
         return None
@@ -134,7 +134,7 @@ def _qrels(report: Report, table: Table) -> _Plan | None:
     )
 
 
-def _corpus_size(report: Report) -> Iterator[_Plan]:
+def _corpus_size(report: BenchmarkReport) -> Iterator[_Plan]:
     wholes = list(dict.fromkeys((c.dataset, c.sha256) for c in report.curves))
     for dataset, sha256 in wholes:
         some = [c for c in report.curves if c.sha256 == sha256]
@@ -151,7 +151,7 @@ def _corpus_size(report: Report) -> Iterator[_Plan]:
         )
 
 
-def _vectors(report: Report, table: Table) -> Iterator[_Plan]:
+def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_Plan]:
     name = table.comparison.dataset
     here = [r for r in table.records if plots.plain(r)]
     spectra = {report.label(r): r for r in [r for r in here if r.spectrum is not None][:_MOST_LINES]}
@@ -183,7 +183,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "dataset"
 
 
-def slug(report: Report, table: Table) -> str:
+def slug(report: BenchmarkReport, table: Table) -> str:
     """The dataset's name as an anchor, with its digest where two datasets of the report would share it."""
     text = _plain(table.comparison.dataset)
     same = sum(_plain(other.comparison.dataset) == text for other in report.tables)

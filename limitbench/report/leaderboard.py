@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from limitbench.report import listing
-from limitbench.report.contents import Report, Table
-from limitbench.report.tables import escaped
+from limitbench.report import table_rows
+from limitbench.report.gathered import BenchmarkReport, Table
+from limitbench.report.numbers import escaped
 from limitbench.results import Result
 
 _HEAD = """# Leaderboard
@@ -22,19 +22,19 @@ commit both.
 """
 
 
-def render(report: Report) -> str:
+def render(report: BenchmarkReport) -> str:
     """The leaderboard as Markdown: a table for every dataset, and the command of each row of ours."""
     parts = [_HEAD]
     for table in sorted(report.tables, key=_order):
         facts, caption = table.facts, table.comparison.caption
         about = f"{facts.documents:,} documents, {facts.queries:,} queries; {caption}."
         parts.append(f"## {escaped(table.comparison.dataset)}\n\n{about}\n")
-        parts.append(listing.comparison(table, 4, cost=False).markdown())
+        parts.append(table_rows.comparison(table, 4, cost=False).markdown())
         parts.append("\n<details><summary>Commands</summary>\n")
         here = (table.comparison.dataset, table.comparison.sha256)
         parts += _commands(report, [r for r in report.records if (r.dataset.name, r.dataset.sha256) == here])
         parts.append("\n</details>\n")
-    shown = listing.corpus_sizes(report)
+    shown = table_rows.corpus_sizes(report)
     if shown:
         parts.append(
             "## Recall against corpus size\n\nEvery relevant document stays, distractors are drawn: `limitbench drown`.\n"
@@ -50,13 +50,13 @@ def _order(table: Table) -> tuple[int, str]:
     return ("limit-small", "limit", "limit-small-synthetic", "limit-synthetic", name).index(name), name
 
 
-def _commands(report: Report, records: Sequence[Result]) -> list[str]:
+def _commands(report: BenchmarkReport, records: Sequence[Result]) -> list[str]:
     return [
-        f"- `{one.command}`: {', '.join(_made(report, r) for r in one.records)}" for one in listing.commands(records)
+        f"- `{one.command}`: {', '.join(_made(report, r) for r in one.records)}" for one in table_rows.commands(records)
     ]
 
 
-def _made(report: Report, record: Result) -> str:
+def _made(report: BenchmarkReport, record: Result) -> str:
     p = record.provenance
     told = f"{str(p.get('time', ''))[:10]}, limitbench {p.get('versions', {}).get('limitbench', '?')}"
     where = f" on {record.dataset.name}" if record.dataset.part_of else ""

@@ -8,16 +8,16 @@ from typing import Any
 
 from limitbench.collection import Dataset
 from limitbench.errors import MissingExtra
-from limitbench.report import listing
+from limitbench.report import table_rows
 from limitbench.report.comparison import first_measure
-from limitbench.report.contents import Report
 from limitbench.report.gallery import figures, slug
+from limitbench.report.gathered import BenchmarkReport
 
 _MOST_ROWS = 40_000  # queries on a page, over all runs
 _MOST_TEXT = 160  # characters of a document or query
 
 
-def html(report: Report) -> str:
+def html(report: BenchmarkReport) -> str:
     """The page. Raises `MissingExtra` without matplotlib and jinja2."""
     try:
         import jinja2
@@ -39,8 +39,8 @@ def html(report: Report) -> str:
                 "name": table.comparison.dataset,
                 "about": f"{about} {caption[0].upper()}{caption[1:]}.",
                 "headline": table.headline,
-                "listing": listing.comparison(table),
-                "remarks": listing.remarks(report, table),
+                "listing": table_rows.comparison(table),
+                "remarks": table_rows.remarks(report, table),
                 "figures": [f for f in drawn if f.section == slug(report, table)],
             }
         )
@@ -60,16 +60,16 @@ def html(report: Report) -> str:
         ),
         retrievers=len({r.retriever.name for r in report.records}),
         sections=sections,
-        glance=listing.glance(report),
+        glance=table_rows.glance(report),
         tables=tables,
         sizes=sizes,
-        size_tables=listing.corpus_sizes(report),
+        size_tables=table_rows.corpus_sizes(report),
         capacity=[f for f in drawn if f.section == "capacity"],
-        standing=listing.standing(report),
-        never=listing.never_returned(report),
+        standing=table_rows.standing(report),
+        never=table_rows.never_returned(report),
         queries=_inside_script(payload) if runs else "",
         runs=runs,
-        commands=listing.commands(report.records),
+        commands=table_rows.commands(report.records),
         css=css,
         js=js,
     )
@@ -80,7 +80,7 @@ def _inside_script(payload: Any) -> str:
     return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def _queries(report: Report) -> tuple[list[str], dict[str, Any]]:
+def _queries(report: BenchmarkReport) -> tuple[list[str], dict[str, Any]]:
     """(labels, payload) of the query-by-query part; texts only of datasets that are at hand."""
     chosen = [r for r in report.wholes if r.breakdown is not None]
     most = max(50, _MOST_ROWS // max(1, len(chosen)))

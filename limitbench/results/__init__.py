@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from limitbench.results.readouts import breakdown, spectrum, subsets
+from limitbench.results.diagnostics import breakdown, spectrum, subsets
 from limitbench.results.record import (
     Breakdown,
     Cost,

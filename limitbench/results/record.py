@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-# 1 had no breakdown, no readouts and no published records, 2 had no notes; both are still read
+# 1 had no breakdown, no diagnostics and no published records, 2 had no notes; both are still read
 SCHEMA_VERSION: Literal[3] = 3
 _DIGEST_VERSION = 1  # of what a configuration digest covers, which later versions did not change
 _MEASURE = re.compile(r"[A-Za-z]+@[0-9]+")

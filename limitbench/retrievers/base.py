@@ -17,14 +17,11 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from limitbench.collection import Corpus, Queries
+from limitbench.progress import Progress as Progress
+from limitbench.progress import no_progress as no_progress
 from limitbench.rankings import Run
 
-Progress = Callable[[str, int, int], None]  # (stage, done, of)
 Reuse = Literal["all", "documents", "none"]  # which cached embeddings of a service may stand for asking it again
-
-
-def no_progress(_stage: str, _done: int, _of: int) -> None:
-    """Report nothing."""
 
 
 @dataclass(frozen=True)

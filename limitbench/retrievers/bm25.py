@@ -12,7 +12,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Adapter, Arrays, Index, Progress, ScoredIndex, no_progress
-from limitbench.retrievers.saved import packed, unpacked
+from limitbench.retrievers.index_files import packed, unpacked
 from limitbench.retrievers.words import Splitter, Tokens, WordWatch, known_language
 
 _MATRIX = ("data", "indices", "indptr")  # of bm25s's score matrix, documents by words

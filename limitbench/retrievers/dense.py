@@ -19,11 +19,11 @@ from sentence_transformers import SentenceTransformer
 from limitbench.collection import Corpus
 from limitbench.errors import SpecError
 from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.batch_tuning import BatchTuner
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, embed
 from limitbench.retrievers.model_files import PACKAGED, Source, environment, package_folder
 from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
-from limitbench.retrievers.pace import Pace
 from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
 
 # names of the model's own prompts, in the library's order
@@ -111,9 +111,9 @@ class Encoder:
         }  # fmt: skip
 
     @cached_property
-    def pace(self) -> Pace:
+    def batches(self) -> BatchTuner:
         """How many texts go in a batch."""
-        return Pace(None if self.options.batch_size == "auto" else self.options.batch_size)
+        return BatchTuner(None if self.options.batch_size == "auto" else self.options.batch_size)
 
     @property
     def device(self) -> str:
@@ -131,7 +131,7 @@ class Encoder:
         engine = self.model.engine
         own = {"prompts": self.prompts, "max_tokens": engine.max_seq_length, "device": engine.device.type}
         cut = {f"{PLURAL[side]}_cut": found.count for side, found in self.held.cut.items() if found}
-        return {**own, **self.pace.facts, **cut}
+        return {**own, **self.batches.facts, **cut}
 
     @property
     def cut_texts(self) -> list[CutTexts]:
@@ -160,7 +160,7 @@ class Encoder:
 
     def _encode(self, batch: Sequence[str], side: str) -> Floats:
         on_cpu = self.model.engine.device.type == "cpu"
-        return self.pace.encode(batch, partial(self._once, side=side), on_cpu=on_cpu)
+        return self.batches.encode(batch, partial(self._once, side=side), on_cpu=on_cpu)
 
     def _once(self, batch: Sequence[str], size: int, side: str) -> Floats:
         engine = self.model.engine

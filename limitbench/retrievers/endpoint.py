@@ -32,7 +32,7 @@ from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
 from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
-from limitbench.retrievers.saved import packed, unpacked
+from limitbench.retrievers.index_files import packed, unpacked
 from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
 
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for

@@ -18,8 +18,8 @@ from limitbench.capacity.scores import arithmetic
 from limitbench.collection import Corpus, Queries
 from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.best_columns import Floats
+from limitbench.retrievers.index_files import packed, unpacked
 from limitbench.retrievers.own_dataset import own_dataset, require_own
-from limitbench.retrievers.saved import packed, unpacked
 from limitbench.retrievers.vectors import VectorIndex
 
 

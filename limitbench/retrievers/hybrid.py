@@ -28,7 +28,7 @@ from limitbench.retrievers.base import (
     TextVectors,
     no_progress,
 )
-from limitbench.retrievers.saved import nested, restored_part
+from limitbench.retrievers.index_files import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec, members_of
 
 

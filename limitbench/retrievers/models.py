@@ -24,6 +24,7 @@ from pydantic import Field
 from limitbench.errors import LimitbenchError, SpecError
 from limitbench.files import read_record
 from limitbench.retrievers.base import Adapter, CutTexts
+from limitbench.retrievers.batch_tuning import DEFAULT_BATCH
 from limitbench.retrievers.cut_texts import cut_texts
 from limitbench.retrievers.model_files import (
     PACKAGED,
@@ -31,7 +32,6 @@ from limitbench.retrievers.model_files import (
     model_source,
     quiet,
 )
-from limitbench.retrievers.pace import USUAL
 
 _POOLER = re.compile(r"(^|\.)pooler\.")  # of an encoder whose token states are pooled: never read
 
@@ -49,7 +49,7 @@ class ModelAdapter(Adapter):
     @property
     def batch(self) -> int:
         """Texts a batch; 32 where nothing is given and nothing is probed."""
-        return USUAL if self.batch_size == "auto" else self.batch_size
+        return DEFAULT_BATCH if self.batch_size == "auto" else self.batch_size
 
     @property
     def source(self) -> Source:

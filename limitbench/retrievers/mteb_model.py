@@ -1,7 +1,7 @@
 """Models of mteb as retrievers: by name through mteb's registry, or any object that follows one of its protocols.
 
 An encoder's vectors go through our own index, so that dimension, dtype, index and ties are those of every other single-vector
-retriever; a search model searches by itself. mteb is heavy and is imported here alone, and in `limitbench.bridge`.
+retriever; a search model searches by itself. mteb is heavy and is imported here alone, and in `limitbench.mteb_bridge`.
 """
 
 from __future__ import annotations

@@ -34,9 +34,9 @@ from limitbench.retrievers.base import (
     no_progress,
 )
 from limitbench.retrievers.cut_texts import cut_pairs
+from limitbench.retrievers.index_files import nested, restored_part
 from limitbench.retrievers.model_files import Source
 from limitbench.retrievers.models import Loaded, ModelAdapter, loaded
-from limitbench.retrievers.saved import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec
 
 _MOST_SCORES = 2_000_000  # pairs kept in memory

@@ -92,7 +92,7 @@ class Case:
         return self.notion == "sign_rank"
 
     @cached_property
-    def widest(self) -> int:
+    def sparsity(self) -> int:
         """K: the most documents of a row's smaller side, relevant or not."""
         sizes = np.diff(self.reduced.matrix.indptr)
         return int(np.minimum(sizes, self.n - sizes).max(initial=0))

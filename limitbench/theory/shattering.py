@@ -32,7 +32,7 @@ def _rows_of(reduced: Reduced, column: int) -> npt.NDArray[np.int64]:
     return by_column.indices[by_column.indptr[column] : by_column.indptr[column + 1]].astype(np.int64)
 
 
-class Patterns:
+class SignPatterns:
     """The restrictions that rows have on a growing tuple of columns: one example row for each."""
 
     def __init__(self, reduced: Reduced) -> None:
@@ -63,7 +63,7 @@ def grow(
     m, n = reduced.shape
     if m == 0 or n == 0:
         return None
-    table = Patterns(reduced)
+    table = SignPatterns(reduced)
     degrees = np.diff(reduced.by_column.indptr)
     by_degree = np.argsort(-degrees, kind="stable")[: max(_SEEDS, _WIDTH)].tolist()
     best: Shattered | None = None

@@ -19,23 +19,23 @@ def proofs(matrix: Matrix, _data: Mapping[str, Any], _steps: Steps) -> Iterator[
     """
     n = matrix.n_documents
     if isinstance(matrix, AllSubsets):
-        widest = min(matrix.k, n) if matrix.at_most else min(matrix.k, n - matrix.k)
+        sparsity = min(matrix.k, n) if matrix.at_most else min(matrix.k, n - matrix.k)
         largest = matrix.k if matrix.k < n else (max(1, n - 1) if matrix.at_most else 0)
     else:
-        widest = max((min(len(row), n - len(row)) for row in matrix.rows), default=0)
+        sparsity = max((min(len(row), n - len(row)) for row in matrix.rows), default=0)
         largest = max((len(row) for row in matrix.rows if len(row) < n), default=0)
     if largest == 0 and matrix.sizes == (0, n):  # an empty and a full row: +1 and -1 on one coordinate, threshold 0
         yield "global_threshold", "upper", 1
     else:
         yield "global_threshold", "upper", 2 * largest
-    yield from _along_the_curve(widest)
+    yield from _along_the_curve(sparsity)
     if isinstance(matrix, Explicit):  # equal documents share a place, so fewer of them may be irrelevant
         yield from _along_the_curve(
             max((min(len(row), matrix.distinct.n - len(row)) for row in matrix.distinct.rows), default=0)
         )
 
 
-def _along_the_curve(widest: int) -> Iterator[Proof]:
-    yield "order_preserving", "upper", 2 * widest
-    yield "sign_rank", "upper", 2 * widest + 1
-    yield "cosine", "upper", 2 * widest
+def _along_the_curve(sparsity: int) -> Iterator[Proof]:
+    yield "order_preserving", "upper", 2 * sparsity
+    yield "sign_rank", "upper", 2 * sparsity + 1
+    yield "cosine", "upper", 2 * sparsity

@@ -14,7 +14,7 @@ _SHARE = 0.2  # of the time left
 def bounds(case: Case) -> Iterator[Bound]:
     """The bound of the largest such set of columns that is found in a fifth of the time."""
     _ = case.reduced.by_column  # built outside the search's share of the time
-    most = min(2 * case.widest + 1, case.m.bit_length() + 1, case.n, 16)
+    most = min(2 * case.sparsity + 1, case.m.bit_length() + 1, case.n, 16)
     found = shattering.grow(
         case.reduced, lambda seen, t: antipodal(seen, t, constants=case.signs), most=most, deadline=case.until(_SHARE)
     )

@@ -24,7 +24,7 @@ _SIZE = 128  # exact elimination of larger Gram matrices takes minutes
 def bounds(case: Case) -> Iterator[Bound]:
     """The better of a few weightings, where it is above what is known and the checker accepts it."""
     ones = not case.signs
-    if ceiling(case.widest) - ones <= case.lower:
+    if ceiling(case.sparsity) - ones <= case.lower:
         return
     found = forster(case.reduced, ones=ones)
     if found is None or found[0] - ones <= case.lower:
@@ -37,9 +37,9 @@ def bounds(case: Case) -> Iterator[Bound]:
         yield bound
 
 
-def ceiling(widest: int) -> int:
+def ceiling(sparsity: int) -> int:
     """The floor of 1 + 2 sqrt(K): no Forster bound is above it."""
-    return 1 + isqrt(4 * widest)
+    return 1 + isqrt(4 * sparsity)
 
 
 def forster(reduced: Reduced, *, ones: bool) -> tuple[int, dict[str, Any]] | None:

@@ -11,7 +11,7 @@ from limitbench.theory.case import Case
 def bounds(case: Case) -> Iterator[Bound]:
     """A lower bound, and two upper bounds that hold of every matrix of its size and degree."""
     sizes = set(case.qrels.sizes.tolist())
-    varies = case.widest > 0
+    varies = case.sparsity > 0
     both = {
         0,
         case.qrels.n_documents,
@@ -19,7 +19,7 @@ def bounds(case: Case) -> Iterator[Bound]:
     floor = 1 if case.signs or (case.notion == "global_threshold" and both) else int(varies)
     why = "some row is not constant" if varies else "an empty and a full row" if floor else "every row is constant"
     yield case.bound("lower", floor, "trivial", {}, established="theorem", detail=why)
-    m, n, K = case.m, case.n, case.widest
+    m, n, K = case.m, case.n, case.sparsity
     trivial = {
         "order_preserving": min(m, n - 1) if varies else 0,
         "cosine": n - 1 if varies else 0,

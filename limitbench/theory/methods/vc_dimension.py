@@ -15,7 +15,7 @@ _SHARE = 0.05  # of the time left
 def bounds(case: Case) -> Iterator[Bound]:
     """The bound of the largest shattered set of columns that is found in a twentieth of the time."""
     exact = reduce(case.qrels, complements=False, constants=False) if case.small else case.reduced
-    most = min(max(1, case.widest), case.m.bit_length(), case.n, 16)
+    most = min(max(1, case.sparsity), case.m.bit_length(), case.n, 16)
     found = shattering.grow(exact, shattered, most=most, deadline=case.until(_SHARE))
     if found is None:
         return

@@ -10,7 +10,7 @@ import numpy as np
 from limitbench.theory.bounds import Bound
 from limitbench.theory.case import Case
 from limitbench.theory.matrix import Reduced
-from limitbench.theory.shattering import Patterns
+from limitbench.theory.shattering import SignPatterns
 
 _SHARE = 0.05  # of the time left
 
@@ -38,7 +38,7 @@ def _columns(reduced: Reduced, *, constants: bool, deadline: float) -> tuple[tup
         candidates.append(tuple(range(n)))
         candidates += [tuple(c for c in range(n) if c != out) for out in range(n)]
     candidates += [tuple(sorted(busiest[:t])) for t in range(min(n, 12), 2, -1)]
-    table = Patterns(reduced)
+    table = SignPatterns(reduced)
     loss = 1 if constants else 2
     best: tuple[tuple[int, ...], int] | None = None
     for columns in dict.fromkeys(candidates):

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from limitbench.report.comparison import Row
-from limitbench.report.contents import Report, Table
-from limitbench.report.tables import duration, escaped, interval, markdown, percent, size
+from limitbench.report.gathered import BenchmarkReport, Table
+from limitbench.report.numbers import duration, escaped, interval, markdown, percent, size
 from limitbench.results import Means, Result
 
 
@@ -86,7 +86,7 @@ def _cost(record: Result | None) -> list[Cell]:
     return [told, Cell(duration(seconds), value=repr(seconds))]
 
 
-def standing(report: Report) -> Listing:
+def standing(report: BenchmarkReport) -> Listing:
     """Where each retriever's dimension stands."""
     rows = []
     for s in report.standings:
@@ -114,7 +114,7 @@ def _found(reached: tuple[int, int] | None) -> Cell:
     return Cell("") if reached is None else Cell(f"{reached[0]} at d = {reached[1]}", value=str(reached[0]))
 
 
-def never_returned(report: Report) -> Listing:
+def never_returned(report: BenchmarkReport) -> Listing:
     """Which relevant sets came back, and the first of those that never did."""
     rows = []
     for r in report.wholes:
@@ -135,7 +135,7 @@ def never_returned(report: Report) -> Listing:
     return Listing(head, tuple(rows))
 
 
-def glance(report: Report) -> list[str]:
+def glance(report: BenchmarkReport) -> list[str]:
     """The report in sentences: of each dataset, the best retriever and what geometry asks for."""
     return [line for table in report.tables for line in (_best(table), _geometry(report, table)) if line]
 
@@ -164,7 +164,7 @@ def _several(names: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _geometry(report: Report, table: Table) -> str:
+def _geometry(report: BenchmarkReport, table: Table) -> str:
     found = report.bracket(table.comparison.sha256)
     if found is None:
         return ""
@@ -208,7 +208,7 @@ def commands(records: Sequence[Result]) -> list[Made]:
     return out
 
 
-def as_markdown(report: Report) -> str:
+def as_markdown(report: BenchmarkReport) -> str:
     """The report as Markdown: tables with intervals and groups, corpus sizes, standing, commands; no pictures."""
     parts = ["# limitbench report\n", *[f"- {escaped(line)}" for line in glance(report)]]
     for table in report.tables:
@@ -231,13 +231,13 @@ def as_markdown(report: Report) -> str:
     return "\n".join([*parts, "\n## Run it again\n", *told]) + "\n"
 
 
-def remarks(report: Report, table: Table) -> list[str]:
+def remarks(report: BenchmarkReport, table: Table) -> list[str]:
     """What to know of a table's records before their numbers are read: texts cut, queries unanswered, each with its count."""
     told = [f"{report.label(r)}: {note}" for r in table.records for note in r.notes]
     return list(dict.fromkeys(told))
 
 
-def corpus_sizes(report: Report) -> list[tuple[str, Listing]]:
+def corpus_sizes(report: BenchmarkReport) -> list[tuple[str, Listing]]:
     """(title, table) of each dataset and measure: the curves side by side, a row for every size."""
     out = []
     for dataset, sha256, measure in dict.fromkeys((c.dataset, c.sha256, c.measure) for c in report.curves):

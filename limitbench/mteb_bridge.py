@@ -2,7 +2,7 @@
 
     import mteb
     from limitbench import load
-    from limitbench.bridge import as_search_model, as_task
+    from limitbench.mteb_bridge import as_search_model, as_task
 
     mteb.evaluate(as_search_model("bm25"), as_task(load("limit-small-synthetic")), cache=None)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from limitbench import catalog
-from limitbench.capacity.law import published as published_critical_n
+from limitbench.capacity.fit import published as published_critical_n
 from limitbench.capacity.task import OPTIMIZERS
 from limitbench.certificates import Notion
 from limitbench.collection import Dataset
@@ -107,7 +107,7 @@ class Standing:
 
 
 @dataclass(frozen=True, eq=False)
-class Report:
+class BenchmarkReport:
     """Everything that a report shows. `data` holds the datasets that are at hand, by digest."""
 
     folder: Path
@@ -241,7 +241,7 @@ def gather(
     all_dims: bool = False,
     command: str = "",
     read_data: bool = True,
-) -> Report:
+) -> BenchmarkReport:
     """The report of the records in a folder, of the datasets `only` or of all.
 
     `places` are folders or names of datasets, read (with `load`'s options in `reading`) for texts and relevance where a record's
@@ -270,7 +270,7 @@ def gather(
             f"the records in {folder} are published figures alone; run: limitbench run embedded --results {folder}"
         )
     data = at_hand(records, places, reading) if read_data else {}
-    return Report(
+    return BenchmarkReport(
         folder=folder,
         records=records,
         tables=tables,

@@ -23,7 +23,7 @@ _LARGEST = 1e100
 
 
 @dataclass(frozen=True)
-class Requery:
+class QueryAnswer:
     """The answer for one query.
 
     `status` is "separated" (u is unit, `gap` > 0 is its gap), "infeasible" (floating point found no separating direction: a
@@ -35,7 +35,7 @@ class Requery:
     gap: float
 
 
-def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) -> Requery:
+def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) -> QueryAnswer:
     """The unit query (d,) of largest gap for documents v (n, d), beginning with the rivals that `start` (d,) ranks high."""
     inside = sorted(set(map(int, relevant)))
     rest = np.ones(len(v), bool)
@@ -44,9 +44,9 @@ def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) 
     if not inside or not len(others):
         u = np.zeros(v.shape[1])
         u[0] = 1.0
-        return Requery("separated", u, np.inf)
+        return QueryAnswer("separated", u, np.inf)
     if not np.abs(v).max() < _LARGEST:  # NaN and infinities too
-        return Requery("breakdown", None, 0.0)
+        return QueryAnswer("breakdown", None, 0.0)
     guess = v[inside].mean(0) - v.mean(0) if start is None else start
     first = (v[others] @ guess).argsort()[::-1][: 4 * v.shape[1] + 8]
     known = np.zeros(len(v), bool)  # the rivals that have entered
@@ -56,7 +56,7 @@ def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) 
         differences = (v[inside][:, None, :] - v[known][None, :, :]).reshape(-1, v.shape[1])
         w = _least_distance(differences)
         if isinstance(w, str):
-            return Requery(w, None, 0.0)
+            return QueryAnswer(w, None, 0.0)
         length = math.sqrt(w @ w)
         u = w / length
         scores = v @ u
@@ -64,9 +64,9 @@ def best_query(v: Floats, relevant: Sequence[int], start: Floats | None = None) 
         violated = np.flatnonzero(rest & ~known & (scores > low - (1 - 1e-6) / length))
         if not len(violated):
             gap = float(low - scores[others].max())
-            return Requery("separated", u, gap) if gap > 0 else Requery("breakdown", None, 0.0)
+            return QueryAnswer("separated", u, gap) if gap > 0 else QueryAnswer("breakdown", None, 0.0)
         known[violated[scores[violated].argsort()[::-1][:few]]] = True
-    return Requery("breakdown", None, 0.0)
+    return QueryAnswer("breakdown", None, 0.0)
 
 
 def _least_distance(g: Floats) -> Floats | Literal["infeasible", "breakdown"]:

@@ -1,4 +1,4 @@
-"""The process in which a Python entry point runs: `python -m limitbench.checks.entry MODULE:FUNCTION`, queries as JSON on stdin."""
+"""The process in which a Python function runs: `python -m limitbench.checks.worker MODULE:FUNCTION`, queries as JSON on stdin."""
 
 from __future__ import annotations
 

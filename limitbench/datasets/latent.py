@@ -1,6 +1,6 @@
 """A dataset before its text: who has which attributes, what is asked, and a stream of documents that needs no memory.
 
-A `Plan` holds what queries depend on, the latent table: the attributes of a query's documents and of its decoys. All other
+A `LatentTable` holds what queries depend on, the latent table: the attributes of a query's documents and of its decoys. All other
 attributes of a document are fillers that no query asks for. They, the order of a document's list and its name follow from the
 seed and the document's number alone, so documents can be written from any number on, and a million need no more memory than
 a thousand.
@@ -74,7 +74,7 @@ class Language(BaseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class LatentTable:
     """All that decides a dataset's text. `asked` holds a query's attributes, `own` those of each document that has some."""
 
     pattern: Qrels
@@ -238,7 +238,7 @@ class Names:
         return " ".join([*parts, self.last[last]])
 
 
-def plan(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False) -> Plan:
+def plan(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False) -> LatentTable:
     """What these queries ask for and who has it, so that exact attribute logic gives `pattern` back.
 
     With `stretch`, a document that is relevant to more queries than its list has room for gets a longer one.
@@ -272,7 +272,7 @@ def plan(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False
             f"{len(fillers)} left in the vocabulary '{language.vocabulary}': choose a larger one, shorter "
             "lists or fewer queries"
         )
-    made = Plan(
+    made = LatentTable(
         pattern, language, seed, tuple(a for a, _ in pairs), tuple(b for _, b in pairs), tuple(asked),
         stretch, {document: tuple(held) for document, held in own.items()}, fillers,
     )  # fmt: skip

@@ -18,7 +18,7 @@ import torch
 from limitbench.retrievers.best_columns import Floats
 
 Encode = Callable[[Sequence[str], int], Floats]  # (texts, batch size) -> (texts, d)
-USUAL = 32
+DEFAULT_BATCH = 32
 _SIZES = (16, 32, 64)
 _WARM, _SLICE = 16, 48  # texts: before anything is timed, and for each candidate
 _CLEARLY = 1.1  # by which fewer threads must be faster: noise should not decide
@@ -26,7 +26,7 @@ _PROBE = _WARM + _SLICE * (len(_SIZES) + 1)
 
 
 @dataclass(eq=False)
-class Pace:
+class BatchTuner:
     """The batch size in force; None until the probe has chosen one. `rates` are characters a second by candidate."""
 
     size: int | None = None
@@ -36,7 +36,7 @@ class Pace:
     @property
     def facts(self) -> dict[str, Any]:
         """The batch size, the threads where the probe chose them, and what it measured."""
-        chosen = {"batch_size": self.size or USUAL}
+        chosen = {"batch_size": self.size or DEFAULT_BATCH}
         threads = {} if self.threads is None else {"threads": self.threads}
         return {**chosen, **threads, **({"probe_characters_per_second": self.rates} if self.rates else {})}
 
@@ -44,8 +44,8 @@ class Pace:
         """The texts encoded; a first call with enough of them, and no size given, is the probe."""
         if self.size is not None or len(texts) < _PROBE:
             with _threads(self.threads):
-                return encode(texts, self.size or USUAL)
-        parts = [encode(texts[:_WARM], USUAL)]
+                return encode(texts, self.size or DEFAULT_BATCH)
+        parts = [encode(texts[:_WARM], DEFAULT_BATCH)]
         at = _WARM
         for size in _SIZES:
             parts.append(self._timed(texts[at : at + _SLICE], encode, size, f"batch {size}"))
