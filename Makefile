@@ -55,6 +55,7 @@ lint: $(VENV)/dev.stamp
 
 types: $(VENV)/dev.stamp
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tests/mypy.ini tests
 
 format: $(VENV)/dev.stamp
 	$(BIN)/ruff check --fix .

@@ -213,7 +213,7 @@ def generation() -> None:
     for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            write_plan(plan_of(dataset_spec("limit-synthetic"), "limit-synthetic"), Path(folder), "bench")
+            write_plan(plan_of(dataset_spec("limit-synthetic"), "limit-synthetic"), Path(folder))
             ours.append(time.perf_counter() - start)
     words = list(vocabulary("attributes")[:1850])
     for seed in range(3):

@@ -95,7 +95,7 @@ def cross_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=1,
         num_attention_heads=2,
         intermediate_size=64,
-        num_labels=1,
+        num_labels=1,  # type: ignore[call-arg]
     )
     BertForSequenceClassification(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -143,6 +143,7 @@ def stub():
     from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
     class Stub(BaseHTTPRequestHandler):
+        url = ""
         answers: list = []
         asked: list = []
         keys: list = []

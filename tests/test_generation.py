@@ -42,7 +42,7 @@ from limitbench.measures import parse_measures, score
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 
-WORLDS = {"people": People(), "products": Products()}
+WORLDS: dict[str, People | Products] = {"people": People(), "products": Products()}
 SIZES = st.one_of(st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1, max_size=3))
 
 

@@ -382,7 +382,7 @@ def test_tables_name_what_they_lack() -> None:
     table, line = retriever({"name": "bm25", "k1": 1.2}), retriever("bm25,k1=1.2")
     assert (table.retriever, table.name) == (line.retriever, line.name)
     hybrid = retriever({"name": "hybrid", "members": ["bm25", {"name": "random", "seed": 3}]})
-    assert [member.configuration["adapter"] for member in hybrid.retriever.retrievers] == ["bm25", "random"]
+    assert [member["adapter"] for member in hybrid.retriever.configuration["members"]] == ["bm25", "random"]
     assert [str(part) for part in RetrieverSpec.parse("hybrid:bm25+random").parts] == ["bm25", "random"]
     assert [str(part) for part in RetrieverSpec.parse("hybrid").parts] == ["bm25", "minilm"]
 
@@ -428,7 +428,7 @@ def test_vectors_of_texts_are_shared_by_members(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("LIMITBENCH_CACHE", str(tmp_path))
     monkeypatch.setenv("LIMITBENCH_EMBEDDINGS_GB", "0")
     shared: TextVectors = {}
-    made = retriever("hybrid:bm25+wordllama").retriever.sharing(shared)
+    made = retriever("hybrid:bm25+wordllama").retriever.sharing(shared)  # type: ignore[attr-defined]
     made.index(CORPUS)
     (rows,) = shared.values()
     assert set(rows) == set(CORPUS.contents)

@@ -1248,7 +1248,7 @@ def test_forged_certificates_are_refused(case) -> None:
     """Empty columns, one-document corpora and half an edge prove nothing."""
     given, claim, kind, data = case
     matrix = AllSubsets(*given) if isinstance(given, tuple) else as_matrix(given)
-    assert not verify(Certificate(*claim, kind, matrix_name(matrix), data), matrix)
+    assert not verify(Certificate(*claim, kind, matrix_name(matrix), data), matrix)  # type: ignore[call-arg]
 
 
 def test_a_certificate_must_name_its_matrix_rightly() -> None:
