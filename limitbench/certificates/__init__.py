@@ -1,7 +1,8 @@
 """Claims that carry their proof, and the small checker that accepts or refuses them.
 
 A certificate says: for this matrix, this notion of dimension is at least (or at most) this value, because of this data. The checker
-is a kernel: it takes rows and a digest, needs the standard library alone, and shares no code with what searches. It computes with
+is a kernel: it takes rows and a digest, needs the standard library alone, and shares no code with what searches for bounds (the
+search for symmetric codes takes cosines and necklaces from `orbits`, in which their proof is written). It computes with
 Python's integers and `fractions`: no floating point, no numpy. Each kind of proof is one file in `kinds/` whose function gives what
 its data prove; the claim is accepted when it follows by the inequalities between the notions (`claims`).
 

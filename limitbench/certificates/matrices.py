@@ -29,7 +29,7 @@ class AllSubsets:
 
     @property
     def n_documents(self) -> int:
-        """n."""
+        """The number of documents."""
         return self.n
 
     @property
@@ -76,12 +76,12 @@ class Explicit:
 
     @property
     def n_documents(self) -> int:
-        """n."""
+        """The number of documents."""
         return self.n
 
     @property
     def n_queries(self) -> int:
-        """m."""
+        """The number of queries."""
         return len(self.rows)
 
     @cached_property
@@ -90,17 +90,22 @@ class Explicit:
         return min(map(len, self.rows), default=0), max(map(len, self.rows), default=0)
 
     @cached_property
-    def distinct(self) -> Explicit:
-        """The same with one of each group of equal documents, and of rows equal up to complement: equal documents share a
-        vector, and a negated query turns its order round."""
+    def places(self) -> tuple[dict[int, int], int]:
+        """(a place for every document that some row holds, the number of places): equal documents share one."""
         holders: dict[int, list[int]] = {}
         for number, row in enumerate(self.rows):
             for column in row:
                 holders.setdefault(column, []).append(number)
-        kept = {tuple(holders.get(column, ())): column for column in range(self.n)}
-        place = {column: i for i, column in enumerate(kept.values())}
-        n = len(place)
-        rows = dict.fromkeys(frozenset(place[c] for c in row if c in place) for row in self.rows)
+        numbers: dict[tuple[int, ...], int] = {}
+        place = {column: numbers.setdefault(tuple(held), len(numbers)) for column, held in holders.items()}
+        return place, len(numbers) + (len(holders) < self.n)
+
+    @cached_property
+    def distinct(self) -> Explicit:
+        """The same with one of each group of equal documents, and of rows equal up to complement: equal documents share a
+        vector, and a negated query turns its order round."""
+        place, n = self.places
+        rows = dict.fromkeys(frozenset(place[c] for c in row) for row in self.rows)
         every = frozenset(range(n))
         half = dict.fromkeys(
             every - row if 2 * len(row) > n or (2 * len(row) == n and 0 not in row) else row for row in rows

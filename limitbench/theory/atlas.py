@@ -57,7 +57,7 @@ class Entry:
         return str(self.lower) if self.lower == self.upper else f"{self.lower} to {self.upper}"
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """The row as JSON-ready values."""
         return {"schema": SCHEMA, **asdict(self)}
 
 
@@ -148,9 +148,9 @@ def _entry(
             if better:
                 sides[one.side] = (one.value, one.kind, one)
     sizes, n = relevant.sizes, relevant.n_documents
-    widest = max((min(int(size), n - int(size)) for size in sizes), default=0)
+    sparsity = max((min(int(size), n - int(size)) for size in sizes), default=0)
     entry = Entry(
-        collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()), widest, _shared(relevant), notion,
+        collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()), sparsity, _shared(relevant), notion,
         sides["lower"][0], sides["upper"][0], sides["lower"][1], sides["upper"][1], float(budget_s), round(found.seconds, 1),
         proofs.name,
     )  # fmt: skip
@@ -190,7 +190,8 @@ def read_entry(path: Path) -> Entry | None:
 
 def as_markdown(entries: list[Entry]) -> str:
     """One table, a collection a line."""
-    head = "| collection | queries | documents judged | relevant judgements | widest query | shared | least dimension | proved by |"
+    names = "collection | queries | documents judged | relevant judgements | largest query | shared | least dimension | proved by"
+    head = f"| {names} |"
     lines = [head, "|---|---:|---:|---:|---:|---:|---:|---|"]
     for e in entries:
         by = e.lower_by if e.lower_by == e.upper_by else f"{e.lower_by}; {e.upper_by}"

@@ -55,7 +55,7 @@ def named(k: int) -> str:
 
 @cache
 def codes() -> tuple[Code, ...]:
-    """The table, by dimension."""
+    """The symmetric codes of the shipped table, by dimension."""
     path = folder("reference") / TABLE
     if not path.exists():
         return ()

@@ -48,11 +48,6 @@ def simplex_and_centre(n: int, k: int, d: int) -> Fraction:
     return Fraction(k - 1, 4 * d * (d + 2 - k)) if n == d + 2 and k >= 2 and d >= 2 else Fraction(0)
 
 
-def one_hot(n: int, k: int) -> tuple[int, Fraction]:
-    """(n, 1 / (4k)): document i is the i-th unit vector, a query the indicator of its set; 0/1 entries."""
-    return n, Fraction(1, 4 * k)
-
-
 def trigonometric_curve(n: int, k: int) -> tuple[int, Fraction]:
     """(2k, squared half-gap proved): documents (cos jt, sin jt)/sqrt(k), j <= k, at n equispaced t, all unit.
 
@@ -183,7 +178,7 @@ class PolynomialCode:
 
     @property
     def dimension(self) -> int:
-        """q l."""
+        """The dimension of the code: q coordinates a point, l points."""
         return self.q * self.points
 
     @property

@@ -32,17 +32,11 @@ def theorem_1(count: int, gamma: Fraction) -> int:
     p, q = gamma.numerator + gamma.denominator, gamma.numerator  # 1 + 1/gamma = p / q
     if count <= 1:
         return 0
-    guess = max(0, int(_log(count) / (math.log(p) - math.log(q))) - 2)
+    guess = max(0, int(math.log(count) / (math.log(p) - math.log(q))) - 2)
     d, left, right = guess, p**guess, count * q**guess
     while left < right:
         d, left, right = d + 1, left * p, right * q
     return d
-
-
-def _log(count: int) -> float:
-    """log of a large int; only for a first guess."""
-    shift = max(0, count.bit_length() - 1000)
-    return math.log(count >> shift) + shift * math.log(2)
 
 
 def spherical_caps(count: int, gamma: Fraction) -> int:

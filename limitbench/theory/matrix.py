@@ -123,17 +123,17 @@ class Reduced:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(m', n')."""
+        """The numbers of rows and columns that are left."""
         return int(self.matrix.shape[0]), int(self.matrix.shape[1])
 
     @cached_property
     def by_column(self) -> sparse.csc_array:
-        """The same, by columns."""
+        """The reduced matrix, stored by columns."""
         return self.matrix.tocsc()
 
     @cached_property
     def dense(self) -> npt.NDArray[np.int8]:
-        """The same, dense."""
+        """The reduced matrix as a dense array."""
         return np.asarray(self.matrix.toarray(), np.int8)
 
 

@@ -64,7 +64,7 @@ def candidate(n: int, k: int, gamma: Fraction, d: int, *, plain: bool = False) -
     if k < 1 or d < 2 or not 0 < gamma <= 1:
         return None
     try:
-        subsets = _log(binomial(n, k))
+        subsets = math.log(binomial(n, k))
     except InputError:  # millions of digits
         return None
     found = (
@@ -122,7 +122,7 @@ def _plain(count: int, k: int, gamma: Fraction, d: int, h: int) -> bool:
 def _averaged(n: int, k: int, gamma: Fraction, d: int, h: int, near: int) -> bool:
     """Whether G(s) > k (n - k) / ((n - 1) gamma^2 h^2), the second bound; s is rational, s^(d - 1) <= (C / V)^2 / (2 pi d)."""
     subsets = math.comb(n, k)
-    room = _room(_log(subsets) - _log(near), d)
+    room = _room(math.log(subsets) - math.log(near), d)
     if room <= 0 or _bits(room, d) > _MOST_BITS:
         return False
     s = Fraction(math.floor(math.exp(min(room, 700.0)) * (1 - 1e-9) * 2**_PLACES), 2**_PLACES)
@@ -146,7 +146,7 @@ def _excess(n: int, k: int, gamma: Fraction, d: int, h: int, log_count: float) -
     """(averaged, relative excess over the bound) of both bounds, in floating point, where integers can decide."""
     base = _base(k, gamma, h)
     if (d - 1) * base.numerator.bit_length() <= _MOST_BITS:
-        needed = math.log(2 * math.pi * d) + (d - 1) * (_log(base.numerator) - _log(base.denominator))
+        needed = math.log(2 * math.pi * d) + (d - 1) * (math.log(base.numerator) - math.log(base.denominator))
         yield False, (2 * log_count - needed) / max(1.0, 2 * log_count)
     room = _room(log_count, d)
     if 0 < room < 300 and _bits(room, d) <= _MOST_BITS:
@@ -158,7 +158,7 @@ def _excess(n: int, k: int, gamma: Fraction, d: int, h: int, log_count: float) -
                 math.log(growth)
                 - math.log(k)
                 - share
-                + 2 * (_log(gamma.numerator) - _log(gamma.denominator))
+                + 2 * (math.log(gamma.numerator) - math.log(gamma.denominator))
                 + 2 * math.log(h),
             )
 
@@ -175,11 +175,5 @@ def _near(n: int, k: int) -> tuple[tuple[int, float], ...]:
         total += term
         term = term * (k - i) * (n - k - i) // ((i + 1) * (i + 1))
         if h in wanted:
-            out.append((h, _log(total)))
+            out.append((h, math.log(total)))
     return tuple(out)
-
-
-def _log(count: int) -> float:
-    """log of a large integer."""
-    shift = max(0, count.bit_length() - 1000)
-    return math.log(count >> shift) + shift * math.log(2)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import math
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +15,7 @@ from limitbench.theory.bounds import Bound
 from limitbench.theory.case import Case
 from limitbench.theory.matrix import Reduced
 
+_LEAST = 1.0  # seconds to make a counterexample small, whatever is left: a large one takes longer to check
 _VALUES = {"planar-embedding": 3, "kuratowski": 4, "not-in-cycle": 3}
 
 
@@ -25,7 +28,7 @@ def bounds(case: Case) -> Iterator[Bound]:
         case.notes.append("planarity was not looked at: it needs networkx; pip install 'limitbench[graphs]'")
         return
     own = [(int(case.reduced.columns[a]), int(case.reduced.columns[b])) for a, b in edges]
-    for side, kind, data in decide(own, case.qrels.n_documents):
+    for side, kind, data in decide(own, case.qrels.n_documents, max(case.deadline, time.monotonic() + _LEAST)):
         value = _VALUES[kind] + (side == "upper" and case.notion != "order_preserving")
         yield case.bound(side, value, kind, data, detail="all singletons and the edges of a graph")
 
@@ -44,7 +47,7 @@ def graph_of(reduced: Reduced) -> list[tuple[int, int]] | None:
     return list(zip(reduced.matrix.indices[at].tolist(), reduced.matrix.indices[at + 1].tolist(), strict=True))
 
 
-def _shrunk(edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+def _shrunk(edges: list[tuple[int, int]], deadline: float) -> list[tuple[int, int]]:
     """Few edges that are still not planar: blocks are dropped while what is left is not planar, then smaller blocks.
 
     networkx's own counterexample drops edges one by one, which is quadratic.
@@ -52,9 +55,9 @@ def _shrunk(edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     import networkx as nx
 
     size = len(edges)
-    while size >= 1:
+    while size >= 1 and time.monotonic() < deadline:
         at = 0
-        while at < len(edges):
+        while at < len(edges) and time.monotonic() < deadline:
             rest = edges[:at] + edges[at + size :]
             if nx.check_planarity(nx.Graph(rest))[0]:
                 at += size
@@ -64,7 +67,7 @@ def _shrunk(edges: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return edges
 
 
-def decide(edges: list[tuple[int, int]], n: int) -> list[tuple[Side, str, dict[str, Any]]]:
+def decide(edges: list[tuple[int, int]], n: int, deadline: float = math.inf) -> list[tuple[Side, str, dict[str, Any]]]:
     """(side, kind, certificate data) of what planarity says; the values are 3 or 4, as the kind's checker finds."""
     import networkx as nx
 
@@ -78,7 +81,7 @@ def decide(edges: list[tuple[int, int]], n: int) -> list[tuple[Side, str, dict[s
         rotation = [[int(w) for w in found.neighbors_cw_order(v)] for v in range(n)]
         out.append(("upper", "planar-embedding", {"rotation": rotation}))
     else:
-        _, found = nx.check_planarity(nx.Graph(_shrunk(list(graph.edges))), counterexample=True)
+        _, found = nx.check_planarity(nx.Graph(_shrunk(list(graph.edges), deadline)), counterexample=True)
         out.append(("lower", "kuratowski", {"edges": [sorted(map(int, edge)) for edge in found.edges]}))
     busy = next((v for v, degree in graph.degree if degree >= 3), None)
     if busy is not None:

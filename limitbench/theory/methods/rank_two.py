@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ from limitbench.theory.bounds import Bound
 from limitbench.theory.case import Case
 from limitbench.theory.methods.embeddings import expanded
 
+_LEAST = 1.0  # seconds to make a counterexample small, whatever is left
 Signs = npt.NDArray[np.int8]  # (m, n) of +1 and -1
 
 
@@ -23,7 +25,7 @@ def bounds(case: Case) -> Iterator[Bound]:
     signs: Signs = (2 * case.reduced.dense - 1).astype(np.int8)
     order = column_order(signs if case.signs else _with_ones(signs))
     if order is None:
-        rows, columns = _shrunk(signs, case.signs)
+        rows, columns = _shrunk(signs, case.signs, max(case.deadline, time.monotonic() + _LEAST))
         data = {"rows": case.row_numbers(rows), "columns": case.column_numbers(columns)}
         detail = f"a {len(rows)} x {len(columns)} sub-matrix is not of sign rank 2"
         yield case.bound("lower", 3 if case.signs else 2, "rank-two", data, detail=detail)
@@ -64,7 +66,7 @@ def column_order(signs: Signs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.in
     return None
 
 
-def _shrunk(signs: Signs, sign_rank: bool) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _shrunk(signs: Signs, sign_rank: bool, deadline: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """(rows, columns) of a sub-matrix, small by greedy deletion, that the decider still refuses."""
     kept = [list(range(size)) for size in signs.shape]
 
@@ -74,9 +76,9 @@ def _shrunk(signs: Signs, sign_rank: bool) -> tuple[tuple[int, ...], tuple[int, 
 
     for axis in (0, 1):
         step = max(1, len(kept[axis]) // 2)
-        while step:
+        while step and time.monotonic() < deadline:
             at = 0
-            while at < len(kept[axis]):
+            while at < len(kept[axis]) and time.monotonic() < deadline:
                 fewer = kept[axis][:at] + kept[axis][at + step :]
                 if fewer and refused(*((fewer, kept[1]) if axis == 0 else (kept[0], fewer))):
                     kept[axis] = fewer

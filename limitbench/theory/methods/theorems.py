@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from limitbench.theory.bounds import Bound
 from limitbench.theory.case import Case
 
@@ -12,10 +14,8 @@ def bounds(case: Case) -> Iterator[Bound]:
     """A lower bound, and two upper bounds that hold of every matrix of its size and degree."""
     sizes = set(case.qrels.sizes.tolist())
     varies = case.sparsity > 0
-    both = {
-        0,
-        case.qrels.n_documents,
-    } <= sizes  # an empty and a full row, which one threshold cannot serve in 0 dimensions
+    # an empty and a full row, which one threshold cannot serve in 0 dimensions
+    both = {0, case.qrels.n_documents} <= sizes
     floor = 1 if case.signs or (case.notion == "global_threshold" and both) else int(varies)
     why = "some row is not constant" if varies else "an empty and a full row" if floor else "every row is constant"
     yield case.bound("lower", floor, "trivial", {}, established="theorem", detail=why)
@@ -28,7 +28,8 @@ def bounds(case: Case) -> Iterator[Bound]:
     }[case.notion]
     detail = f"min of {m} queries and {n} documents, repetitions aside"
     yield case.bound("upper", trivial, "trivial", {}, established="theorem", detail=detail)
-    largest = max((size for size in sizes if size < case.qrels.n_documents), default=0)
+    left = np.diff(case.reduced.matrix.indptr)  # for one threshold, rows are neither turned round nor left out
+    largest = int(left[left < n].max(initial=0))
     if largest == 0 and len(sizes) > 1:
         largest = 1
     curve = {
