@@ -16,6 +16,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.datasets import read_folder
 from limitbench.errors import DataError, InputError, MissingExtra, RetrievalError, SpecError, UnknownName
 from limitbench.evaluation import Options, evaluate, read_suite, run_all
+from limitbench.evaluation.sweep import Point, sweep
 from limitbench.measures import parse_measures, score
 from limitbench.rankings import Run
 from limitbench.results import Store
@@ -373,10 +374,66 @@ def test_values_with_commas_stand_in_quotes(line: str, options: dict[str, str]) 
     assert dict(RetrieverSpec.parse(line).options) == options
 
 
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"name": "hybrid", "members": ["bm25,k1=1.2", "random"]},
+        {"name": "hybrid", "members": ["bm25", {"name": "random", "seed": 3}], "weights": [0.3, 0.7], "fusion": "sum"},
+        {"name": "hybrid", "members": ["tfidf-items", "hybrid:bm25+random"]},
+        {"name": "bm25", "k1": 1.2, "language": "german"},
+        {"name": "minilm", "query_prompt": "find, please: ", "dim": 8},
+        {"name": "dense:minilm", "trust_remote_code": True, "document_prompt": ' "quoted" '},
+        {"name": "rerank:minilm", "first": {"name": "bm25", "k1": 1.2, "language": "german"}, "candidates": 5},
+    ],
+)
+def test_the_line_of_a_table_makes_the_same_retriever(table: dict) -> None:
+    """Lists, tables inside tables, numbers and yes or no are written as a line that makes an equal retriever."""
+    if table["name"] not in ("hybrid", "bm25"):
+        pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    spec = RetrieverSpec.parse(table)
+    again = RetrieverSpec.parse(str(spec))
+    assert str(again) == str(spec)
+    assert again.made() == spec.made()
+    assert again.made().configuration == spec.made().configuration
+
+
+def test_a_hybrid_counts_every_member_that_it_builds() -> None:
+    """A member that is named twice takes its bytes twice."""
+    twice, once = (evaluate("limit-small-synthetic", spec).cost.index_bytes for spec in ("hybrid:bm25+bm25", "bm25"))
+    assert twice == 2 * once
+
+
+@pytest.mark.parametrize(
+    ("spec", "swept"),
+    [
+        ("wordllama,dtype=int8", {"dims": [16]}),
+        ("wordllama,index=flat", {"dims": [16]}),
+        ({"name": "wordllama", "dim": 8}, {"dims": [16]}),
+        ("rerank:minilm,candidates=5", {"candidates": [2]}),
+    ],
+)
+def test_a_sweep_replaces_no_option_that_was_asked_for(spec: str | dict, swept: dict) -> None:
+    """An option that the spec has and the sweep sets is refused before any work: one of the two would be ignored."""
+    with pytest.raises(SpecError, match="is given twice"):
+        next(sweep("limit-small-synthetic", spec, **swept))
+
+
+def test_a_sweep_leaves_the_words_of_a_spec() -> None:
+    """A record's name is the line that was asked for with the point's options, so that finished points are found again."""
+    point = Point(16, "fp32", "exact")
+    assert point.of("wordllama,query-prompt=x") == "wordllama,query-prompt=x,dim=16,dtype=fp32,index=exact"
+    assert str(point.of({"name": "wordllama"})) == "wordllama,dim=16,dtype=fp32,index=exact"
+
+
 def test_tables_name_what_they_lack() -> None:
     """A table needs a name, and its options are those of the adapter; the retriever of a table is that of the line."""
     with pytest.raises(SpecError, match="without a name"):
         RetrieverSpec.parse({"k1": 1.2})
+    with pytest.raises(SpecError, match="'query_prompt' is given twice"):
+        RetrieverSpec.parse({"name": "minilm", "query-prompt": "a", "query_prompt": "b"})
+    with pytest.raises(SpecError, match="a comma after the colon"):
+        RetrieverSpec.parse({"name": "dense:./a,b"})
+    assert str(RetrieverSpec.parse({"name": "bm25", "k1": None})) == "bm25"
     with pytest.raises(SpecError, match="no option 'k9'"):
         retriever({"name": "bm25", "k9": 1})
     table, line = retriever({"name": "bm25", "k1": 1.2}), retriever("bm25,k1=1.2")

@@ -10,7 +10,7 @@ from pathlib import Path
 from limitbench.checks.config import Project
 from limitbench.checks.schema import Retriever
 from limitbench.errors import DataError, LimitbenchError
-from limitbench.retrievers.spec import RetrieverSpec
+from limitbench.retrievers.spec import Given, RetrieverSpec, model_and_revision
 
 PACKAGED = {"minilm", "wordllama"}
 
@@ -57,22 +57,25 @@ def models_of(retriever: Retriever) -> list[Model]:
     """The plan's model and the measured one, each with its own revision and prompt: one does not speak for the other."""
     out = []
     if retriever.model is not None:
-        name, _, revision = retriever.model.partition("@")
+        name, revision = model_and_revision(retriever.model)
         out.append(Model(name, retriever.revision or revision, retriever.query_prompt is not None))
     if retriever.measure is not None and retriever.measure.model:
-        with contextlib.suppress(LimitbenchError):  # a spec that does not parse is told of where it is measured
-            out += map(_named, _leaves(RetrieverSpec.parse(retriever.measure.model)))
+        out += map(_named, _leaves(retriever.measure.model))
     return [model for model in out if len(model.name) <= _LONGEST]
 
 
-def _leaves(spec: RetrieverSpec) -> list[RetrieverSpec]:
-    """The retrievers with a model by id that a spec is made of."""
-    own = [spec] if spec.argument and spec.name in ("dense", "maxsim", "splade", "rerank") else []
-    return [*own, *(leaf for part in spec.parts for leaf in _leaves(part))]
+def _leaves(given: Given | RetrieverSpec) -> list[RetrieverSpec]:
+    """The retrievers with a model by id that a spec is made of; a part that does not parse is told of where it is measured."""
+    own: list[RetrieverSpec] = []
+    with contextlib.suppress(LimitbenchError):
+        spec = RetrieverSpec.parse(given)
+        own += [spec] if spec.argument and spec.name in ("dense", "maxsim", "splade", "rerank") else []
+        own += [leaf for part in spec.parts for leaf in _leaves(part)]
+    return own
 
 
 def _named(spec: RetrieverSpec) -> Model:
-    name, _, revision = str(spec.argument).partition("@")
+    name, revision = model_and_revision(str(spec.argument))
     return Model(name, str(spec.get("revision") or revision), spec.get("query_prompt") is not None)
 
 

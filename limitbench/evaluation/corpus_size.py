@@ -73,16 +73,17 @@ class _Ladder:
     def result(self, one: NamedRetriever, size: int, seed: int) -> Result:
         """One retriever's result, recorded before or measured now; its vectors are those of the largest corpus."""
         smaller, part_of = self.at(size, seed)
-        kept = self.how.find(smaller, one)
-        if kept is not None:
-            if size == self.sizes[-1] and kept.spectrum is not None:
-                self.unread.add(one.name)  # vectors that smaller corpora will want, should one be measured
-            return kept
-        if one.name in self.unread:
-            self.unread.remove(one.name)
-            largest, _ = self.at(self.sizes[-1], 0)
-            one.retriever.index(largest.corpus, self.how.progress(smaller.name, one.name))
-        return self.how.measure(smaller, one, part_of=part_of).stored
+
+        def embedded() -> None:
+            if one.name in self.unread:
+                self.unread.remove(one.name)
+                largest, _ = self.at(self.sizes[-1], 0)
+                one.retriever.index(largest.corpus, self.how.progress(smaller.name, one.name))
+
+        found = self.how.find_or_measure(smaller, one, part_of=part_of, before=embedded)
+        if found.reused and size == self.sizes[-1] and found.result.spectrum is not None:
+            self.unread.add(one.name)  # vectors that smaller corpora will want, should one be measured
+        return found.stored
 
 
 def _distinct(retrievers: Iterable[Given]) -> list[Given]:

@@ -79,7 +79,17 @@ class Options:
             return Found(result, error=error)
         return Found(result)
 
-    def find_or_measure(self, data: Dataset, one: NamedRetriever, *, part_of: PartOf | None = None) -> Found:
-        """The recorded result, or one that is measured now and stored."""
+    def find_or_measure(
+        self,
+        data: Dataset,
+        one: NamedRetriever,
+        *,
+        part_of: PartOf | None = None,
+        before: Callable[[], None] = lambda: None,
+    ) -> Found:
+        """The recorded result, or one that is measured now and stored; `before` is called before a measurement."""
         kept = self.find(data, one)
-        return self.measure(data, one, part_of=part_of) if kept is None else Found(kept, reused=True)
+        if kept is not None:
+            return Found(kept, reused=True)
+        before()
+        return self.measure(data, one, part_of=part_of)

@@ -97,7 +97,7 @@ class _Measured:
 
     def digest(self, measures: Sequence[Measure]) -> str:
         """The digest of dataset, configuration and measures."""
-        return configuration_digest(self.data.digest, self.configuration, [repr(m) for m in measures])
+        return _digest(self.data, self.configuration, measures)
 
 
 def _timed(data: Dataset, named: NamedRetriever, depth: int, progress: Progress) -> _Measured:
@@ -143,7 +143,11 @@ def _cost(
 
 def digest_of(data: Dataset, named: NamedRetriever, measures: Sequence[Measure]) -> str:
     """The digest that a result of this retriever on this dataset has: what finds its record."""
-    return configuration_digest(data.digest, named.retriever.configuration, [repr(m) for m in measures])
+    return _digest(data, named.retriever.configuration, measures)
+
+
+def _digest(data: Dataset, configuration: dict[str, Any], measures: Sequence[Measure]) -> str:
+    return configuration_digest(data.digest, configuration, [repr(m) for m in measures])
 
 
 def _require_run(found: Any, data: Dataset, named: NamedRetriever) -> None:

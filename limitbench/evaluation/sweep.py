@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from limitbench.collection import Dataset
 from limitbench.datasets import load
+from limitbench.errors import SpecError
 from limitbench.evaluation.options import Options
 from limitbench.results import Result
 from limitbench.retrievers import Given, RetrieverSpec
@@ -22,13 +24,24 @@ class Point:
     index: str
     candidates: int | None = None
 
-    def of(self, retriever: Given | RetrieverSpec) -> RetrieverSpec:
-        """The retriever at this point."""
+    def of(self, retriever: Given) -> Given | RetrieverSpec:
+        """The retriever at this point; of a line, the line with more options.
+
+        Raises `SpecError` where it has an option already that the sweep sets.
+        """
         spec = RetrieverSpec.parse(retriever)
+        swept: dict[str, Any] = {"dim": self.dim, "dtype": self.dtype, "index": self.index}
         if self.candidates is not None:
-            return spec.with_options(candidates=self.candidates)
-        dim = {} if self.dim is None else {"dim": self.dim}
-        return spec.with_options(**dim, dtype=self.dtype, index=self.index)
+            swept = {"candidates": self.candidates}
+        for name in swept:
+            if swept[name] is not None and spec.get(name) is not None:
+                raise SpecError(
+                    f"retriever '{spec}': option '{name}' is given twice, and the sweep sets it; leave it out"
+                )
+        swept = {name: value for name, value in swept.items() if value is not None}
+        if isinstance(retriever, str):
+            return ",".join([retriever, *(f"{name}={value}" for name, value in swept.items())])
+        return spec.with_options(**swept)
 
 
 def sweep(
@@ -52,7 +65,7 @@ def sweep(
     if candidates:
         points = [Point(None, "fp32", "exact", depth) for depth in sorted(set(candidates), reverse=True)]
     named = [  # one encode serves all points
-        (point, how.retriever(str(point.of(by)), anew=how.fresh and number == 0)) for number, point in enumerate(points)
+        (point, how.retriever(point.of(by), anew=how.fresh and number == 0)) for number, point in enumerate(points)
     ]
     for point, one in named:
         yield point, how.find_or_measure(data, one).stored

@@ -73,7 +73,7 @@ class Hybrid(Adapter):
 
     @cached_property
     def retrievers(self) -> tuple[Retriever, ...]:
-        """The members."""
+        """The members as retrievers, made once."""
         usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
         return tuple(RetrieverSpec.parse(spec).made(**usual) for spec in self.members)
 
@@ -98,7 +98,7 @@ class Hybrid(Adapter):
 
     @property
     def card(self) -> dict[str, Any]:
-        """The members' cards."""
+        """The cards of the members, by their specs."""
         return {spec: member.card for spec, member in zip(self.members, self.retrievers, strict=True) if member.card}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
@@ -125,13 +125,13 @@ class _HybridIndex:
     @property
     def facts(self) -> IndexFacts:
         """What the members report, by their specs; bytes and seconds in all."""
-        told = {spec: member.facts for spec, member in zip(self.options.members, self.members, strict=True)}
+        told = [(spec, member.facts) for spec, member in zip(self.options.members, self.members, strict=True)]
         return IndexFacts(
-            nbytes=sum(facts.nbytes for facts in told.values()),
-            load_seconds=sum(facts.load_seconds for facts in told.values()),
-            more={spec: facts.record for spec, facts in told.items() if facts.record},
-            remarks=[f"{spec}: {remark}" for spec, facts in told.items() for remark in facts.remarks],
-            cut_texts=[cut for facts in told.values() for cut in facts.cut_texts],
+            nbytes=sum(facts.nbytes for _, facts in told),
+            load_seconds=sum(facts.load_seconds for _, facts in told),
+            more={spec: facts.record for spec, facts in told if facts.record},
+            remarks=[f"{spec}: {remark}" for spec, facts in told for remark in facts.remarks],
+            cut_texts=[cut for _, facts in told for cut in facts.cut_texts],
         )
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:

@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from limitbench import catalog, registry
 from limitbench.errors import SpecError, UnknownName
+from limitbench.validation import Problem, first_problem
 
 Given = str | Mapping[str, Any]  # a line, or a table with `name` and options
 _QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a value in JSON's form, up to the next comma or the end
@@ -63,7 +64,14 @@ class RetrieverSpec:
         if not isinstance(head, str) or not head.strip():
             raise SpecError(f'found a retriever without a name: {dict(table)}; expected {{name = "bm25", k1 = 1.2}}')
         name, colon, argument = head.strip().partition(":")
-        options = {_key(key): value for key, value in table.items() if key != _NAME}
+        options: dict[str, Any] = {}
+        for key, value in table.items():
+            if _key(key) in options:
+                raise SpecError(f"retriever '{head}': option '{_key(key)}' is given twice; keep one")
+            if key != _NAME and value is not None:
+                options[_key(key)] = value
+        if colon and "," in argument:
+            raise SpecError(f"retriever '{head}': found a comma after the colon; give a name without one")
         return cls(name, argument if colon else None, tuple(options.items()))._checked(head)
 
     def _checked(self, given: str) -> RetrieverSpec:
@@ -138,20 +146,33 @@ class RetrieverSpec:
         try:
             return kind(**options)
         except ValidationError as error:
-            raise SpecError(f"retriever '{self}': {_first(error, kind)}") from None
+            raise SpecError(f"retriever '{self}': {_wrong(first_problem(error), kind)}") from None
 
 
-def shortened(name: str, *options: str) -> str:
-    """A record's name without these options; a name that is no spec, such as an imported run's, as it is."""
+def shortened(name: str, *options: str, **usual: str) -> str:
+    """A record's name without these options, and without those that have their usual value.
+
+    A name that is no spec, such as an imported run's, comes back as it is.
+    """
     try:
-        return str(RetrieverSpec.parse(name).without(*options))
+        spec = RetrieverSpec.parse(name)
     except SpecError:
         return name
+    given = dict(spec.options)
+    return str(spec.without(*options, *(key for key, value in usual.items() if given.get(key) == value)))
+
+
+def model_and_revision(model: str) -> tuple[str, str]:
+    """The id of a model and the revision behind its @, empty where there is none."""
+    name, _, revision = model.partition("@")
+    return name, revision
 
 
 def members_of(given: str | tuple[Any, ...] | list[Any]) -> tuple[RetrieverSpec, ...]:
-    """The members of a hybrid: `bm25+minilm`, or a list of lines and tables."""
-    listed = given.split("+") if isinstance(given, str) else given
+    """The members of a hybrid: `bm25+minilm`, a list of lines and tables, or such a list as JSON. Raises `SpecError`."""
+    listed: Any = given
+    if isinstance(given, str):
+        listed = json.loads(given) if given.lstrip().startswith("[") else given.split("+")
     return tuple(RetrieverSpec.parse(part.strip() if isinstance(part, str) else part) for part in listed)
 
 
@@ -188,19 +209,26 @@ def _value(key: str, text: str) -> str:
 
 def _written(key: str, value: Any) -> str:
     """A value as a line holds it."""
-    if isinstance(value, (list, tuple)):
-        return "+".join(map(str, value))
-    text = str(value)
+    text = _line_of(value)
     return text if _value(key, text) == text and "," not in text else json.dumps(text, ensure_ascii=False)
 
 
-def _first(error: ValidationError, kind: Any) -> str:
-    """The first of what is wrong, as the rest of a sentence."""
-    first = error.errors()[0]
-    key = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
+def _line_of(value: Any) -> str:
+    """A value as text: a table as its line, a list with + between, or as JSON where an item holds a + itself."""
+    if isinstance(value, Mapping):
+        return str(RetrieverSpec.parse(value))
+    if isinstance(value, (list, tuple)):
+        items = [_line_of(item) for item in value]
+        return json.dumps(items, ensure_ascii=False) if any("+" in item for item in items) else "+".join(items)
+    return str(value)
+
+
+def _wrong(problem: Problem, kind: Any) -> str:
+    """What is wrong with an option, as the rest of a sentence."""
+    key = problem.where
+    if problem.kind == "extra_forbidden":
         options = ", ".join(field.alias or name for name, field in kind.model_fields.items())
         return f"there is no option '{key}'; it has: {options or 'none'}"
-    if first["type"] == "missing" and key == kind.argument:
+    if problem.kind == "missing" and key == kind.argument:
         return f"expected {kind.adapter}:{key.upper()}"
-    return f"option '{key}': found {first['input']!r}: {first['msg'].lower()}"
+    return f"option '{key}': found {problem.found!r}: {problem.raw.lower()}"
