@@ -31,7 +31,7 @@ def folder(noun: str) -> Path:
 
 
 def names(noun: str) -> list[str]:
-    """The catalogue's entries, sorted."""
+    """The names of all entries of a catalogue, sorted."""
     return sorted(path.stem for path in folder(noun).glob("*.toml"))
 
 

@@ -46,7 +46,7 @@ class Corpus:
         return tuple(f"{title} {text}" if title else text for title, text in zip(self.titles, self.texts, strict=True))
 
     def lines(self) -> Iterator[bytes]:
-        """`corpus.jsonl`, line by line."""
+        """The lines of `corpus.jsonl`, one after another."""
         for name, title, text in zip(self.ids, self.titles, self.texts, strict=True):
             yield _json_line({"_id": name, "title": title, "text": text})
 
@@ -61,7 +61,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Queries:
-    """m queries."""
+    """The queries of a dataset: ids and texts, in one order."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
@@ -100,11 +100,11 @@ class Dataset:
             )
 
     def corpus_lines(self) -> Iterator[bytes]:
-        """`corpus.jsonl`, line by line."""
+        """The lines of `corpus.jsonl`, one after another."""
         yield from self.corpus.lines()
 
     def query_lines(self) -> Iterator[bytes]:
-        """`queries.jsonl`, line by line."""
+        """The lines of `queries.jsonl`, one after another."""
         for name, text in zip(self.queries.ids, self.queries.texts, strict=True):
             yield _json_line({"_id": name, "text": text})
 

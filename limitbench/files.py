@@ -99,7 +99,7 @@ class Lookalikes:
 
     @classmethod
     def of(cls, known: Iterable[str]) -> Lookalikes:
-        """Those of these ids."""
+        """The look-alikes of these ids."""
         return cls({_plain(name): name for name in known})
 
     def hint(self, name: str) -> str:

@@ -167,5 +167,5 @@ class CheckItem(pytest.Item):
             pytest.fail(f"exit code {self.report.exit_code}: {summary(self.report)}", pytrace=False)
 
     def reportinfo(self) -> tuple[Path, int, str]:
-        """The configuration."""
+        """Where pytest says that the item stands: the configuration."""
         return self.path, 0, self.name

@@ -222,6 +222,18 @@ class Qrels:
 # ---------------------------------------------------------------------------------------------------------- files
 
 
+def read_qrels_alone(path: Path) -> tuple[Qrels, list[str], list[str]]:
+    """(the matrix, query ids, document ids) of a qrels file without a corpus: the judged documents are the corpus.
+
+    Raises `DataError` for a file that does not parse or has no judgement.
+    """
+    judgements = read_qrels(path)
+    if not judgements:
+        raise DataError(path, "there is no judgement; expected at least one")
+    documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
+    return Qrels.from_judgements(judgements, list(judgements), documents), list(judgements), documents
+
+
 Layout: TypeAlias = Literal["beir", "jsonl", "trec"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,6 +14,15 @@ class Problem:
 
     where: str
     message: str
+    kind: str = ""  # pydantic's name of it, such as missing
+    found: Any = None
+    place: tuple[int | str, ...] = ()
+    cause: BaseException | None = None  # what a validator of ours raised
+
+    @property
+    def raw(self) -> str:
+        """The message as pydantic words it: what our own validators raise is marked."""
+        return f"Value error, {self.message}" if self.kind == "value_error" else self.message
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message}"
@@ -21,4 +31,12 @@ class Problem:
 def first_problem(error: ValidationError, whole: str = "the file") -> Problem:
     """The first problem of an error; `whole` stands for a place that has no name."""
     first = error.errors()[0]
-    return Problem(".".join(map(str, first["loc"])) or whole, first["msg"].removeprefix("Value error, "))
+    place = tuple(first["loc"])
+    return Problem(
+        ".".join(map(str, place)) or whole,
+        first["msg"].removeprefix("Value error, "),
+        first["type"],
+        first.get("input"),
+        place,
+        first.get("ctx", {}).get("error"),
+    )

@@ -205,15 +205,15 @@ def generation() -> None:
 
     from limitbench.datasets import dataset_spec
     from limitbench.datasets.language import vocabulary
-    from limitbench.datasets.spec import plan_of
-    from limitbench.datasets.stream import write_plan
+    from limitbench.datasets.spec import table_of
+    from limitbench.datasets.stream import write_table
 
     n, m = 50_000, 1000
     ours, theirs = [], []
     for _ in range(3):
         with tempfile.TemporaryDirectory() as folder:
             start = time.perf_counter()
-            write_plan(plan_of(dataset_spec("limit-synthetic"), "limit-synthetic"), Path(folder))
+            write_table(table_of(dataset_spec("limit-synthetic"), "limit-synthetic"), Path(folder))
             ours.append(time.perf_counter() - start)
     words = list(vocabulary("attributes")[:1850])
     for seed in range(3):

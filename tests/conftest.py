@@ -7,9 +7,11 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
 sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != ROOT]
@@ -18,6 +20,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as below a background s
     signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may go to the network
 os.environ.pop("LIMITBENCH_LIMIT", None)
+
+settings.register_profile("usual", deadline=None)  # machines are shared: no example is late
+settings.register_profile("thorough", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("usual")
+
+
+def examples(count: int, **others: Any) -> settings:
+    """Settings of a property's test: this many examples in the usual profile, ten times as many in the thorough one."""
+    return settings(max_examples=count * settings().max_examples // 100, **others)
 
 
 @pytest.fixture(scope="session")

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from conftest import examples
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -23,10 +24,10 @@ from limitbench.capacity import CapacityResult, Problem, Search, Status, Task, W
 from limitbench.capacity import record as record_module
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
-from limitbench.capacity.dtypes import STORED, decode, encode
 from limitbench.capacity.fit import fit, published
 from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.records import Records
+from limitbench.dtypes import STORED, decode, encode
 from limitbench.errors import CertificateError, DataError, InputError, OutOfMemory
 from limitbench.relevance import Qrels
 from limitbench.theory.margin import ceiling_squared
@@ -472,7 +473,7 @@ def test_torchrun_solves_a_cell_together(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------------------------- re-query
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(0, 10**6), st.integers(2, 6), st.integers(4, 12), st.integers(1, 3))
 def test_requery_agrees_with_linear_programming(seed: int, d: int, n: int, k: int) -> None:
     """A separating query is found exactly where scipy's LP finds one, and no query has a larger gap (checked by its dual)."""
@@ -640,7 +641,7 @@ def test_near_ties_are_decided_in_rationals() -> None:
             witnesses.check(Witness(name, "fp64", v, np.array(query), 0.0, {}), qrels)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 4),
@@ -668,7 +669,7 @@ def test_the_check_agrees_with_rationals(seed: int, d: int, n: int, spread: floa
     assert lengths > 0
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.integers(0, 10**6), st.integers(3, 14), st.sampled_from([2, 3]))
 def test_sums_are_checked_as_if_listed(seed: int, n: int, k: int) -> None:
     """Queries that are sums of integer documents: the Gram check agrees with the listed queries, in verdict and margin."""

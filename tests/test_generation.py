@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limitbench import load
@@ -33,10 +34,10 @@ from limitbench.datasets.language import (
     parse_expression,
     vocabulary,
 )
-from limitbench.datasets.latent import Language, Names, plan
+from limitbench.datasets.latent import Language, Names, latent_table
 from limitbench.datasets.patterns import all_k, block, cycle, dense, disjoint, graph, like, power_law, random
 from limitbench.datasets.spec import parse_spec
-from limitbench.datasets.stream import folder_digest, write_plan
+from limitbench.datasets.stream import folder_digest, write_table
 from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName
 from limitbench.measures import parse_measures, score
 from limitbench.relevance import Qrels
@@ -129,7 +130,7 @@ def test_power_law_popularity_falls() -> None:
 
 
 @given(st.integers(0, 50))
-@settings(max_examples=15, deadline=None)
+@examples(15)
 def test_like_keeps_degrees_and_density(seed: int) -> None:
     """Rows and columns keep their sums, and the pairs relevant together stay within half a percent."""
     source = power_law(60, 80, [1, 2, 5], 0.7, seed=seed)
@@ -177,7 +178,7 @@ def test_impossible_patterns_are_refused(case: str) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.data())
 def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
     """Whatever the pattern, world, vocabulary, operators, lengths and decoys, exact attribute logic gives the qrels back."""
@@ -201,7 +202,7 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
         distractors=data.draw(st.integers(2, 6)),  # room for the decoys
         ids=data.draw(st.sampled_from(["name", "number"])),
     )  # fmt: skip
-    made = plan(pattern, language, data.draw(st.integers(0, 2**40)))
+    made = latent_table(pattern, language, data.draw(st.integers(0, 2**40)))
     found = made.dataset("d")
     said = {asked: listed for listed, asked in forms(language.vocabulary)}
     assert exact_match(found.corpus, found.queries, WORLDS[language.world], said) == found.qrels == made.qrels
@@ -214,7 +215,9 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
 
 def test_decoys_matter() -> None:
     """Without the operator's logic a question finds its decoys too: every combination has documents that hold a part of it."""
-    made = plan(random(40, 50, 2, 1), Language(operators=("and", "not", "two-of"), decoys=2, per_document=60), 0)
+    made = latent_table(
+        random(40, 50, 2, 1), Language(operators=("and", "not", "two-of"), decoys=2, per_document=60), 0
+    )
     for (name, parts), relevant in zip(made.asked, made.qrels.sets(), strict=True):
         holders = {d for d, own in made.own.items() if set(own) & set(parts)}
         assert len(holders) == len(relevant) + 2, name
@@ -290,7 +293,7 @@ def test_train_and_test_share_no_attribute() -> None:
     """Whatever vocabularies and sizes the two sides have, no last word, in document or query, is on both."""
 
     def said(part: str, **options) -> set[str]:
-        made = plan(dense(30, 2), Language(part=part, per_document=30, **options), 1)
+        made = latent_table(dense(30, 2), Language(part=part, per_document=30, **options), 1)
         phrases = [made.said[a] for a in made.fillers] + [made.said[a] for _, parts in made.asked for a in parts]
         phrases += [made.said_in_queries[a] for _, parts in made.asked for a in parts]
         return {p.split()[-1].lower().removesuffix("s").removesuffix("e") for p in phrases}
@@ -307,7 +310,7 @@ def test_train_and_test_share_no_attribute() -> None:
         for test in tests:
             assert not train & test
     whole = vocabulary("attributes")
-    halves = [plan(dense(30, 2), Language(part=part), 1).said for part in ("train", "test")]
+    halves = [latent_table(dense(30, 2), Language(part=part), 1).said for part in ("train", "test")]
     assert set(halves[0]) | set(halves[1]) == set(whole)
     assert all(len(half) > 900 for half in halves)
 
@@ -352,13 +355,13 @@ def test_synonyms_hurt_words_more_than_meaning() -> None:
 def test_too_little_is_said_before_work() -> None:
     """Too few attributes, too short lists and no room for decoys are refused with the numbers."""
     with pytest.raises(SpecError, match="needs 2500 attributes for its 2500 queries; found 2117"):
-        plan(random(3000, 2500, 2), Language(), 0)
+        latent_table(random(3000, 2500, 2), Language(), 0)
     with pytest.raises(SpecError, match="found 17 left in the vocabulary"):
-        plan(random(3000, 2100, 2), Language(per_document=20), 0)
+        latent_table(random(3000, 2100, 2), Language(per_document=20), 0)
     with pytest.raises(SpecError, match="it needs 3 attributes; found per_document = 2"):
-        plan(all_k(4, 2), Language(per_document=2), 0)
+        latent_table(all_k(4, 2), Language(per_document=2), 0)
     with pytest.raises(SpecError, match="room for a decoy"):
-        plan(all_k(4, 2), Language(per_document=6, operators=("and",), decoys=2), 0)
+        latent_table(all_k(4, 2), Language(per_document=6, operators=("and",), decoys=2), 0)
     with pytest.raises(SpecError, match="operator 'nand' is not known; did you mean 'and'"):
         parse_spec(
             {"title": "t", "licence": "l", "pattern": {"kind": "all-k"}, "language": {"operators": ["nand"]}}, "x"
@@ -385,7 +388,7 @@ def test_limit_synthetic_has_limits_statistics() -> None:
 
 def test_any_window_of_the_stream_is_the_same() -> None:
     """Documents do not depend on where writing begins, nor on how many are made at a time."""
-    made = plan(dense(20, 2), Language(distractors=300), 5)
+    made = latent_table(dense(20, 2), Language(distractors=300), 5)
     whole = list(made.documents())
     assert list(made.documents(137, 201)) == whole[137:201]
     object.__setattr__(made, "block", 7)
@@ -434,7 +437,7 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
 
 
 def _plan():
-    return plan(dense(20, 2), Language(distractors=2000), 5)
+    return latent_table(dense(20, 2), Language(distractors=2000), 5)
 
 
 @pytest.mark.parametrize("gz", [False, True])
@@ -448,9 +451,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write_plan(made, tmp_path, gz=gz, progress=stop)
+        write_table(made, tmp_path, gz=gz, progress=stop)
     assert [p.name for p in tmp_path.iterdir() if p.is_file()] == list((tmp_path / "qrels").iterdir()) == []
-    written = write_plan(made, tmp_path, gz=gz)
+    written = write_table(made, tmp_path, gz=gz)
     assert (written.resumed, written.discarded) == (1500, False)
     assert written.sha256 == made.dataset("x").digest == folder_digest(tmp_path) == read_folder(tmp_path).digest
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
@@ -468,9 +471,9 @@ def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest
         if done >= 1000:
             raise KeyboardInterrupt
 
-    made = plan(dense(20, 2), Language(distractors=2000), 6) if harm == "another plan" else _plan()
+    made = latent_table(dense(20, 2), Language(distractors=2000), 6) if harm == "another plan" else _plan()
     with pytest.raises(KeyboardInterrupt):
-        write_plan(made, tmp_path, gz=gz, progress=stop)
+        write_table(made, tmp_path, gz=gz, progress=stop)
     hidden = tmp_path / ".limitbench-generate"
     part = hidden / f"corpus.jsonl{'.gz' if gz else ''}.part"
     if harm == "broken notes":
@@ -481,7 +484,7 @@ def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest
         raw = bytearray(part.read_bytes())
         raw[200] ^= 1
         part.write_bytes(raw)
-    written = write_plan(_plan(), tmp_path, gz=gz)
+    written = write_table(_plan(), tmp_path, gz=gz)
     assert (written.resumed, written.discarded, written.sha256) == (0, True, _plan().dataset("x").digest)
 
 
@@ -553,7 +556,7 @@ def test_ctrl_c_in_the_middle_of_a_million(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second process in the same folder is told so and touches nothing."""
     with stream._alone(_hidden(tmp_path)), pytest.raises(InputError, match="another process is writing"):
-        write_plan(_plan(), tmp_path)
+        write_table(_plan(), tmp_path)
 
 
 def _hidden(folder: Path) -> Path:
@@ -568,7 +571,7 @@ def test_too_full_a_disk_is_known_before_work(tmp_path: Path, monkeypatch: pytes
         stream.shutil, "disk_usage", lambda _: os.terminal_size((1, 1)) and type("U", (), {"free": 1000})
     )
     with pytest.raises(StorageError, match="2007 documents take about 1 MB, and 0 MB are free"):
-        write_plan(_plan(), tmp_path)
+        write_table(_plan(), tmp_path)
 
 
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
@@ -578,12 +581,12 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
         with pytest.raises(StorageError, match="cannot be written"):
-            write_plan(_plan(), tmp_path)
+            write_table(_plan(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
     assert not list(tmp_path.glob("*.jsonl"))
-    assert write_plan(_plan(), tmp_path).sha256 == _plan().dataset("x").digest
+    assert write_table(_plan(), tmp_path).sha256 == _plan().dataset("x").digest
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])

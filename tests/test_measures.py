@@ -5,7 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 import pytrec_eval
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -70,7 +71,7 @@ def by_enumeration(measure: Measure, scores: np.ndarray, grades: np.ndarray) -> 
     return measure(run_of(strict, n), Qrels.from_matrix(np.tile(grades, (len(orders), 1))))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(
     st.sampled_from(FAMILIES),
     st.integers(1, 6),

@@ -7,8 +7,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from hypothesis import given, settings
+from conftest import ROOT, examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limitbench.collection import Corpus
@@ -65,7 +65,7 @@ def check_judgements(corpus: Corpus, mined: list, rows: list[dict]) -> None:
         assert again == set(one.relevant), (row, again)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.tuples(TITLE, TEXT), min_size=4, max_size=12), st.integers(0, 99))
 def test_judgements_are_what_the_texts_say(pages: list[tuple[str, str]], seed: int) -> None:
     """Any texts: a document is judged relevant exactly where a regular expression on its raw text finds what the rule says."""

@@ -24,11 +24,11 @@ from oracles import edge_documents, maxsim, separable
 
 from limitbench import catalog, certificates, design_proof, load
 from limitbench.capacity import witness as witnesses
-from limitbench.capacity.dtypes import decode, encode
 from limitbench.capacity.witness import Witness
 from limitbench.certificates import AllSubsets, Certificate, Notion
 from limitbench.certificates.kinds.closed_form import closed_form
 from limitbench.design_proof import KINDS, Claim, MultiVector, Sparse, System, TwoStages
+from limitbench.dtypes import decode, encode
 from limitbench.errors import CertificateError, InputError
 from limitbench.relevance import Qrels
 from limitbench.theory import brackets

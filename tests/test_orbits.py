@@ -15,14 +15,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import limitbench
 from limitbench import catalog, certificates
 from limitbench.capacity import Search, Task, orbits, witness
-from limitbench.capacity.dtypes import encode
 from limitbench.capacity.max_margin import max_margin, parting
 from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.orbit_candidates import Candidates, template
@@ -37,6 +37,7 @@ from limitbench.certificates import orbits as orbit_proof
 from limitbench.certificates.work import Steps
 from limitbench.checks.plan import Plan, best_half_gap
 from limitbench.checks.schema import Retriever
+from limitbench.dtypes import encode
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.theory import codes
 
@@ -331,7 +332,7 @@ def test_work_is_bounded_before_it_is_done(code: OrbitCode, monkeypatch: pytest.
 # the search ----------------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(0, 10**6), st.integers(2, 5), st.integers(1, 12))
 def test_max_margin_agrees_with_nnls(seed: int, d: int, rivals: int) -> None:
     """The interior-point method and least distance programming find the same margin."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -88,7 +88,6 @@ def test_broken_qrels_are_named(tmp_path: Path, text: str, says: str) -> None:
 ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
-@settings(deadline=None)  # files are flushed to the disk
 @given(st.dictionaries(ids, st.dictionaries(ids, st.integers(-1, 3), min_size=1, max_size=3), max_size=3))
 def test_trec_qrels_round_trip(tmp_path_factory: pytest.TempPathFactory, judgements: dict[str, dict[str, int]]) -> None:
     """Ids with spaces, controls and percent signs come back as they were."""
@@ -97,7 +96,6 @@ def test_trec_qrels_round_trip(tmp_path_factory: pytest.TempPathFactory, judgeme
     assert read_qrels(path) == judgements
 
 
-@settings(deadline=None)
 @given(st.dictionaries(ids, st.dictionaries(ids, st.floats(-9, 9, width=32), min_size=1, max_size=4), max_size=3))
 def test_trec_runs_round_trip(tmp_path_factory: pytest.TempPathFactory, mapping: dict[str, dict[str, float]]) -> None:
     """A run written with its ties comes back value for value; by default scores fall strictly, in the same order."""

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import ROOT, embedding_answer, static_model, static_tower, write_beir
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limitbench import dtypes, load
@@ -1036,7 +1036,6 @@ def test_texts_that_are_cut_are_counted(cli, tmp_path: Path, splade: Path, cross
 # files as others write them ------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=6), min_size=2, max_size=2)
 )
@@ -1254,9 +1253,9 @@ def test_paths_of_a_spec_are_the_projects(cli, tmp_path: Path, monkeypatch: pyte
 def test_answers_of_functions_are_judged_without_assertions(tmp_path: Path) -> None:
     """Under `python -O`, which drops assertions, a malformed answer is refused all the same."""
     code = (
-        "from limitbench.checks.measurement import _returned\nfrom limitbench.errors import LimitbenchError\n"
+        "from limitbench.checks.answers import returned\nfrom limitbench.errors import LimitbenchError\n"
         'for bad in (b\'[1]\', b\'{"q": 1}\', b\'{"q": {"d": "x"}}\', b\'{"q": {"d": NaN}}\', b\'{"q": {"d": true}}\', b\'nothing\'):\n'
-        "    try:\n        _returned(bad, 'the function')\n        print('accepted', bad)\n    except LimitbenchError:\n        print('refused')\n"
+        "    try:\n        returned(bad, 'the function')\n        print('accepted', bad)\n    except LimitbenchError:\n        print('refused')\n"
     )
     out = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["refused"] * 6

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from conftest import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -73,7 +74,7 @@ def test_intervals_agree_with_scipy() -> None:
 
 
 @given(values, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_intervals_hold_the_mean_and_the_range(x: list[float], seed: int) -> None:
     """Limits lie within the values, around the mean, and are the mean where all values are equal; more confidence is wider."""
     found = bootstrap_interval(x, resamples=499, seed=seed)
@@ -95,7 +96,7 @@ def test_one_seed_one_answer() -> None:
 
 
 @given(values, st.integers(0, 99))
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_randomisation_is_scipys_permutation_test(x: list[float], seed: int) -> None:
     """On few queries all exchanges are counted, and p is that of scipy's exact paired permutation test, on every side."""
     y = np.random.default_rng(seed).permutation(x)

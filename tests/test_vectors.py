@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import embedding_answer
-from hypothesis import given, settings
+from conftest import embedding_answer, examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from limitbench import load
@@ -80,7 +80,7 @@ def test_binary_is_hamming_and_ties_are_honest() -> None:
 
 
 @given(st.integers(0, 99), st.sampled_from(DTYPES))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_rotating_both_sides_by_a_permutation_changes_nothing(seed: int, dtype: str) -> None:
     """Permuting coordinates of documents and queries alike leaves every run as it is."""
     v, u = unit(seed, 30, 8), unit(seed + 1, 5, 8)

@@ -12,7 +12,6 @@ import numpy as np
 
 from limitbench.capacity import witness as witnesses
 from limitbench.capacity.constructions import BUILDERS
-from limitbench.capacity.dtypes import decode, encode
 from limitbench.capacity.memory import too_large
 from limitbench.capacity.optimizers import optimize, warm_up
 from limitbench.capacity.orbits import OrbitCode
@@ -28,6 +27,7 @@ from limitbench.capacity.task import (
     Tried,
 )
 from limitbench.capacity.witness import Witness
+from limitbench.dtypes import decode, encode
 from limitbench.errors import CertificateError
 from limitbench.provenance import provenance
 from limitbench.theory.exact import rounded_down

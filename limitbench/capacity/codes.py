@@ -28,7 +28,7 @@ class Kept(Protocol):
         """The code that an interrupted search left, checked."""
 
     def write(self, code: OrbitCode) -> None:
-        """Keep this code."""
+        """Keep this code in place of the one before."""
 
 
 class SymmetricCodes:

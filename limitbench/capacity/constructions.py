@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.capacity.dtypes import Floats, decode, encode
 from limitbench.capacity.max_margin_query import best_query
 from limitbench.capacity.problem import Problem
+from limitbench.dtypes import Values as Floats
+from limitbench.dtypes import stored as stored_values
 from limitbench.theory.constructions import best_polynomial_code, orthogonal_simplices, simplex_and_centre
 
 
@@ -51,7 +52,7 @@ def cyclic(problem: Problem, d: int, dtype: str, _seed: int) -> Built | None:
     for j in range(1, half + 1):
         v[:, 2 * j - 2], v[:, 2 * j - 1] = np.cos(j * t), np.sin(j * t)
     v /= math.sqrt(half)
-    stored = decode(encode(v, dtype, together=True), dtype)
+    stored = stored_values(v, dtype, scale="together")
     first = problem.relevant - problem.relevant[:, :1]  # turned so that the least is document 0
     bases: dict[tuple[int, ...], Floats] = {}
     queries = np.zeros((problem.m, d))
@@ -63,7 +64,7 @@ def cyclic(problem: Problem, d: int, dtype: str, _seed: int) -> Built | None:
             bases[turned] = found.u if found.u is not None else _closed_form(turned, n, d)
         queries[row] = _turned(bases[turned], 2 * math.pi * shift / n, half)
     # rounding the documents moves them: what fails in the stored dtype is asked again, for the documents as stored
-    rounded = decode(encode(queries, dtype, together=False), dtype)
+    rounded = stored_values(queries, dtype, scale="each")
     for row in _failing(rounded, stored, problem):
         found = best_query(stored, problem.relevant[row])
         if found.u is not None:

@@ -8,7 +8,6 @@ Re-querying is left to a single process.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -31,11 +30,6 @@ class Processes(Peers):
     def __init__(self, device: str = "cpu") -> None:
         dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
         self.rank, self.world = dist.get_rank(), dist.get_world_size()
-
-    @staticmethod
-    def present() -> bool:
-        """Whether torchrun started this process, with others."""
-        return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
     def add(self, tensor: Tensor) -> Tensor:
         """The sum over all processes, in place."""
@@ -71,7 +65,7 @@ class Processes(Peers):
         return replace(found, queries=self.gathered(found.queries, problem.m))
 
     def meet(self) -> None:
-        """Wait for all processes."""
+        """Wait until all processes have come here."""
         dist.barrier()
 
     def __enter__(self) -> Processes:

@@ -10,13 +10,14 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.capacity.dtypes import Floats
 from limitbench.capacity.problem import Problem
+from limitbench.dtypes import FLOAT64_ROUNDOFF
+from limitbench.dtypes import Values as Floats
 from limitbench.errors import CertificateError
 
 _CHUNK = 4_000_000  # scores at a time
 _MOST_RATIONAL = 20_000_000  # products of rationals, over all rows that floating point leaves in doubt
-_LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
+LARGEST = 1e100  # of a coordinate, and the inverse of the least that is not 0: scores and squares stay within float64
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,14 @@ def strict_margin(u: Floats, v: Floats, problem: Problem, claimed: float = 0.0) 
     """The least margin over the rows of queries u (m, d) and documents v (n, d), proved. Raises `CertificateError` for a row
     that is not strict or has less than the claimed margin."""
     d = v.shape[1]
-    unit_roundoff = d * 2.0**-53
-    largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + (d + 4) * 2.0**-53)
+    unit_roundoff = d * FLOAT64_ROUNDOFF
+    largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + (d + 4) * FLOAT64_ROUNDOFF)
     relative = unit_roundoff / (1 - unit_roundoff) * (1 + 1e-9)
     least, rational, left = math.inf, 0, _MOST_RATIONAL
     for at, s in _scores(u, v):
         rows = slice(at, at + len(s))
         index = problem.relevant[rows]
-        lengths = np.sqrt((u[rows] ** 2).sum(1)) * (1 + (d + 4) * 2.0**-53)
+        lengths = np.sqrt((u[rows] ** 2).sum(1)) * (1 + (d + 4) * FLOAT64_ROUNDOFF)
         bound = relative * lengths * largest
         low = np.take_along_axis(s, index, 1).min(1)
         np.put_along_axis(s, index, -np.inf, 1)
@@ -106,7 +107,7 @@ def _exact_margin(
     return math.sqrt(gap * gap / scale) * (1 - 1e-12), spent
 
 
-def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
+def gram_of(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
     """Inner products (n, n) of integer vectors, exact, and the largest squared length.
 
     A query that sums k of them scores at most k top^2 d, and its squared length is at most k^2 top^2 d: both stay below 2^61.
@@ -122,9 +123,9 @@ def _gram(v: Floats, k: int) -> tuple[npt.NDArray[np.int64], int]:
     return gram, int(gram.diagonal().max())
 
 
-def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
+def check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
     """Queries that are the sums of their documents, for integer vectors: exact."""
-    gram, largest = _gram(v, problem.degree)
+    gram, largest = gram_of(v, problem.degree)
     least = math.inf
     step = max(1, _CHUNK // problem.n)
     for at in range(0, problem.m, step):
@@ -135,10 +136,11 @@ def _check_sums(v: Floats, problem: Problem, claimed: float) -> Checked:
         low = np.take_along_axis(s, index, 1).min(1)
         np.put_along_axis(s, index, np.iinfo(np.int64).min, 1)
         least = min(least, _least(low - s.max(1), squares, largest, at))
-    return _claimed(least, problem.m, claimed)
+    return with_claim(least, problem.m, claimed)
 
 
-def _claimed(least: float, rows: int, claimed: float) -> Checked:
+def with_claim(least: float, rows: int, claimed: float) -> Checked:
+    """The check of so many rows with this least margin. Raises `CertificateError` where it is below the claim."""
     if not least >= claimed:  # also where it is no number
         raise CertificateError(f"the least margin is {least:.6g}, the claim {claimed:.6g}")
     return Checked(least if rows else None, rows, rows)
@@ -150,7 +152,7 @@ def _repeats(index: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     return out
 
 
-def _pairs(gram: npt.NDArray[np.int64], largest: int) -> float:
+def pairs(gram: npt.NDArray[np.int64], largest: int) -> float:
     """The least margin over all pairs {i, l}: the query scores G_ij + G_lj on document j, so for each i the best rival of the
     pair is max_j (G_ij + G_lj), a row of G added to all others."""
     n, least = len(gram), math.inf

@@ -1,4 +1,4 @@
-"""The law of critical-n: a cubic in d by least squares, with confidence bands; and the paper's Table 6 beside it.
+"""Critical-n against d: a cubic by least squares, with confidence bands; and the paper's Table 6 beside it.
 
 A fit of what an optimizer found. Beyond its data it is an extrapolation, and no bound anywhere.
 """
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
-class Law:
+class Fit:
     """n = c0 + c1 d + ... + cp d^p, fitted to (d, n) by ordinary least squares.
 
     `coefficients` ascend in power, (p + 1,); `errors` are their standard errors; `r2` is the share of variance explained.
@@ -69,14 +69,14 @@ class Law:
         return fit, fit - t * spread, fit + t * spread
 
 
-def fit(points: Mapping[int, int], degree: int = 3) -> Law:
-    """The law of {d: n}. Raises `InputError` for too few points.
+def fit(points: Mapping[int, int], degree: int = 3) -> Fit:
+    """The fit of {d: n}. Raises `InputError` for too few points.
 
     >>> [float(f"{c:.3g}") for c in fit(published()).coefficients]
     [-10.5, 4.03, 0.052, 0.00368]
     """
     d = np.array(sorted(points), float)
-    return Law(d, np.array([points[int(x)] for x in d], float), degree)
+    return Fit(d, np.array([points[int(x)] for x in d], float), degree)
 
 
 def published() -> dict[int, int]:

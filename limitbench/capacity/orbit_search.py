@@ -21,7 +21,7 @@ from limitbench.capacity.orbit_candidates import Batch, Candidates
 from limitbench.capacity.orbit_sets import Necklaces
 from limitbench.capacity.orbit_solver import Orbits, Solved
 from limitbench.capacity.orbits import Orbit, OrbitCode, Product, half_gaps, quantised, stored_margin
-from limitbench.dtypes import score_error
+from limitbench.dtypes import BEFORE_STORING, score_error
 from limitbench.errors import CertificateError
 
 Ints = npt.NDArray[np.int64]
@@ -81,7 +81,7 @@ def find(goal: Goal, deadline: float, say: Callable[[str], None] = lambda _messa
 
 
 class _Hunt:
-    """One search under way."""
+    """One search for a symmetric code under way: its goal, clock and candidates."""
 
     def __init__(self, goal: Goal, deadline: float, say: Callable[[str], None]) -> None:
         self.goal, self.deadline, self.say = goal, deadline, say
@@ -91,7 +91,7 @@ class _Hunt:
         self.listed = goal.k == 2 or Necklaces.affordable(goal.n, goal.k, self.planes)
         self.possible = free > 0 and self.listed
         self.equal = np.full(self.planes, 1 / math.sqrt(max(1, self.planes)))  # amplitudes
-        self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + 2e-14
+        self.lost = score_error(goal.dtype, goal.d, exact_sums=True) + float(BEFORE_STORING)
         self.need = 2 * (goal.margin * (1 + self.lost) * (1 + 1e-6) + self.lost * 1.001)
         # what is below cannot be tuned to the need; where rows are checked as stored, less than the need may be enough
         self.floor = max(1e-12, 0.8 * self.need if self.lost < 0.1 * goal.margin and not goal.best else 0.0)

@@ -1,6 +1,6 @@
 """Symmetric codes: documents on the orbit of a cyclic group, their queries, and proofs of what they carry.
 
-The symmetry does the work (`limitbench.orbit_proof` has the mathematics): for all pairs of n documents only n / 2 queries are
+The symmetry does the work (`certificates.orbits` has the mathematics): for all pairs of n documents only n / 2 queries are
 stored, each of as many integers as there are frequencies; for all k-subsets one for each set up to rotation. A file of such a
 code is a certificate of kind `orbit`, which `limitbench verify` checks: with integers, or in floating point with directed bounds
 where they would take too long. This module needs numpy only; `orbit_search` finds codes.
@@ -25,10 +25,16 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench import certificates
-from limitbench.capacity.dtypes import decode, encode, require_stored
 from limitbench.certificates import Certificate
 from limitbench.certificates import orbits as orbit_proof
-from limitbench.dtypes import half_gap_kept, score_error
+from limitbench.dtypes import (
+    BEFORE_STORING,
+    FLOAT64_ROUNDOFF,
+    half_gap_kept,
+    require_stored,
+    score_error,
+)
+from limitbench.dtypes import stored as stored_values
 from limitbench.errors import CertificateError, DataError, InputError
 
 Floats = npt.NDArray[np.float64]
@@ -38,7 +44,6 @@ _CHUNK = 4_000_000  # scores at a time
 _MOST_WORK = 2e13  # products of a check in floating point
 _MOST_ENTRIES = 50_000_000  # numbers of the documents of a check in floating point
 _MOST_ROW_WORK = 2e12  # products of a check of rows as stored
-_ROUNDOFF = 2.0**-53
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Orbit:
         return np.asarray(both[:, kept])
 
     def documents(self) -> Floats:
-        """(n, d) unit documents."""
+        """The documents of the orbit as unit vectors (n, d)."""
         cosine, sine = self.plane(4 * np.arange(self.n, dtype=np.int64))
         a = np.array(self.amplitudes) / math.sqrt(self.norm)
         return self._joined(a * cosine, a * sine)
@@ -119,7 +124,7 @@ class OrbitCode:
 
     @property
     def d(self) -> int:
-        """The dimension."""
+        """The dimension of the documents."""
         return self.orbit.d
 
     @cached_property
@@ -225,7 +230,7 @@ def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = Non
         raise CertificateError(
             f"the check would take {len(queries) * places * width:.2g} products, expected at most {_MOST_WORK:g}"
         )
-    relative = width * _ROUNDOFF / (1 - width * _ROUNDOFF) + 2.0 ** (1 - orbit_proof.BITS)
+    relative = width * FLOAT64_ROUNDOFF / (1 - width * FLOAT64_ROUNDOFF) + 2.0 ** (1 - orbit_proof.BITS)
     out = _pair_gaps(orbit, queries, relative, product) if k == 2 else _set_gaps(orbit, k, queries, relative)
     return np.asarray(out - np.abs(out) * 1e-12)
 
@@ -283,7 +288,7 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
     """
     found = half_gaps(code.orbit, code.k, code.queries) if gaps is None else gaps
     # a query with more than this keeps some half-gap, whatever rounding does
-    lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + 2e-14
+    lost = score_error(code.dtype, code.d, exact_sums=True) * (1 + 1e-9) + float(BEFORE_STORING)
     clear = found > lost
     least = float(found[clear].min(initial=np.inf))
     if least < np.inf:
@@ -297,7 +302,7 @@ def stored_margin(code: OrbitCode, gaps: Floats | None = None) -> float:
             f"{len(doubtful)} {'separations' if code.k == 2 else 'necklaces'} have a half-gap below {lost:.2g}, what {code.dtype} "
             f"can take away, and {n} documents are too many to check their rows one by one"
         )
-    v = decode(encode(code.orbit.documents(), code.dtype, together=True), code.dtype)
+    v = stored_values(code.orbit.documents(), code.dtype, scale="together")
     for index in doubtful.tolist():
         members = np.array([0, index + 1]) if code.k == 2 else necklaces(n, code.k)[index]
         least = min(least, _rows_as_stored(code, v, index, members))
@@ -309,7 +314,7 @@ def _rows_as_stored(code: OrbitCode, v: Floats, index: int, members: Ints) -> fl
     it decides nothing."""
     n, d = v.shape
     query = code.queries[index]
-    relative = d * _ROUNDOFF / (1 - d * _ROUNDOFF) * (1 + 1e-9)
+    relative = d * FLOAT64_ROUNDOFF / (1 - d * FLOAT64_ROUNDOFF) * (1 + 1e-9)
     largest = float(np.sqrt((v * v).sum(1)).max()) * (1 + 1e-12)
     least = math.inf
     step = max(1, _CHUNK // n)
@@ -317,7 +322,7 @@ def _rows_as_stored(code: OrbitCode, v: Floats, index: int, members: Ints) -> fl
     for at in range(0, rows, step):
         starts = np.arange(at, min(rows, at + step))
         exact = code.orbit.queries(query, members[1], starts) if code.k == 2 else code.orbit.turned(query, starts)
-        u = decode(encode(exact, code.dtype, together=False), code.dtype)
+        u = stored_values(exact, code.dtype, scale="each")
         s = u @ v.T
         inside = (starts[:, None] + members) % n
         low = np.take_along_axis(s, inside, 1).min(1)

@@ -30,7 +30,7 @@ from limitbench.capacity.scores import Scores, adam, to_host, unit
 
 @dataclass(frozen=True)
 class Protocol:
-    """The paper's numbers."""
+    """The numbers of the paper's training run: temperature, rate, steps and when it ends."""
 
     temperature: float = 0.1
     rate: float = 0.01

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.records import Records
-from limitbench.capacity.search import Search
 from limitbench.capacity.task import TORCH, Task
 from limitbench.errors import OutOfMemory
 
 
-def pooled(
-    tasks: Sequence[Task], held: Mapping[int, CapacityRecord | None], records: Records, jobs: int, fresh: bool = False
-) -> Iterator[CapacityRecord]:
-    """The records of all tasks in order; those not `held` are searched by `jobs` processes with one thread each."""
+def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = False) -> Iterator[CapacityRecord]:
+    """The records of all tasks in order; those that are not there are searched by `jobs` processes with one thread each."""
+    held = [None if fresh else records.find(task) for task in tasks]
     method = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
     before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
     os.environ.update(dict.fromkeys(before, "1"))
@@ -53,5 +51,4 @@ def _one(task: Task, results: Path, fresh: bool) -> CapacityRecord:
         import torch
 
         torch.set_num_threads(1)
-    records = Records(results)
-    return records.write(Search(task, kept=records.partial(task, fresh)).run())
+    return Records(results).find_or_solve(task, fresh=fresh)

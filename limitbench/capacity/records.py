@@ -14,6 +14,8 @@ from filelock import FileLock
 
 from limitbench.capacity import orbits, witness
 from limitbench.capacity.record import SCHEMA, CapacityRecord, read
+from limitbench.capacity.search import Search
+from limitbench.capacity.solvers import Say
 from limitbench.capacity.task import CapacityResult, Task
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.files import atomic_write
@@ -48,6 +50,11 @@ class Records:
         except DataError:
             return None
         return record if held.digest == digest == record.witness_digest else None
+
+    def find_or_solve(self, task: Task, say: Say | None = None, *, fresh: bool = False) -> CapacityRecord:
+        """The finished record of a task, unless `fresh`, or that of a search that is run now."""
+        kept = None if fresh else self.find(task)
+        return kept or self.write(Search(task, say, kept=self.partial(task, fresh)).run())
 
     def partial(self, task: Task, fresh: bool = False) -> Partial | None:
         """Where a search for this task keeps the largest symmetric code while it is under way; None for other solvers. `fresh`
@@ -122,5 +129,5 @@ class Partial:
         code.write(self.path)
 
     def clear(self) -> None:
-        """Forget it."""
+        """Remove the file of the unfinished search."""
         self.path.unlink(missing_ok=True)

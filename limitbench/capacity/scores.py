@@ -12,8 +12,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from limitbench.capacity.dtypes import require_stored
 from limitbench.capacity.problem import Problem
+from limitbench.dtypes import require_stored
 from limitbench.errors import InputError
 
 

@@ -31,7 +31,7 @@ class Situation:
 
     @property
     def left(self) -> float:
-        """Seconds left."""
+        """Seconds that are left of the task's budget; below 0 when it is over."""
         return self.deadline - time.monotonic()
 
     def tell(self, n: int) -> None:

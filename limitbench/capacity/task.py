@@ -8,11 +8,11 @@ from enum import Enum
 from typing import Any
 
 from limitbench.capacity.constructions import BUILDERS
-from limitbench.capacity.dtypes import require_stored
 from limitbench.capacity.orbits import OrbitCode
 from limitbench.capacity.problem import Problem
 from limitbench.capacity.witness import Witness
 from limitbench.certificates import orbits as orbit_proof
+from limitbench.dtypes import require_stored
 from limitbench.errors import InputError, UnknownName
 from limitbench.relevance import Qrels
 

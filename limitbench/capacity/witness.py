@@ -26,17 +26,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.capacity.dtypes import Floats, decode
 from limitbench.capacity.exact_margin import (
-    _LARGEST,
+    LARGEST,
     Checked,
-    _check_sums,
-    _claimed,
-    _gram,
-    _pairs,
+    check_sums,
+    gram_of,
+    pairs,
     strict_margin,
+    with_claim,
 )
 from limitbench.capacity.problem import Problem, subsets
+from limitbench.dtypes import Values as Floats
+from limitbench.dtypes import decode
 from limitbench.errors import CertificateError, DataError, InputError
 from limitbench.files import atomic_write
 from limitbench.relevance import Qrels
@@ -68,7 +69,7 @@ class Witness:
 
     @property
     def d(self) -> int:
-        """The dimension."""
+        """The dimension of the stored vectors."""
         return int(self.documents.shape[1])
 
     def header(self) -> dict[str, Any]:
@@ -196,9 +197,9 @@ def check(witness: Witness, qrels: Qrels | None = None) -> Checked:
         raise CertificateError(f"found {v.shape[0]} documents of {v.shape[1]} dimensions, expected {n} documents")
     if witness.queries is None:
         if k == 2 and n > 2:  # all pairs, without listing them
-            gram, largest = _gram(v, 2)
-            return _claimed(_pairs(gram, largest), m, witness.margin)
-        return _check_sums(v, _problem(witness.matrix, qrels), witness.margin)
+            gram, largest = gram_of(v, 2)
+            return with_claim(pairs(gram, largest), m, witness.margin)
+        return check_sums(v, _problem(witness.matrix, qrels), witness.margin)
     u = _finite(decode(witness.queries, witness.dtype), "queries")
     if u.shape != (m, v.shape[1]):
         raise CertificateError(f"found queries of shape {u.shape}, expected {(m, v.shape[1])}")
@@ -256,9 +257,7 @@ def _problem(matrix: Mapping[str, Any], qrels: Qrels | None) -> Problem:
 
 def _finite(x: Floats, what: str) -> Floats:
     size = np.abs(x)
-    if not np.isfinite(x).all() or (size > _LARGEST).any() or ((size < 1 / _LARGEST) & (x != 0)).any():
-        wanted = (
-            f"0, or between {1 / _LARGEST:g} and {_LARGEST:g} in size, where products neither overflow nor underflow"
-        )
+    if not np.isfinite(x).all() or (size > LARGEST).any() or ((size < 1 / LARGEST) & (x != 0)).any():
+        wanted = f"0, or between {1 / LARGEST:g} and {LARGEST:g} in size, where products neither overflow nor underflow"
         raise CertificateError(f"the {what} hold a number that is not {wanted}")
     return x

@@ -54,10 +54,10 @@ class Answer:
         return replace(self, file=replace(self.file, scores=scores), ids=ids)
 
 
-def _printed(printed: bytes) -> Answer:
+def printed(printed: bytes) -> Answer:
     """What a command printed: JSON, or a TREC run."""
     if printed.lstrip()[:1] == b"{":
-        return _returned(printed, "the command")
+        return returned(printed, "the command")
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
@@ -72,7 +72,7 @@ def _printed(printed: bytes) -> Answer:
             ) from None
 
 
-def _returned(printed: bytes, who: str) -> Answer:
+def returned(printed: bytes, who: str) -> Answer:
     """The answer of JSON: {query id: {document id: score}}, or that as "run" beside "settings", "ids" and "probe".
 
     Checked without `assert`, which `python -O` leaves out.

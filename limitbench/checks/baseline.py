@@ -42,7 +42,7 @@ class Line(_Model):
 
 
 class Baseline(_Model):
-    """The file."""
+    """A recorded baseline: every gate's figures by query, the settings of each retriever, and the versions in force."""
 
     schema_version: Literal[2] = 2
     versions: dict[str, str] = Field(description="Versions of what can move a figure.")

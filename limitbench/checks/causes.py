@@ -12,14 +12,14 @@ from limitbench.checks.baseline import Setting, changed_settings
 from limitbench.checks.comparison import Pair
 from limitbench.checks.evidence import Evidence
 from limitbench.checks.failure_patterns import (
-    _FEWEST,
-    _long_documents,
-    _near_duplicates,
-    _never_returned,
-    _rescaled,
-    _section_lost,
-    _shifted,
-    _word_forms,
+    FEWEST,
+    long_documents,
+    near_duplicates,
+    never_returned,
+    rescaled,
+    section_lost,
+    shifted,
+    word_forms,
 )
 from limitbench.checks.findings import Cause
 from limitbench.checks.measurement import Case, Measured
@@ -171,7 +171,7 @@ def _reversed(e: Evidence) -> Iterator[Cause]:
             listed += 1
             best += min(at) < len(order) / 3
             worst += min(at) >= 2 * len(order) / 3
-    if listed >= _FEWEST and worst > 2 * best and 2 * worst > listed:
+    if listed >= FEWEST and worst > 2 * best and 2 * worst > listed:
         yield Cause(
             name="scores-reversed",
             message=f"the relevant document stands in the last third of the list in {worst} of {listed} questions, in the first "
@@ -212,9 +212,9 @@ def _texts_cut(e: Evidence) -> Iterator[Cause]:
 
 
 _READERS: tuple[Callable[[Evidence], Iterator[Cause]], ...] = (
-    _unknown_ids, _settings_changed, _index_listing, _too_few_returned, _unanswered, _other_vectors, _reversed, _shifted,
-    _equal_scores, _texts_cut, _answers_differ, _rescaled,
-    _section_lost, _never_returned, _near_duplicates, _long_documents, _word_forms,
+    _unknown_ids, _settings_changed, _index_listing, _too_few_returned, _unanswered, _other_vectors, _reversed, shifted,
+    _equal_scores, _texts_cut, _answers_differ, rescaled,
+    section_lost, never_returned, near_duplicates, long_documents, word_forms,
 )  # fmt: skip
 
 

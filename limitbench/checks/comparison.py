@@ -56,7 +56,7 @@ class Pair:
 
     @property
     def gained(self) -> int:
-        """How many figures rose."""
+        """How many queries have a higher figure than before."""
         return int((self.now > self.before + _CHANGED).sum())
 
     @property

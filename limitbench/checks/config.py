@@ -32,6 +32,7 @@ from limitbench.checks.schema import (
     Workload,
 )
 from limitbench.errors import DataError, LimitbenchError
+from limitbench.validation import first_problem
 
 _LARGEST_FILE = 10_000_000  # bytes of a configuration
 
@@ -46,7 +47,7 @@ class Project:
 
     @cached_property
     def lines(self) -> dict[Key, int]:
-        """Lines by key."""
+        """The line of every key of the file."""
         return key_lines(self.text)
 
     def line(self, *key: str | int) -> int:
@@ -140,16 +141,13 @@ def _config(path: Path, table: dict[str, Any], text: str) -> Config:
     try:
         return Config.model_validate(table)
     except ValidationError as error:
-        first = error.errors()[0]
-        key: Key = tuple(first["loc"])
-        cause = first.get("ctx", {}).get("error")
-        if isinstance(cause, At):
-            key = cause.key
-        message = first["msg"].removeprefix("Value error, ")
+        found = first_problem(error)
+        key: Key = found.cause.key if isinstance(found.cause, At) else found.place
+        message = found.message
         where = ".".join(str(part) for part in key if part != "[key]") or "the file"
-        if first["type"] == "extra_forbidden":
+        if found.kind == "extra_forbidden":
             message = f"there is no such key; expected one of {', '.join(_known(key[:-1]))}"
-        elif first["type"] == "missing":
+        elif found.kind == "missing":
             message = "is missing; add it"
         else:
             message = message[0].lower() + message[1:] if message[1:2].islower() else message

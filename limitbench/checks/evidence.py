@@ -23,7 +23,7 @@ class Evidence:
 
     @cached_property
     def cutoff(self) -> int:
-        """The metric's cutoff."""
+        """The cutoff of the gate's metric."""
         return self.case.gate.measure.cutoff
 
     @cached_property

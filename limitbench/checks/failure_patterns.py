@@ -13,18 +13,18 @@ from limitbench.checks.evidence import Evidence, section
 from limitbench.checks.findings import Cause
 
 _SURE = 0.001  # how unlikely a difference between failed and other questions must be before it is called a pattern
-_FEWEST = 4  # failed questions from which anything is inferred
+FEWEST = 4  # failed questions from which anything is inferred
 _RESCALED = 1.25  # ratio of the median best scores
 _ALIKE = 0.8  # shared words of two texts that are nearly the same
 _WORD = re.compile(r"\w+")
 
 
-def _shifted(e: Evidence) -> Iterator[Cause]:
+def shifted(e: Evidence) -> Iterator[Cause]:
     """The wanted document is the answer to a neighbouring question."""
     m = len(e.top)
     for step in (1, -1):
         hits = sum(bool(set(e.relevant[row]) & set(e.top[(row + step) % m])) for row in e.failed) if m > 2 else 0
-        if hits >= _FEWEST and 2 * hits > len(e.failed):
+        if hits >= FEWEST and 2 * hits > len(e.failed):
             yield Cause(
                 name="answers-shifted",
                 message=f"{hits} of {len(e.failed)} failed questions find their document in the answer to the question "
@@ -33,7 +33,8 @@ def _shifted(e: Evidence) -> Iterator[Cause]:
             )
 
 
-def _rescaled(e: Evidence) -> Iterator[Cause]:
+def rescaled(e: Evidence) -> Iterator[Cause]:
+    """Scores have another size than those of the baseline: vectors were scaled, or the metric changed."""
     if e.pair is None:
         return
     retriever = e.pair.retriever
@@ -43,7 +44,7 @@ def _rescaled(e: Evidence) -> Iterator[Cause]:
         for line, row in zip(e.pair.lines, e.pair.rows, strict=True)
         if retriever in line.best and run.indptr[row] < run.indptr[row + 1]
     ]
-    if len(pairs) < _FEWEST or len(e.failed) < _FEWEST:
+    if len(pairs) < FEWEST or len(e.failed) < FEWEST:
         return
     before, now = (float(np.median(side)) for side in zip(*pairs, strict=True))
     small, large = sorted((abs(before), abs(now)))
@@ -56,7 +57,8 @@ def _rescaled(e: Evidence) -> Iterator[Cause]:
         )
 
 
-def _never_returned(e: Evidence) -> Iterator[Cause]:
+def never_returned(e: Evidence) -> Iterator[Cause]:
+    """Wanted documents stand in no answer at all: they may be missing in the index."""
     run, listed = e.found.run, e.found.answer.ids
     returned = {run.document_ids[column] for column in np.unique(run.indices)}
     held = None if listed is None else set(listed)  # what the index lacks is told by its listing
@@ -66,11 +68,7 @@ def _never_returned(e: Evidence) -> Iterator[Cause]:
     share = sum(name not in returned for name in e.case.workload.document_ids) / max(
         1, len(e.case.workload.document_ids)
     )
-    if (
-        sum(wanted) >= _FEWEST
-        and 10 * sum(wanted) >= 8 * len(wanted)
-        and _tail(len(wanted), sum(wanted), share) < _SURE
-    ):
+    if sum(wanted) >= FEWEST and 10 * sum(wanted) >= 8 * len(wanted) and _tail(len(wanted), sum(wanted), share) < _SURE:
         yield Cause(
             name="never-returned",
             counted=False,
@@ -80,13 +78,15 @@ def _never_returned(e: Evidence) -> Iterator[Cause]:
         )
 
 
-def _section_lost(e: Evidence) -> Iterator[Cause]:
+def section_lost(e: Evidence) -> Iterator[Cause]:
+    """What failed questions want lies in one section, more often than chance puts it there."""
+
     def sections(rows: Iterable[int]) -> Counter[str]:
         return Counter(name for row in rows for name in {section(document) for document in e.wanted(row)})
 
     failed, everything = sections(e.failed), sections([*e.failed, *e.kept])
     total = len(e.failed) + len(e.kept)
-    if len(everything) < 2 or len(e.failed) < _FEWEST:
+    if len(everything) < 2 or len(e.failed) < FEWEST:
         return
     name, count = failed.most_common(1)[0]
     share = everything[name] / total
@@ -102,7 +102,8 @@ def _section_lost(e: Evidence) -> Iterator[Cause]:
     )
 
 
-def _long_documents(e: Evidence) -> Iterator[Cause]:
+def long_documents(e: Evidence) -> Iterator[Cause]:
+    """What failed questions want is longer than what others want: texts may be cut."""
     if not e.case.workload.texts:
         return
 
@@ -120,13 +121,14 @@ def _long_documents(e: Evidence) -> Iterator[Cause]:
         )
 
 
-def _near_duplicates(e: Evidence) -> Iterator[Cause]:
+def near_duplicates(e: Evidence) -> Iterator[Cause]:
+    """Documents that are nearly equal to the wanted ones were returned in their place."""
     alike = 0
     for row in e.failed:
         wanted = [_words(e.text(name)) for name in e.wanted(row)]
         above = [_words(e.text(name)) for name in e.top[row] if name not in e.relevant[row]]
         alike += any(w and len(w & a) >= _ALIKE * len(w | a) for w in wanted for a in above)
-    if alike >= _FEWEST and 2 * alike >= len(e.failed):
+    if alike >= FEWEST and 2 * alike >= len(e.failed):
         yield Cause(
             name="near-duplicates",
             counted=False,
@@ -136,9 +138,9 @@ def _near_duplicates(e: Evidence) -> Iterator[Cause]:
         )
 
 
-def _word_forms(e: Evidence) -> Iterator[Cause]:
+def word_forms(e: Evidence) -> Iterator[Cause]:
     """Failed questions share stems, but fewer whole words, with what they want."""
-    if not e.case.workload.texts or not e.case.workload.questions or len(e.failed) < _FEWEST:
+    if not e.case.workload.texts or not e.case.workload.questions or len(e.failed) < FEWEST:
         return
     import Stemmer
 
@@ -176,7 +178,7 @@ def _tail(m: int, count: int, share: float) -> float:
 
 def _larger(a: Sequence[float], b: Sequence[float]) -> float:
     """The one-sided p-value of Mann and Whitney's test that `a` tends to be larger, by its normal limit; 1 for few values."""
-    if min(len(a), len(b)) < _FEWEST:
+    if min(len(a), len(b)) < FEWEST:
         return 1.0
     values = np.concatenate([a, b])
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)

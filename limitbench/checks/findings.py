@@ -69,14 +69,14 @@ class Skipped:
 
 
 class Passes:
-    """A rule holds."""
+    """The rule holds on this subject."""
 
 
 Outcome = Passes | Fails | Undecided | Skipped
 
 
 class Finding(_Model):
-    """One finding."""
+    """What one rule found on one subject, with its severity, evidence and what to do."""
 
     rule: str
     name: str

@@ -68,7 +68,13 @@ class Ledger:
                 self._violated.add((rule.id, subject.name))
         elif isinstance(outcome, Skipped):
             self._seen["skipped"] += 1
-            self._meta(subject, rule, "LB901", Fails(f"{rule.id} was skipped: {outcome.reason}", outcome.remedy))
+            self._meta(
+                subject,
+                rule,
+                "LB901",
+                Fails(f"{rule.id} was skipped: {outcome.reason}", outcome.remedy),
+                outcome.reason,
+            )
         else:
             self._settle_undecided(rule, subject, outcome)
 
@@ -80,7 +86,7 @@ class Ledger:
         count: Level = "warning" if outcome.quiet else self.level(rule.id)
         if self.level("LB902") == "error":
             count = "error"
-        if not self._meta(subject, rule, "LB902", said, fails=count in self.fatal):
+        if not self._meta(subject, rule, "LB902", said, outcome.reason, fails=count in self.fatal):
             self.undecided.append(count)
 
     def _on_gate(self, rule: Rule, subject: Subject, outcome: Outcome) -> None:
@@ -102,7 +108,9 @@ class Ledger:
         if old is None or _WORST.index(state) > _WORST.index(old[0]):
             self.gate_states[number] = (state, why)
 
-    def _meta(self, subject: Subject, about: Rule, rule: str, said: Fails, *, fails: bool | None = None) -> bool:
+    def _meta(
+        self, subject: Subject, about: Rule, rule: str, said: Fails, reason: str, *, fails: bool | None = None
+    ) -> bool:
         """Add a finding about a check; whether it is suppressed. Switched off or ignored, it is not shown but still counts.
 
         What was said of one measurement already, with the same reason and no less weight, is not said again for the next rule.
@@ -112,7 +120,7 @@ class Ledger:
             rule == "LB902" and about.asked
         ):  # what a gate asks for is suppressed by its own rule alone
             by = self._suppression(subject, rule)
-        told = (subject.workload, subject.retriever, said.message.partition(": ")[2])
+        told = (subject.workload, subject.retriever, reason)
         news = told not in self._told or bool(fails) > self._told[told]
         if rule in self.wanted and (news or by is not None):
             self._add(subject, RULES[rule], self.level(rule), said, about=about, by=by, fails=fails)
@@ -195,7 +203,7 @@ class Ledger:
         )
 
     def counts(self) -> Counts:
-        """How the checks ended."""
+        """How many checks ended in which way."""
         seen = self._seen
         ran = seen["passed"] + seen["violated"] + seen["undecided"]
         names = ("passed", "violated", "undecided", "skipped", "suppressed")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.checks.answers import Answer, _printed, _returned, retrieved
+from limitbench.checks.answers import Answer, printed, retrieved, returned
 from limitbench.checks.baseline import Baseline
 from limitbench.checks.config import Project
 from limitbench.checks.execution import run_command, run_python
@@ -206,9 +206,9 @@ class Case:
         seconds = self.settings.seconds(timeout)
         folder = self.project.path.resolve().parent
         if source.command is not None:
-            return _printed(run_command(source.command, asked, depth, folder, seconds))
+            return printed(run_command(source.command, asked, depth, folder, seconds))
         if source.python is not None:
-            return _returned(run_python(source.python, asked, depth, folder, seconds), "the Python function")
+            return returned(run_python(source.python, asked, depth, folder, seconds), "the Python function")
         if not self.workload.texts:
             raise LimitbenchError("the workload has no corpus to index; give it a corpus file")
         return retrieved(self.spec(reference), self.workload, asked, depth, self.settings, self.project)

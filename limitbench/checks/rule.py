@@ -55,11 +55,16 @@ class Rule:
         return first if first[1:2].isupper() else first[0].lower() + first[1:]
 
     @property
+    def shown_scope(self) -> str:
+        """The scope as users know it."""
+        return _SHOWN.get(self.scope, self.scope)
+
+    @property
     def page(self) -> str:
         """The rule's page, Markdown."""
         first, _, rest = self.doc.strip().partition("\n")
         about = (
             f"Evidence: *{self.evidence}*. Severity: {self.severity}. Tier: {self.tier}. "
-            f"Subject: one {_SHOWN.get(self.scope, self.scope)}."
+            f"Subject: one {self.shown_scope}."
         )
         return f"# {self.id}: {self.name}\n\n{first}\n\n{about}\n\n{rest.strip()}\n"

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from limitbench.checks.positions import Key
 from limitbench.checks.rule import Level, Rule
+from limitbench.dtypes import Stored
 from limitbench.errors import InputError
 from limitbench.measures import Measure, parse_measures
 
@@ -18,7 +19,7 @@ FILE = "limitbench.toml"
 Metric = Literal["cosine", "dot", "euclidean"]
 WAYS = ("run", "model", "endpoint", "python", "command")
 Kind = Literal["dense", "sparse", "hybrid", "multi-vector", "rerank", "other"]
-Dtype = Literal["fp64", "fp32", "bf16", "fp16", "int8", "binary"]
+Dtype = Stored
 _AGREEMENT = re.compile(r"Agreement@[1-9]\d{0,3}")  # with the documents of the baseline
 
 
@@ -286,7 +287,7 @@ class Suppression(_Table):
 
 
 class Config(_Table):
-    """The whole file."""
+    """A whole `limitbench.toml`."""
 
     version: Literal[1]
     workload: Annotated[dict[Name, Workload], Field(min_length=1)]

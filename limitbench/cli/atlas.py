@@ -70,7 +70,7 @@ def _table(entries: list[Entry], notion: str) -> None:
         "queries",
         "documents",
         "relevant",
-        "widest",
+        "largest query",
         "shared",
         "lower by",
         "upper by",

@@ -133,7 +133,6 @@ def _tasks(
 
 def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[CapacityRecord]:
     """The records of all tasks, in order; finished ones are read, not searched again."""
-    from limitbench.capacity import Search
     from limitbench.capacity.pool import pooled
 
     if jobs < 1:
@@ -141,13 +140,12 @@ def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Ite
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         yield from _shared(tasks, records, fresh)
         return
-    held = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
     if jobs > 1:
-        yield from pooled(tasks, held, records, jobs, fresh)
+        yield from pooled(tasks, records, jobs, fresh)
         return
     with status_line() as progress:
-        for i, task in enumerate(tasks):
-            yield held[i] or records.write(Search(task, progress, kept=records.partial(task, fresh)).run())
+        for task in tasks:
+            yield records.find_or_solve(task, progress, fresh=fresh)
 
 
 def _shared(tasks: Sequence[Task], records: Records, fresh: bool) -> Iterator[CapacityRecord]:
@@ -302,7 +300,7 @@ def frontier(
     results: ResultsFolder = Path("results"),
     json: JsonFlag = False,
 ) -> None:
-    """Draw critical-n against d: proved, constructed, reached by optimizers, published; and fit the laws."""
+    """Draw critical-n against d: proved, constructed, reached by optimizers, published; and fit the cubics."""
     from limitbench.report.frontier import draw, formula
     from limitbench.report.frontier import frontier as gather
     from limitbench.results import Store
@@ -317,9 +315,9 @@ def frontier(
             f"there is no capacity record in {results / 'capacity'} for k = {k}; run: limitbench capacity --results {results}"
         )
     rows = [
-        [name, formula(law), f"{law.r2:.4f}", f"{law.d.min():.0f} to {law.d.max():.0f}"]
-        for name, law in found.laws.items()
+        [name, formula(cubic), f"{cubic.r2:.4f}", f"{cubic.d.min():.0f} to {cubic.d.max():.0f}"]
+        for name, cubic in found.fits.items()
     ]
     if rows:
-        print_table(["law", "cubic (empirical)", "R2", "fitted to d"], rows, keep=2)
+        print_table(["fitted to", "cubic (empirical)", "R2", "of d"], rows, keep=2)
     typer.echo(f"Wrote {out}.")

@@ -50,11 +50,11 @@ def generate(
 
     An interrupted run goes on where it was when the same command is given again.
     """
-    from limitbench.datasets.spec import plan_of
+    from limitbench.datasets.spec import table_of
     from limitbench.datasets.stream import already_written, is_underway
 
     spec, title = _spec(name, documents, per_document, seed, part)
-    made = plan_of(spec, title)
+    made = table_of(spec, title)
     if not overwrite and _present(out) and not is_underway(made, out, gz=gz):
         sha256 = already_written(made, out, expected=spec.sha256)
         if sha256 is None:
@@ -125,10 +125,10 @@ def _present(out: Path) -> list[Path]:
 def _write(
     plan: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
 ) -> None:
-    from limitbench.datasets.stream import write_plan
+    from limitbench.datasets.stream import write_table
 
     with progress_bars() as bars:
-        written = write_plan(plan, out, gz=gz, expected=expected, progress=bars(title))
+        written = write_table(plan, out, gz=gz, expected=expected, progress=bars(title))
     if written.resumed:
         say(f"went on from an interrupted run: {written.resumed} of {plan.n} documents were there")
     elif written.discarded:
@@ -187,7 +187,7 @@ def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], li
     from limitbench.datasets.folders import document_ids as ids_of
     from limitbench.datasets.layouts import corpus_files, qrels_files
     from limitbench.files import Lookalikes
-    from limitbench.relevance import Qrels, read_qrels
+    from limitbench.relevance import Qrels, read_qrels, read_qrels_alone
 
     path = Path(source).expanduser()
     place = None if path.is_file() else find(source)
@@ -206,12 +206,7 @@ def _judged(source: str, split: str, min_grade: int) -> tuple[Any, list[str], li
         query_ids = list(judgements)
         matrix = Qrels.from_judgements(judgements, query_ids, document_ids)
     elif path.is_file():
-        judgements = read_qrels(path)
-        if not judgements:
-            raise DataError(path, "there is no judgement; expected at least one")
-        query_ids = list(judgements)
-        document_ids = list(dict.fromkeys(document for row in judgements.values() for document in row))
-        matrix = Qrels.from_judgements(judgements, query_ids, document_ids)
+        matrix, query_ids, document_ids = read_qrels_alone(path)
     else:
         data = load(source, split=split)
         matrix, query_ids, document_ids = data.qrels, list(data.queries.ids), list(data.corpus.ids)

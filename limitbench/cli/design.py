@@ -253,7 +253,7 @@ def _single(n: str | None, k: str, dim: str | None, dtype: str, margin: str | No
 def _recall(
     n: str | None, k: str, dim: str | None, dtype: str, margin: str | None, recall: str, at: str | None, json: bool
 ) -> None:
-    """`design --recall`."""
+    """Answer `design --recall`: what an average recall needs."""
     from limitbench.theory.exact import rounded_up
     from limitbench.theory.recall import recall as ask
 

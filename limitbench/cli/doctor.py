@@ -13,7 +13,6 @@ from packaging.requirements import Requirement
 from limitbench.cli.options import JsonFlag
 from limitbench.cli.output import echo_json, print_table
 
-_EXTRAS = ("core", "models", "ann", "plots", "endpoint", "rank-bm25", "graphs")  # those of `all`
 _VARIABLES = (
     "LIMITBENCH_CACHE", "LIMITBENCH_LIMIT", "LIMITBENCH_LIMIT_SMALL", "HF_HUB_OFFLINE", "HF_HOME", "NO_COLOR",
 )  # fmt: skip
@@ -28,7 +27,7 @@ def doctor(json: JsonFlag = False) -> None:
     """Say what is installed, what is missing and what to type."""
     from limitbench import provenance
 
-    packages = [_state(package, extra) for extra in _EXTRAS for package in _packages(extra)]
+    packages = [_state(package, extra) for extra in _extras() for package in _packages(extra)]
     places = [_cache()]
     found = {
         "schema_version": 1,
@@ -43,6 +42,17 @@ def doctor(json: JsonFlag = False) -> None:
         echo_json(found)
     else:
         _print(found, packages, places)
+
+
+def _extras() -> list[str]:
+    """The core, and the extras that `all` stands for."""
+    wanted = (Requirement(text) for text in requires("limitbench") or [])
+    named = (
+        one.extras
+        for one in wanted
+        if one.name == "limitbench" and one.marker and one.marker.evaluate({"extra": "all"})
+    )
+    return ["core", *sorted({extra for extras in named for extra in extras})]
 
 
 def _packages(extra: str) -> Iterator[str]:

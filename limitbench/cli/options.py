@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limitbench.cli.output import say
-from limitbench.errors import DataError, InputError, SpecError
+from limitbench.errors import InputError, SpecError
 
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
@@ -75,15 +75,11 @@ def say_remarks(result: Result) -> None:
 def read_relevance(source: str, split: str = "test", min_grade: int | None = None) -> Qrels:
     """The relevance matrix of a dataset name, a folder, or a qrels file (whose judged documents are then the corpus)."""
     from limitbench.datasets import load
-    from limitbench.relevance import Qrels, graded_note, read_qrels
+    from limitbench.relevance import graded_note, read_qrels_alone
 
     path = Path(source).expanduser()
     if path.is_file():
-        judgements = read_qrels(path)
-        if not judgements:
-            raise DataError(path, "there is no judgement; expected at least one")
-        documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
-        found = Qrels.from_judgements(judgements, list(judgements), documents)
+        found = read_qrels_alone(path)[0]
         if min_grade is None and (said := graded_note(found)) is not None:
             say(said)
     else:

@@ -35,7 +35,7 @@ _WIDEST_NUMBER = 40  # characters of a cell that is a number, with its interval 
 
 
 def say(message: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr, under limitbench's name."""
     line = " ".join("".join(c if c.isprintable() or c.isspace() else ascii(c)[1:-1] for c in message).split())
     typer.echo(f"limitbench: {line}", err=True)
 

@@ -64,8 +64,8 @@ def run(
     from limitbench.measures import DEFAULT_MEASURES, parse_measures
     from limitbench.results import Store
 
-    plan = _plan(suite, dataset, retriever)
-    listed = measures if measures is not None else plan.measures
+    asked = _asked(suite, dataset, retriever)
+    listed = measures if measures is not None else asked.measures
     chosen = parse_measures(listed) if listed is not None else DEFAULT_MEASURES
     how = reading(split, min_grade, skip_unanswerable, ignore_identical_ids)
     with progress_bars() as bars:
@@ -80,7 +80,12 @@ def run(
         outcomes = [
             _said(outcome)
             for outcome in run_all(
-                plan.datasets, plan.retrievers, options=options, reading=how, loaded=say_notes, keep=_saving(save_runs)
+                asked.datasets,
+                asked.retrievers,
+                options=options,
+                reading=how,
+                loaded=say_notes,
+                keep=_saving(save_runs),
             )
         ]
     _print(outcomes, results, json)
@@ -88,7 +93,7 @@ def run(
         raise typer.Exit(2)
 
 
-def _plan(suite: str | None, datasets: list[str] | None, retrievers: list[str] | None) -> Suite:
+def _asked(suite: str | None, datasets: list[str] | None, retrievers: list[str] | None) -> Suite:
     """What to run: a suite, or the datasets and retrievers that were named."""
     from limitbench.evaluation import Suite, read_suite
 

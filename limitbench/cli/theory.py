@@ -37,7 +37,7 @@ def bounds(
         list[str] | None, typer.Option("--notion", help="Only these; repeats. Default: all four.")
     ] = None,
     budget: Annotated[
-        float, typer.Option("--budget", help="Seconds of search; every notion after the first gets a fifth.")
+        float, typer.Option("--budget", help="Seconds of search for one notion; the others get a fifth each.")
     ] = 5.0,
     split: Split = "test",
     certificate: Annotated[Path | None, typer.Option("--certificate", help="Write the certificates there.")] = None,
@@ -157,7 +157,7 @@ class _Verdict:
 
     @property
     def line(self) -> str:
-        """The verdict for people."""
+        """The verdict on one certificate, as a line for people."""
         c, orbit = self.certificate, _shown_orbit(self.certificate)
         claim = f"{c.notion} {'>=' if c.side == 'lower' else '<='} {c.value} ({c.kind})"
         if orbit:

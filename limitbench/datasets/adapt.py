@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from limitbench.datasets.language import OPERATORS, vocabulary
-from limitbench.datasets.latent import Language, LatentTable, plan
+from limitbench.datasets.latent import Language, LatentTable, latent_table
 from limitbench.errors import InputError, SpecError
 from limitbench.relevance import Qrels
 
@@ -45,11 +45,11 @@ def adapt(qrels: Qrels, language: Language | None = None, *, seed: int = 0) -> A
         notes.append(f"{asked} attributes are asked for and {language.lengths[1]} others listed, more than the vocabulary has: "
                      "composed ones are taken")  # fmt: skip
     try:
-        made = plan(pattern, language, seed, stretch=True)
+        made = latent_table(pattern, language, seed, stretch=True)
     except SpecError:
         if not language.decoys or max(arities) == 1:
             raise
-        made = plan(pattern, language.model_copy(update={"decoys": 0}), seed, stretch=True)
+        made = latent_table(pattern, language.model_copy(update={"decoys": 0}), seed, stretch=True)
         notes.append("there is no document left for decoys: combined questions have none")
     most = max((len(held) for held in made.own.values()), default=0)
     if most > language.lengths[1]:

@@ -82,7 +82,7 @@ class People:
         return f"{name} likes {', '.join(most)}{' and ' if most else ''}{last}."
 
     def question(self, expression: str) -> str:
-        """ "Who likes green tea?" """
+        """The question for an attribute, such as "Who likes green tea?"."""
         return f"Who likes {expression}?"
 
     def listed(self, text: str) -> list[str]:

@@ -89,7 +89,7 @@ class LatentTable:
 
     @cached_property
     def world(self) -> World:
-        """The world's sentence forms."""
+        """The sentence forms of the table's world."""
         made: World = registry.resolve("world", registry.WORLDS, self.language.world)()
         return made
 
@@ -119,7 +119,7 @@ class LatentTable:
 
     @cached_property
     def queries(self) -> Queries:
-        """The questions."""
+        """The questions as queries with ids and texts."""
         texts = tuple(
             self.world.question(OPERATORS[name].phrase(*(self.said_in_queries[a] for a in parts)))
             for name, parts in self.asked
@@ -128,7 +128,7 @@ class LatentTable:
 
     @cached_property
     def names(self) -> Names:
-        """The documents' names."""
+        """The names of the documents, by number."""
         return Names(self.n, self.seed)
 
     @cached_property
@@ -238,7 +238,7 @@ class Names:
         return " ".join([*parts, self.last[last]])
 
 
-def plan(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False) -> LatentTable:
+def latent_table(pattern: Qrels, language: Language, seed: int, *, stretch: bool = False) -> LatentTable:
     """What these queries ask for and who has it, so that exact attribute logic gives `pattern` back.
 
     With `stretch`, a document that is relevant to more queries than its list has room for gets a longer one.

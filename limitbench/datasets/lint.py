@@ -56,7 +56,7 @@ class Flaw:
         return CHECKS[self.check]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The flaw as JSON-ready values."""
         return {"check": self.check, "count": self.count, "examples": self.examples, "meaning": self.meaning}
 
 
@@ -70,7 +70,7 @@ class Linted:
     flaws: list[Flaw]
 
 
-class _Findings:
+class _Flaws:
     def __init__(self) -> None:
         self.by_check: dict[str, Flaw] = {}
 
@@ -107,7 +107,7 @@ def lint_files(
 
     Without a corpus or queries, nothing dangles from them. `in_time` is called every thousand lines and may raise.
     """
-    out = _Findings()
+    out = _Flaws()
 
     def read(paths: Sequence[Path], reader: Callable[[Path], Iterable[_Row]]) -> Iterator[_Row]:
         for number, row in enumerate(chain.from_iterable(map(reader, paths))):
@@ -128,10 +128,10 @@ def lint_dataset(data: Dataset) -> list[Flaw]:
         for q, d, grade in zip(qrels.rows.tolist(), qrels.indices.tolist(), qrels.grades.tolist(), strict=True)
     )
     documents = zip(data.corpus.ids, data.corpus.contents, strict=True)
-    return _lint(documents, zip(data.queries.ids, data.queries.texts, strict=True), judged, _Findings()).flaws
+    return _lint(documents, zip(data.queries.ids, data.queries.texts, strict=True), judged, _Flaws()).flaws
 
 
-def _records(path: Path, out: _Findings) -> Iterator[tuple[str, str]]:
+def _records(path: Path, out: _Flaws) -> Iterator[tuple[str, str]]:
     """(id, title and text) of every line that can be read."""
     for number, line in _raw(path):
         try:
@@ -156,7 +156,7 @@ def _raw(path: Path) -> Iterator[tuple[int, Any]]:
     return ((number, line) for number, line in read_lines(path) if line.strip())
 
 
-def _judgements(path: Path, out: _Findings, layout: Layout | None = None) -> Iterator[tuple[str, str, int]]:
+def _judgements(path: Path, out: _Flaws, layout: Layout | None = None) -> Iterator[tuple[str, str, int]]:
     """(query, document, grade) of every line that can be read."""
 
     def broken(error: DataError) -> None:
@@ -170,7 +170,7 @@ def _lint(
     corpus: Iterable[tuple[str, str]] | None,
     queries: Iterable[tuple[str, str]] | None,
     judged: Iterable[tuple[str, str, int]],
-    out: _Findings,
+    out: _Flaws,
 ) -> Linted:
     documents = {} if corpus is None else _distinct(corpus, "document", out)
     questions = {} if queries is None else _distinct(queries, "query", out)
@@ -206,7 +206,7 @@ def _lint(
     return Linted(documents, questions, grades, out.ordered())
 
 
-def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Findings) -> dict[str, str]:
+def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Flaws) -> dict[str, str]:
     found: dict[str, str] = {}
     for identifier, text in records:
         if identifier in found:
@@ -218,7 +218,7 @@ def _distinct(records: Iterable[tuple[str, str]], kind: str, out: _Findings) -> 
     return found
 
 
-def _duplicates(documents: dict[str, str], grades: dict[str, dict[str, int]], out: _Findings) -> None:
+def _duplicates(documents: dict[str, str], grades: dict[str, dict[str, int]], out: _Flaws) -> None:
     """Documents of equal text of which a query finds some relevant and others not."""
     same: dict[str, list[str]] = defaultdict(list)
     for identifier, text in documents.items():
@@ -235,7 +235,7 @@ def _duplicates(documents: dict[str, str], grades: dict[str, dict[str, int]], ou
                 out.add("duplicate-labels", f"query '{query}': '{first}' is relevant, '{other}' is not")
 
 
-def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Findings) -> None:
+def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Flaws) -> None:
     """For texts of a world of ours: attributes that stand inside others."""
     for name in registry.WORLDS:
         world = registry.resolve("world", registry.WORLDS, name)()

@@ -17,8 +17,8 @@ from typing import Any, Literal, get_args
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets.phrases import (
-    _FENCED,
-    _HEADING,
+    FENCED,
+    HEADING,
     Operator,
     Phrases,
     Words,
@@ -133,7 +133,7 @@ def _titles(phrases: Phrases, most: int, rng: random.Random) -> Iterator[Mined]:
 
 
 def _headings(phrases: Phrases, most: int, rng: random.Random) -> Iterator[Mined]:
-    yield from _whole("heading", [_HEADING.findall(_FENCED.sub("", text)) for text in phrases.corpus.texts], most, rng)
+    yield from _whole("heading", [HEADING.findall(FENCED.sub("", text)) for text in phrases.corpus.texts], most, rng)
 
 
 def _whole(kind: Literal["title", "heading"], named: list[list[str]], most: int, rng: random.Random) -> Iterator[Mined]:

@@ -14,8 +14,8 @@ from limitbench.collection import Corpus
 
 Operator = Literal["all", "any", "but-not"]
 Words = tuple[str, ...]
-_FENCED = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
-_HEADING = re.compile(r"^#{1,6}\s+(\S.*)$", re.M)
+FENCED = re.compile(r"^(```|~~~).*?^\1", re.M | re.S)
+HEADING = re.compile(r"^#{1,6}\s+(\S.*)$", re.M)
 _SENTENCE = re.compile(r"[.!?;:\n]+(?=\s|$)|\n")
 _COMMON = 0.1  # of the documents: a word in more of them says little, whatever the language
 _FUNCTION = frozenset(

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 
 from limitbench import catalog, registry
 from limitbench.collection import Dataset
-from limitbench.datasets.latent import Language, LatentTable, plan
+from limitbench.datasets.latent import Language, LatentTable, latent_table
 from limitbench.errors import LimitbenchError, SpecError
 from limitbench.relevance import Qrels
 from limitbench.validation import first_problem
@@ -77,14 +77,14 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
 
 def generate(spec: DatasetSpec, name: str) -> Dataset:
     """The dataset that a spec with a pattern describes; the same spec gives the same bytes everywhere."""
-    return plan_of(spec, name).dataset(name, recipe(spec))
+    return table_of(spec, name).dataset(name, recipe(spec))
 
 
-def plan_of(spec: DatasetSpec, name: str) -> LatentTable:
+def table_of(spec: DatasetSpec, name: str) -> LatentTable:
     """The plan of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")
-    return plan(make_pattern(spec.pattern, name), spec.language, spec.seed)
+    return latent_table(make_pattern(spec.pattern, name), spec.language, spec.seed)
 
 
 def pattern_size(spec: DatasetSpec, name: str) -> int:

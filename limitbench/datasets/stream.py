@@ -43,7 +43,7 @@ class Written:
     discarded: bool
 
 
-def write_plan(
+def write_table(
     plan: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
 ) -> Written:  # fmt: skip
     """Write the plan's dataset as a BEIR folder, going on from an interrupted run of an equal plan.

@@ -139,7 +139,7 @@ def _polarity_graph(n: int, k: int, system: Sparse, data: Mapping[str, Any]) -> 
 
 
 def _sparse_rank(n: int, k: int, system: Sparse, _data: Mapping[str, Any]) -> None:
-    """Terms are dimensions."""
+    """Terms are dimensions, so the bound on dimensions holds for terms."""
     require(system.terms < closed_form(n, k, "order_preserving"), "the order-preserving rank does not forbid it")
 
 
@@ -160,7 +160,7 @@ def _equal_sums(n: int, k: int, system: Sparse, _data: Mapping[str, Any]) -> Non
 
 
 def _document_codes(n: int, _k: int, system: Sparse, _data: Mapping[str, Any]) -> None:
-    """Documents must differ."""
+    """Documents must differ, so there must be enough sets of terms."""
     bits, a, v = DTYPES[system.dtype].bits, system.document_terms, system.terms
     if bits is None:
         raise CertificateError("this is about weights of few bits")

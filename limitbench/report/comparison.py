@@ -9,6 +9,7 @@ from typing import Literal
 
 from limitbench.report.reference import published_records
 from limitbench.results import Means, Result
+from limitbench.retrievers.spec import shortened
 
 _FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
 
@@ -118,7 +119,10 @@ def rows_of(results: Sequence[Result]) -> list[Row]:
         named = record.retriever.name if record.retriever.configuration.get("adapter") == "run" else None
         key = json.dumps([record.evidence, named, record.retriever.configuration], sort_keys=True)
         by_options.setdefault(key, []).append(record)
-    names = [min((_short(r.retriever.name) for r in same), key=len) for same in by_options.values()]
+    names = [
+        min((shortened(r.retriever.name, dtype="fp32", index="exact") for r in same), key=len)
+        for same in by_options.values()
+    ]
     rows = []
     for name, same in zip(names, by_options.values(), strict=True):
         newest = same[-1]
@@ -140,8 +144,3 @@ def single_vector(record: Result) -> bool:
 def by_distance(record: Result) -> bool:
     """Whether a record's scores are distances, of which the bounds on inner products and cosines say nothing."""
     return record.retriever.facts.get("similarity") in ("euclidean", "manhattan")
-
-
-def _short(spec: str) -> str:
-    """The spec without the options that a sweep spells out and that are the defaults."""
-    return spec.replace(",dtype=fp32", "").replace(",index=exact", "")

@@ -30,7 +30,7 @@ class Curve:
     draws: tuple[int, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready values."""
+        """The curve as JSON-ready values."""
         rows = zip(self.sizes, self.points, self.draws, strict=True)
         return {
             "dataset": self.dataset,

@@ -244,12 +244,12 @@ def draw_gaps(figure: Any, records: Mapping[str, Result]) -> None:
         label = f"{text_of(name)} ({len(values)} of {len(r.breakdown.gaps)} queries)"
         colour = COLOURS[i % len(COLOURS)]
         ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {name}, gaps")
-    widest = max(int(r.retriever.facts["dim"]) for r in records.values())
+    largest_dim = max(int(r.retriever.facts["dim"]) for r in records.values())
     for dtype, style, shade in (("bf16", ":", 0.08), ("fp16", "--", 0.12)):
-        error = 2 * score_error(dtype, widest)
+        error = 2 * score_error(dtype, largest_dim)
         ax.axvspan(-error, error, color=INK, alpha=shade, lw=0)
         ax.axvline(-error, color=INK, lw=0.8, ls=style)
-        ax.axvline(error, color=INK, lw=0.8, ls=style, label=f"{dtype} can turn it round (d = {widest})")
+        ax.axvline(error, color=INK, lw=0.8, ls=style, label=f"{dtype} can turn it round (d = {largest_dim})")
     ax.axvline(0, color=INK, lw=0.8)
     ax.set(xlabel="gap in cosine: last relevant document less best other one", ylim=(-2, 102))
     ax.set_ylabel("queries at or below (percent)")

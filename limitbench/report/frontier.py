@@ -1,5 +1,5 @@
 """The frontier picture: critical-n against d. What is proved impossible, what is constructed, what each optimizer reached, what the
-paper published, and the laws fitted to them, dashed where they extrapolate.
+paper published, and the cubics fitted to them, dashed where they extrapolate.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from limitbench.capacity.fit import Law, fit, published
+from limitbench.capacity.fit import Fit, fit, published
 from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.task import OPTIMIZERS
 from limitbench.errors import InputError
@@ -33,17 +33,17 @@ _FORMATS = ("svg", "png", "pdf")
 
 @dataclass(frozen=True)
 class Frontier:
-    """The series of the picture for one k and margin: {solver: {d: n}}, laws by name, and the proved region."""
+    """The series of the picture for one k and margin: {solver: {d: n}}, cubics by name, and the proved region."""
 
     k: int
     margin: float
     reached: dict[str, dict[int, int]]
-    laws: dict[str, Law]
+    fits: dict[str, Fit]
     impossible: dict[int, int]  # d: the smallest n proved impossible
     codes: dict[int, int] = field(default_factory=dict)  # d: the largest symmetric code of the shipped table, for fp32
 
     def to_json(self) -> dict[str, Any]:
-        """JSON-ready values: the series, and each law's coefficients (ascending), standard errors and r2."""
+        """JSON-ready values: the series, and each cubic's coefficients (ascending), standard errors and r2."""
         return {
             "k": self.k,
             "margin": self.margin,
@@ -52,12 +52,12 @@ class Frontier:
             "laws": {
                 name: {
                     "evidence": "empirical",
-                    "coefficients": [float(c) for c in law.coefficients],
-                    "standard_errors": [float(e) for e in law.errors],
-                    "r2": law.r2,
-                    "fitted_to": [int(law.d.min()), int(law.d.max())],
+                    "coefficients": [float(c) for c in cubic.coefficients],
+                    "standard_errors": [float(e) for e in cubic.errors],
+                    "r2": cubic.r2,
+                    "fitted_to": [int(cubic.d.min()), int(cubic.d.max())],
                 }
-                for name, law in self.laws.items()
+                for name, cubic in self.fits.items()
             },
             "symmetric_codes": {str(d): n for d, n in self.codes.items()},
             "proved_impossible": {str(d): n for d, n in self.impossible.items()},
@@ -78,8 +78,8 @@ def frontier(records: Iterable[CapacityRecord], *, k: int = 2, margin: float = 0
             continue
         at = reached.setdefault(shown.found_by or shown.solver, {})
         at[shown.d] = max(at.get(shown.d, 0), shown.solved_n)
-    laws = {"published": fit(published())} if k == 2 else {}
-    laws |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
+    cubics = {"published": fit(published())} if k == 2 else {}
+    cubics |= {name: fit(reached[name]) for name in OPTIMIZERS if len(reached.get(name, {})) >= _ENOUGH}
     dimensions = sorted(
         {d for at in reached.values() for d in at} | set(range(1, 2 * k)) | (set(published()) if k == 2 else set())
     )
@@ -92,7 +92,7 @@ def frontier(records: Iterable[CapacityRecord], *, k: int = 2, margin: float = 0
     for code, kept in kept_by("fp32", k):
         if kept >= Fraction(margin) and code.n > max((n for d, n in codes.items() if d <= code.d), default=0):
             codes[code.d] = code.n
-    return Frontier(k, margin, reached, laws, impossible, codes)
+    return Frontier(k, margin, reached, cubics, impossible, codes)
 
 
 def draw(shown: Frontier, out: Path) -> None:
@@ -119,8 +119,8 @@ def draw_on(axes: Any, shown: Frontier) -> None:
             10,
         ]
     )
-    for name, law in shown.laws.items():
-        _draw_law(axes, name, law)
+    for name, cubic in shown.fits.items():
+        _draw_cubic(axes, name, cubic)
     if shown.k == 2:
         table = published()
         axes.plot(
@@ -149,7 +149,7 @@ def draw_on(axes: Any, shown: Frontier) -> None:
                           alpha=0.5, lw=0, label=f"proved impossible{at_gap}")  # fmt: skip
     axes.set(yscale="log", xlabel="dimension d", ylabel="documents n", ylim=(shown.k, top))
     if not shown.margin:
-        ends = [float(law.d.max()) for law in shown.laws.values()]
+        ends = [float(cubic.d.max()) for cubic in shown.fits.values()]
         last = max([2 * shown.k + 1, *(d for at in shown.reached.values() for d in at), *ends])
         told = f"constructed, in exact arithmetic: every n from d = {2 * shown.k} on"
         axes.axvspan(2 * shown.k, 1.5 * last, color=_COLOURS["cyclic"], alpha=0.07, lw=0, label=told)
@@ -158,12 +158,12 @@ def draw_on(axes: Any, shown: Frontier) -> None:
     axes.legend(fontsize=8, loc="lower right")
 
 
-def _draw_law(axes: Any, name: str, law: Law) -> None:
+def _draw_cubic(axes: Any, name: str, cubic: Fit) -> None:
     """The fit with its 95 % band; dashed for half its range beyond the data."""
-    first, last = float(law.d.min()), float(law.d.max())
+    first, last = float(cubic.d.min()), float(cubic.d.max())
     for low_d, high_d, style in ((first, last, "-"), (last, last + (last - first) / 2, "--")):
         d = np.linspace(low_d, high_d, 200)
-        fitted, low, high = law.at(d)
+        fitted, low, high = cubic.at(d)
         dashed = style == "--"
         label = f"{name}: cubic extrapolated (empirical)" if dashed else f"{name}: cubic fit, 95 % band"
         axes.plot(d, _positive(fitted), color=_COLOURS[name], lw=0.8, ls=style, label=label)
@@ -176,10 +176,10 @@ def _positive(values: Any) -> Any:
     return np.where(values > 0.5, values, np.nan)
 
 
-def formula(law: Law) -> str:
-    """The law as text, such as "n = -10.53 + 4.031 d + 0.05202 d^2 + 0.003684 d^3"."""
-    names: Sequence[str] = ["", " d", *(f" d^{p}" for p in range(2, law.degree + 1))]
-    parts = [f"{abs(c):.4g}{name}" for c, name in zip(law.coefficients, names, strict=True)]
-    signs = ["-" if c < 0 else "+" for c in law.coefficients]
+def formula(cubic: Fit) -> str:
+    """The cubic as text, such as "n = -10.53 + 4.031 d + 0.05202 d^2 + 0.003684 d^3"."""
+    names: Sequence[str] = ["", " d", *(f" d^{p}" for p in range(2, cubic.degree + 1))]
+    parts = [f"{abs(c):.4g}{name}" for c, name in zip(cubic.coefficients, names, strict=True)]
+    signs = ["-" if c < 0 else "+" for c in cubic.coefficients]
     head = f"{'-' if signs[0] == '-' else ''}{parts[0]}"
     return "n = " + head + "".join(f" {sign} {part}" for sign, part in zip(signs[1:], parts[1:], strict=True))

@@ -33,7 +33,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _FigureSpec:
     """A figure before it is drawn: inches, and what draws it."""
 
     name: str
@@ -56,7 +56,7 @@ def figures(report: BenchmarkReport, *, inline: bool = False) -> list[Figure]:
     return out
 
 
-def _plans(report: BenchmarkReport) -> Iterator[_Plan]:
+def _plans(report: BenchmarkReport) -> Iterator[_FigureSpec]:
     every = {(c.dataset, c.sha256): c for c in compare(report.records, all_dims=True)}
     for table in report.tables:
         c = table.comparison
@@ -68,7 +68,7 @@ def _plans(report: BenchmarkReport) -> Iterator[_Plan]:
             if made is not None:
                 yield made
     yield from _corpus_size(report)
-    yield _Plan(
+    yield _FigureSpec(
         "critical-n",
         "Critical-n against dimension",
         "Corpora all of whose pairs d dimensions carry. Shaded left: proved impossible; right of 2k: constructed in exact "
@@ -82,7 +82,7 @@ def _plans(report: BenchmarkReport) -> Iterator[_Plan]:
         yield from _vectors(report, table)
 
 
-def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _Plan | None:
+def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _FigureSpec | None:
     published = {title for row in whole.rows if row.source == "published" for title in row.means}
     titles = [t for t in map(repr, _PANELS) if t in published & set(whole.measures)]
     panels = {t: plots.recall_by_dimension(whole, t) for t in titles or [table.headline]}
@@ -91,7 +91,7 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
         return None
     figure = f"The paper's {_PAPERS.get(str(whole.published_as), 'figure')} in ink with hollow marks (published), ours in colour"
     told = f"{figure} with 95 % intervals. " if titles else ""
-    return _Plan(
+    return _FigureSpec(
         f"recall-dimension-{slug(report, table)}",
         f"Recall against dimension, {whole.dataset}",
         f"{told}Retrievers without one dimension are horizontal lines. Single vectors at fp32, exact search. "
@@ -102,11 +102,11 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
     )
 
 
-def _cost(report: BenchmarkReport, table: Table) -> _Plan | None:
+def _cost(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     costs = plots.quality_and_cost(table.comparison, table.headline)
     if len(costs) < 2:
         return None
-    return _Plan(
+    return _FigureSpec(
         f"quality-cost-{slug(report, table)}",
         f"Quality against cost, {table.comparison.dataset}",
         "Median latency of one query (measured on the machine that each record names), without batching; marks grow with "
@@ -117,13 +117,13 @@ def _cost(report: BenchmarkReport, table: Table) -> _Plan | None:
     )
 
 
-def _qrels(report: BenchmarkReport, table: Table) -> _Plan | None:
+def _qrels(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     data = report.data.get(table.comparison.sha256)
     if data is None or not data.qrels.sizes.any():
         return None
     qrels = data.qrels
     used = len(set(qrels.relevant.indices.tolist()))
-    return _Plan(
+    return _FigureSpec(
         f"qrels-{slug(report, table)}",
         f"The relevance matrix, {table.comparison.dataset}",
         f"{qrels.n_queries} queries; {used} of {qrels.n_documents} documents are relevant to one of them. Right: how many "
@@ -134,13 +134,13 @@ def _qrels(report: BenchmarkReport, table: Table) -> _Plan | None:
     )
 
 
-def _corpus_size(report: BenchmarkReport) -> Iterator[_Plan]:
+def _corpus_size(report: BenchmarkReport) -> Iterator[_FigureSpec]:
     wholes = list(dict.fromkeys((c.dataset, c.sha256) for c in report.curves))
     for dataset, sha256 in wholes:
         some = [c for c in report.curves if c.sha256 == sha256]
         shared = [name for name, _ in wholes].count(dataset) > 1
         shown = [c for c in some if c.measure in ("Recall@2", "Recall@100")] or some
-        yield _Plan(
+        yield _FigureSpec(
             f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
             f"Recall against corpus size, {dataset}",
             "All relevant documents stay, distractors are drawn, every part is indexed anew. Means over the draws, 95 % "
@@ -151,12 +151,12 @@ def _corpus_size(report: BenchmarkReport) -> Iterator[_Plan]:
         )
 
 
-def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_Plan]:
+def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_FigureSpec]:
     name = table.comparison.dataset
     here = [r for r in table.records if plots.plain(r)]
     spectra = {report.label(r): r for r in [r for r in here if r.spectrum is not None][:_MOST_LINES]}
     if spectra:
-        yield _Plan(
+        yield _FigureSpec(
             f"spectrum-{slug(report, table)}",
             f"Directions that document vectors use, {name}",
             "The share of variance in the first directions (measured); the effective rank is the exponential of the "
@@ -167,7 +167,7 @@ def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_Plan]:
         )
     with_gaps = {report.label(r): r for r in [r for r in here if plots.gaps(r) is not None][:_MOST_LINES]}
     if with_gaps:
-        yield _Plan(
+        yield _FigureSpec(
             f"gaps-{slug(report, table)}",
             f"Score gaps against what a dtype resolves, {name}",
             "Right of 0 a query is answered exactly (measured). Shaded: gaps that rounding both sides to the dtype can turn "

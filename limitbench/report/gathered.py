@@ -51,12 +51,12 @@ class Table:
 
     @property
     def facts(self) -> DatasetFacts:
-        """The dataset's."""
+        """The facts of the table's dataset."""
         return self.records[0].dataset
 
     @property
     def ours(self) -> list[Row]:
-        """Our rows, best first."""
+        """The rows of our own records, best first."""
         return [row for row in self.comparison.rows if row.source == "ours"]
 
 
@@ -65,7 +65,7 @@ class Standing:
     """Where one retriever's dimension stands: against what is proved and constructed for the data, and what free embeddings reach.
 
     `reached` and `published` are the largest corpora n, with all their pairs, that free embeddings of d dimensions, at most this
-    many, were found for, as (n, d): verified in a record of ours, and in the paper's Table 6. `law` is the paper's cubic at this
+    many, were found for, as (n, d): verified in a record of ours, and in the paper's Table 6. `cubic` is the paper's cubic at this
     dimension, empirical, and an extrapolation beyond d = 45. `returned` of the `asked` relevant sets came back for their query.
     """
 
@@ -80,7 +80,7 @@ class Standing:
     distinct: int | None  # documents that need vectors of their own
     reached: tuple[int, int] | None
     published: tuple[int, int] | None
-    law: float | None
+    cubic: float | None
     asked: int | None
     returned: int | None
     effective_rank: float | None
@@ -165,7 +165,7 @@ class BenchmarkReport:
         solved = [self.frontier.reached.get(solver, {}) for solver in OPTIMIZERS] if pairs else []
         reached = [(n, d) for at in solved for d, n in at.items() if d <= dim]
         table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
-        law = self.frontier.laws.get("published")
+        cubic = self.frontier.fits.get("published")
         asked = None if r.subsets is None else r.subsets.asked
         dtype = str(r.retriever.facts.get("dtype", "fp32"))
         size = self.data[r.dataset.sha256].qrels.n_documents if pairs and r.dataset.sha256 in self.data else None
@@ -182,7 +182,7 @@ class BenchmarkReport:
             upper=None if found is None else found.upper.value,
             reached=max(reached, key=lambda one: (one[0], -one[1]), default=None),
             published=max(table, default=None),
-            law=float(law.at([dim])[0][0]) if pairs and law is not None and dim >= 4 else None,
+            cubic=float(cubic.at([dim])[0][0]) if pairs and cubic is not None and dim >= 4 else None,
             asked=asked,
             returned=None if r.subsets is None else r.subsets.by_own_query,
             effective_rank=None if r.spectrum is None else r.spectrum.effective_rank,

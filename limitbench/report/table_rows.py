@@ -27,7 +27,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Listing:
+class TableText:
     """A table: its head, and rows of a name (what its card warns of beside it), a source and cells."""
 
     head: tuple[str, ...]
@@ -52,7 +52,7 @@ def label(row: Row) -> str:
     return "" if record is None else str(record.retriever.card.get("label", ""))
 
 
-def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
+def comparison(table: Table, most: int = 6, *, cost: bool = True) -> TableText:
     """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it."""
     columns = table.columns[:most]
     head = ["system", "source", "dim", *(["group"] if table.letters else []), *columns]
@@ -71,7 +71,7 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True) -> Listing:
             under = [_share(mine.ceiling.get(title)) for title in columns]
             end = [Cell("")] * (2 if cost else 0)
             rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*blank, *under, *end)))
-    return Listing((*head, *(("index", "median query") if cost else ())), tuple(rows))
+    return TableText((*head, *(("index", "median query") if cost else ())), tuple(rows))
 
 
 def _share(means: Means | None, small: str = "") -> Cell:
@@ -86,7 +86,7 @@ def _cost(record: Result | None) -> list[Cell]:
     return [told, Cell(duration(seconds), value=repr(seconds))]
 
 
-def standing(report: BenchmarkReport) -> Listing:
+def standing(report: BenchmarkReport) -> TableText:
     """Where each retriever's dimension stands."""
     rows = []
     for s in report.standings:
@@ -100,21 +100,21 @@ def standing(report: BenchmarkReport) -> Listing:
             Cell(s.verdict, kind="text"),
             _found(s.reached),
             _found(s.published),
-            Cell("" if s.law is None else f"{s.law:,.0f}", value="" if s.law is None else repr(s.law)),
+            Cell("" if s.cubic is None else f"{s.cubic:,.0f}", value="" if s.cubic is None else repr(s.cubic)),
         )
         rows.append((Cell(s.retriever), "ours", cells))
     head = (
         "retriever", "dataset", "dim", "dtype", "effective rank", "sets returned", "what geometry says", "free embeddings reach",
         "in the paper", "its cubic says",
     )  # fmt: skip
-    return Listing(head, tuple(rows))
+    return TableText(head, tuple(rows))
 
 
 def _found(reached: tuple[int, int] | None) -> Cell:
     return Cell("") if reached is None else Cell(f"{reached[0]} at d = {reached[1]}", value=str(reached[0]))
 
 
-def never_returned(report: BenchmarkReport) -> Listing:
+def never_returned(report: BenchmarkReport) -> TableText:
     """Which relevant sets came back, and the first of those that never did."""
     rows = []
     for r in report.wholes:
@@ -132,7 +132,7 @@ def never_returned(report: BenchmarkReport) -> Listing:
         "retriever", "dataset", "k", "relevant sets", "returned by their query", "by any query", "different top-k sets",
         "documents in no top k", "never returned",
     )  # fmt: skip
-    return Listing(head, tuple(rows))
+    return TableText(head, tuple(rows))
 
 
 def glance(report: BenchmarkReport) -> list[str]:
@@ -237,7 +237,7 @@ def remarks(report: BenchmarkReport, table: Table) -> list[str]:
     return list(dict.fromkeys(told))
 
 
-def corpus_sizes(report: BenchmarkReport) -> list[tuple[str, Listing]]:
+def corpus_sizes(report: BenchmarkReport) -> list[tuple[str, TableText]]:
     """(title, table) of each dataset and measure: the curves side by side, a row for every size."""
     out = []
     for dataset, sha256, measure in dict.fromkeys((c.dataset, c.sha256, c.measure) for c in report.curves):
@@ -247,5 +247,5 @@ def corpus_sizes(report: BenchmarkReport) -> list[tuple[str, Listing]]:
             (Cell(str(n)), "ours", tuple(Cell(f"{100 * p[n].mean:.1f}", interval(p[n])) if n in p else Cell("") for p in points))
             for n in sorted({n for c in some for n in c.sizes})
         ]  # fmt: skip
-        out.append((f"{dataset}: {measure}", Listing(("documents", *(c.retriever for c in some)), tuple(rows))))
+        out.append((f"{dataset}: {measure}", TableText(("documents", *(c.retriever for c in some)), tuple(rows))))
     return out

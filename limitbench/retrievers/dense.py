@@ -85,7 +85,7 @@ class Encoder:
 
     @property
     def model(self) -> Loaded:
-        """The model."""
+        """The loaded model."""
         return self.held.model
 
     @cached_property
@@ -140,7 +140,7 @@ class Encoder:
 
     @property
     def remarks(self) -> list[str]:
-        """Nothing else."""
+        """No remark: what a model cuts is told apart."""
         return []
 
     @property

@@ -73,5 +73,5 @@ def packed(value: Any) -> npt.NDArray[np.uint8]:
 
 
 def unpacked(array: npt.NDArray[Any]) -> Any:
-    """What `packed` was given."""
+    """The value that `packed` was given."""
     return json.loads(array.tobytes().decode("utf-8", "surrogatepass"))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from limitbench.errors import MissingExtra, OfflineError, SpecError
+from limitbench.retrievers.spec import model_and_revision
 
 PACKAGED = {
     # name       what it is, for records
@@ -85,7 +86,7 @@ def _all_files(folder: Path) -> list[Path]:
 
 @lru_cache(maxsize=64)
 def _fetched(model: str, revision: str | None) -> Source:
-    name, _, at = model.partition("@")
+    name, at = model_and_revision(model)
     try:
         from huggingface_hub import snapshot_download
 

@@ -32,6 +32,7 @@ from limitbench.retrievers.model_files import (
     model_source,
     quiet,
 )
+from limitbench.retrievers.spec import model_and_revision
 
 _POOLER = re.compile(r"(^|\.)pooler\.")  # of an encoder whose token states are pooled: never read
 
@@ -64,7 +65,7 @@ class ModelAdapter(Adapter):
     @property
     def card(self) -> dict[str, Any]:
         """The model's name, licence where known, and weights."""
-        known = PACKAGED.get(self.model, {"id": self.model.partition("@")[0]})
+        known = PACKAGED.get(self.model, {"id": model_and_revision(self.model)[0]})
         return {**known, "weights": self.source.weights}
 
     def located(self, place: Callable[[str], str]) -> Self:
@@ -179,7 +180,7 @@ class Pool:
         return found
 
     def clear(self) -> None:
-        """Forget all models."""
+        """Forget all models, so that the next use loads them again."""
         self.held.clear()
         self.latest.clear()
 

@@ -40,6 +40,7 @@ from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import generation
 from limitbench.retrievers.embedded import EmbeddedIndex, embed
 from limitbench.retrievers.model_files import library_versions
+from limitbench.retrievers.spec import model_and_revision
 from limitbench.retrievers.vectors import Dtype, Kind
 
 _WHOLE = 1_000  # documents up to which a search model is asked for all, so that ties at the cut are seen
@@ -158,7 +159,7 @@ def indexed(
 
 @lru_cache(maxsize=2)
 def _load(name: str) -> Any:
-    known, _, revision = name.partition("@")
+    known, revision = model_and_revision(name)
     try:
         return mteb.get_model(known, revision=revision or None)
     except Exception as error:  # mteb and the hub's client raise errors of many libraries
@@ -215,12 +216,12 @@ class _Encoder:
 
     @property
     def remarks(self) -> list[str]:
-        """Nothing."""
+        """No remark: mteb tells nothing of what a model reads."""
         return []
 
     @property
     def arrays(self) -> Arrays:
-        """Nothing."""
+        """No array: an index of mteb's is made again."""
         return {}
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
@@ -269,7 +270,7 @@ class _Searching:
 
     @classmethod
     def built(cls, model: Any, options: MtebModel, corpus: Corpus, load_seconds: float) -> _Searching:
-        """The corpus indexed."""
+        """The index of a corpus that the search model made itself."""
         table = Table.from_dict(
             {"id": list(corpus.ids), "text": list(corpus.texts), "title": list(corpus.titles)},
         )

@@ -95,12 +95,12 @@ class _PrecomputedIndex:
 
     @property
     def arrays(self) -> Arrays:
-        """The vectors'."""
+        """The arrays of the vectors, to keep on disk."""
         return self.vectors.arrays
 
     @property
     def facts(self) -> IndexFacts:
-        """The vectors'."""
+        """The facts of the vectors: dimension, dtype, kind of index, similarity."""
         return self.vectors.facts
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:

@@ -62,7 +62,7 @@ class Rerank(ModelAdapter):
 
     @cached_property
     def first_stage(self) -> Retriever:
-        """The first stage."""
+        """The first stage as a retriever, made once."""
         device = None if self.device == "auto" else self.device
         made: Retriever = RetrieverSpec.parse(self.first).made(
             device=device, precision=self.precision, reuse=self.reuse
@@ -121,7 +121,7 @@ class _RerankIndex:
 
     @property
     def arrays(self) -> dict[str, Any]:
-        """The first stage's."""
+        """The arrays of the first stage's index; the reranker keeps none."""
         return nested({"first": self.first})
 
     @property

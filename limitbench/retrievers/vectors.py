@@ -24,7 +24,7 @@ from limitbench.retrievers.base import IndexFacts, Progress, no_progress
 from limitbench.retrievers.best_columns import Floats, best, sorted_run
 from limitbench.retrievers.faiss_index import faiss_index, loaded_faiss
 
-Dtype = Literal["fp32", "bf16", "fp16", "int8", "binary"]
+Dtype = dtypes.Searched
 Kind = Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
 DISTANCES = {"euclidean": ("euclidean", 2.0), "manhattan": ("cityblock", 1.0)}  # scipy's name, and the p of the norm
@@ -76,15 +76,13 @@ class Storage:
         Raises `SpecError` for values beyond fp16's largest, 65504.
         """
         if self.dtype == "fp16":
-            if len(x) and np.abs(x).max() > 65504:
+            if len(x) and np.abs(x).max() > dtypes.DTYPES["fp16"].largest:
                 raise SpecError(
                     f"found a coordinate of {np.abs(x).max():g}, and fp16 ends at 65504; use dtype=bf16 or fp32"
                 )
             return x.astype(np.float16).astype(np.float32)
         if self.dtype == "bf16":
-            bits = x.view(np.uint32)
-            even = (bits + 0x7FFF + (bits >> 16 & 1)) & np.uint32(0xFFFF0000)
-            return np.asarray(even.view(np.float32))
+            return dtypes.bf16(x)
         if self.dtype == "int8":
             assert self.low is not None
             assert self.step is not None

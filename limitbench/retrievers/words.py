@@ -193,7 +193,7 @@ class WordWatch:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """How words were taken."""
+        """How words were taken from texts, for a record."""
         return {"tokens": self.tokens}
 
     def remarks(self) -> list[str]:

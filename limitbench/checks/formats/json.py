@@ -15,7 +15,7 @@ from limitbench.checks.formats.common import (
 
 
 def as_json(report: Report) -> str:
-    """The report itself."""
+    """The report as it is, as one JSON object."""
     return json.dumps(report.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
 
 

@@ -52,7 +52,7 @@ def _rule(name: str, rule: Rule) -> dict[str, Any]:
         "id": name, "name": "".join(part.capitalize() for part in rule.name.split("-")), "shortDescription": {"text": rule.title},
         "fullDescription": {"text": rule.title}, "help": {"text": page(name), "markdown": page(name)},
         "helpUri": f"{HELP}{name}.md",
-        "defaultConfiguration": {"level": rule.severity}, "properties": {"evidence": rule.evidence, "scope": rule.scope},
+        "defaultConfiguration": {"level": rule.severity}, "properties": {"evidence": rule.evidence, "scope": rule.shown_scope},
     }  # fmt: skip
 
 

@@ -8,7 +8,7 @@ own.
 ## How it is decided
 
 2^(bits x dimension) against the number of k-subsets, or of different judged sets of one size, in integers. Queries are taken to
-  be stored in the same dtype.
+be stored in the same dtype.
 
 ## What to do
 
