@@ -32,7 +32,7 @@ class Dtype:
 
     `bits` a coordinate takes, None for exact reals. `unit_roundoff` is the largest relative error of rounding to the nearest
     number, None where rounding is not relative. All integers up to `exact_integers` are exact, None for all. `smallest` is half
-    the distance of the numbers next to 0, the largest error below the normal range; `largest` the largest number.
+    the distance of the numbers next to 0, the largest error below the normal range; `largest` the largest number, before any scale.
     """
 
     name: str
@@ -46,14 +46,14 @@ class Dtype:
 DTYPES: dict[str, Dtype] = {
     dtype.name: dtype
     for dtype in (
-        #     name     bits  unit roundoff  exact integers  half the smallest step
+        #     name     bits  unit roundoff  exact integers  half the smallest step  largest
         Dtype("real", None, 0.0, None),
-        Dtype("fp64", 64, 2.0**-53, 2**53),
-        Dtype("fp32", 32, 2.0**-24, 2**24, 2.0**-150),
-        Dtype("bf16", 16, 2.0**-8, 2**8, 2.0**-134),
+        Dtype("fp64", 64, 2.0**-53, 2**53, 0.0, (2 - 2.0**-52) * 2.0**1023),
+        Dtype("fp32", 32, 2.0**-24, 2**24, 2.0**-150, (2 - 2.0**-23) * 2.0**127),
+        Dtype("bf16", 16, 2.0**-8, 2**8, 2.0**-134, (2 - 2.0**-7) * 2.0**127),
         Dtype("fp16", 16, 2.0**-11, 2**11, 2.0**-25, 65504.0),
-        Dtype("int8", 8, None, 127),
-        Dtype("binary", 1, None, 1),
+        Dtype("int8", 8, None, 127, largest=127.0),
+        Dtype("binary", 1, None, 1, largest=1.0),
     )
 }
 

@@ -436,7 +436,7 @@ def test_memory_does_not_grow(tmp_path: Path) -> None:
     assert peaks[1] < 300_000
 
 
-def _plan():
+def _table():
     return latent_table(dense(20, 2), Language(distractors=2000), 5)
 
 
@@ -444,7 +444,7 @@ def _plan():
 def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool) -> None:
     """Interrupted anywhere, no file looks whole; the next run keeps the whole parts and ends with the same content."""
     monkeypatch.setattr(stream, "PART", 500)
-    made = _plan()
+    made = _table()
 
     def stop(_stage: str, done: int, _of: int) -> None:
         if done >= 2000:
@@ -461,9 +461,9 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
 
 
-@pytest.mark.parametrize("harm", ["another plan", "broken notes", "altered", "altered gz", "gone"])
+@pytest.mark.parametrize("harm", ["another table", "broken notes", "altered", "altered gz", "gone"])
 def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, harm: str) -> None:
-    """Leavings of another plan, broken notes and damaged parts are thrown away, and the result says so."""
+    """Leavings of another table, broken notes and damaged parts are thrown away, and the result says so."""
     monkeypatch.setattr(stream, "PART", 500)
     gz = harm.endswith("gz")
 
@@ -471,7 +471,7 @@ def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest
         if done >= 1000:
             raise KeyboardInterrupt
 
-    made = latent_table(dense(20, 2), Language(distractors=2000), 6) if harm == "another plan" else _plan()
+    made = latent_table(dense(20, 2), Language(distractors=2000), 6) if harm == "another table" else _table()
     with pytest.raises(KeyboardInterrupt):
         write_table(made, tmp_path, gz=gz, progress=stop)
     hidden = tmp_path / ".limitbench-generate"
@@ -480,12 +480,12 @@ def test_what_cannot_be_resumed_is_discarded(tmp_path: Path, monkeypatch: pytest
         (hidden / "state.json").write_text("{")
     elif harm == "gone":
         part.unlink()
-    elif harm != "another plan":
+    elif harm != "another table":
         raw = bytearray(part.read_bytes())
         raw[200] ^= 1
         part.write_bytes(raw)
-    written = write_table(_plan(), tmp_path, gz=gz)
-    assert (written.resumed, written.discarded, written.sha256) == (0, True, _plan().dataset("x").digest)
+    written = write_table(_table(), tmp_path, gz=gz)
+    assert (written.resumed, written.discarded, written.sha256) == (0, True, _table().dataset("x").digest)
 
 
 def test_a_changed_source_is_another_plan(cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -556,7 +556,7 @@ def test_ctrl_c_in_the_middle_of_a_million(tmp_path: Path) -> None:
 def test_one_writer_at_a_time(tmp_path: Path) -> None:
     """A second process in the same folder is told so and touches nothing."""
     with stream._alone(_hidden(tmp_path)), pytest.raises(InputError, match="another process is writing"):
-        write_table(_plan(), tmp_path)
+        write_table(_table(), tmp_path)
 
 
 def _hidden(folder: Path) -> Path:
@@ -571,7 +571,7 @@ def test_too_full_a_disk_is_known_before_work(tmp_path: Path, monkeypatch: pytes
         stream.shutil, "disk_usage", lambda _: os.terminal_size((1, 1)) and type("U", (), {"free": 1000})
     )
     with pytest.raises(StorageError, match="2007 documents take about 1 MB, and 0 MB are free"):
-        write_table(_plan(), tmp_path)
+        write_table(_table(), tmp_path)
 
 
 def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
@@ -581,12 +581,12 @@ def test_a_disk_that_fills_up_is_one_error(tmp_path: Path) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, limit[1]))
         with pytest.raises(StorageError, match="cannot be written"):
-            write_table(_plan(), tmp_path)
+            write_table(_table(), tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, before)
     assert not list(tmp_path.glob("*.jsonl"))
-    assert write_table(_plan(), tmp_path).sha256 == _plan().dataset("x").digest
+    assert write_table(_table(), tmp_path).sha256 == _table().dataset("x").digest
 
 
 @pytest.mark.parametrize("version", ["3.12", "3.13", "3.14"])

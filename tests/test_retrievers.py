@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -382,6 +383,10 @@ def test_values_with_commas_stand_in_quotes(line: str, options: dict[str, str]) 
         {"name": "hybrid", "members": ["tfidf-items", "hybrid:bm25+random"]},
         {"name": "bm25", "k1": 1.2, "language": "german"},
         {"name": "minilm", "query_prompt": "find, please: ", "dim": 8},
+        {"name": "minilm", "query_prompt": '"a', "document_prompt": 'b"'},
+        {"name": "hybrid", "members": [{"name": "minilm", "query_prompt": "find: "}, "random"]},
+        {"name": "hybrid", "members": [{"name": "minilm", "query_prompt": "find + "}, "random"]},
+        {"name": "hybrid", "members": ["bm25", "random"], "weights": [1e20, 1.0], "fusion": "sum"},
         {"name": "dense:minilm", "trust_remote_code": True, "document_prompt": ' "quoted" '},
         {"name": "rerank:minilm", "first": {"name": "bm25", "k1": 1.2, "language": "german"}, "candidates": 5},
     ],
@@ -395,6 +400,47 @@ def test_the_line_of_a_table_makes_the_same_retriever(table: dict) -> None:
     assert str(again) == str(spec)
     assert again.made() == spec.made()
     assert again.made().configuration == spec.made().configuration
+
+
+_TEXTS = st.text(st.sampled_from('ab ",+[]=:{}\\\n'), max_size=6)
+_MEMBERS = st.lists(
+    st.fixed_dictionaries(
+        {"name": st.sampled_from(["minilm", "dense:minilm"]), "query_prompt": _TEXTS, "document_prompt": _TEXTS}
+    ),
+    min_size=1,
+    max_size=3,
+)
+
+
+@given(members=_MEMBERS)
+def test_the_line_of_any_table_reads_as_the_table(members: list[dict]) -> None:
+    """Whatever characters a prompt holds: alone, and inside a list of members."""
+    for member in members:
+        spec = RetrieverSpec.parse(member)
+        assert dict(RetrieverSpec.parse(str(spec)).options) == dict(spec.options)
+    whole = RetrieverSpec.parse({"name": "hybrid", "members": members})
+    again = RetrieverSpec.parse(str(whole))
+    assert str(again) == str(whole)
+    assert again.parts == whole.parts
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("hybrid:[x", "JSON list"),
+        ("hybrid:[x]+bm25", "JSON list"),
+        ({"name": "hybrid", "members": [1, "bm25"]}, "found 1, expected a retriever's line"),
+        ("hybrid:bm25", "^retriever 'hybrid:bm25': expected at least two members"),
+        ("hybrid:bm25+random,weights=1", "^retriever 'hybrid:bm25.random,weights=1': expected 2 weights"),
+        ({"name": "bm25", "k1": {"a": 1}}, "option 'k1': found {'a': 1}"),
+    ],
+)
+def test_a_broken_spec_says_what_is_wrong(given: str | dict, says: str) -> None:
+    """A `SpecError` in every case, with the option or the list that is wrong."""
+    with pytest.raises(SpecError, match=says):
+        retriever(given)
+    with contextlib.suppress(SpecError):
+        _ = RetrieverSpec.parse(given).parts
 
 
 def test_a_hybrid_counts_every_member_that_it_builds() -> None:

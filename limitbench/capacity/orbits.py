@@ -110,8 +110,8 @@ class Orbit:
 class OrbitCode:
     """An orbit that carries all k-subsets of its documents, and how.
 
-    `queries` (separations or necklaces, D or 2D) are the integers of `orbit_proof`; `half_gap` is what they are claimed to give
-    on unit vectors, in exact numbers; `margin` what is claimed of arrays stored in `dtype`. `found` says how it was found.
+    `queries` (separations or necklaces, D or 2D) are the integers of `certificates.orbits`; `half_gap` is what they are claimed to
+    give on unit vectors, in exact numbers; `margin` what is claimed of arrays stored in `dtype`. `found` says how it was found.
     """
 
     orbit: Orbit
@@ -237,7 +237,7 @@ def half_gaps(orbit: Orbit, k: int, queries: Ints, product: Product | None = Non
 
 @lru_cache(maxsize=2)
 def necklaces(n: int, k: int) -> Ints:
-    """(necklaces, k) the members of each, in the order of `orbit_proof.necklaces`."""
+    """(necklaces, k) the members of each, in the order of `certificates.orbits.necklaces`."""
     members = np.array(list(orbit_proof.necklaces(n, k)), np.int64).reshape(-1, k)
     members.flags.writeable = False
     return members

@@ -54,15 +54,15 @@ class Answer:
         return replace(self, file=replace(self.file, scores=scores), ids=ids)
 
 
-def printed(printed: bytes) -> Answer:
+def printed(output: bytes) -> Answer:
     """What a command printed: JSON, or a TREC run."""
-    if printed.lstrip()[:1] == b"{":
-        return returned(printed, "the command")
+    if output.lstrip()[:1] == b"{":
+        return returned(output, "the command")
     import tempfile
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdout"
-        path.write_bytes(printed)
+        path.write_bytes(output)
         try:
             return Answer(read_run_file(path))
         except DataError as error:

@@ -70,7 +70,7 @@ def _leaves(given: Given | RetrieverSpec) -> list[RetrieverSpec]:
     with contextlib.suppress(LimitbenchError):
         spec = RetrieverSpec.parse(given)
         own += [spec] if spec.argument and spec.name in ("dense", "maxsim", "splade", "rerank") else []
-        own += [leaf for part in spec.parts for leaf in _leaves(part)]
+        own += [leaf for part in spec.written_parts for leaf in _leaves(part)]
     return own
 
 

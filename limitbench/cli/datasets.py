@@ -123,17 +123,17 @@ def _present(out: Path) -> list[Path]:
 
 
 def _write(
-    plan: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
+    table: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
 ) -> None:
     from limitbench.datasets.stream import write_table
 
     with progress_bars() as bars:
-        written = write_table(plan, out, gz=gz, expected=expected, progress=bars(title))
+        written = write_table(table, out, gz=gz, expected=expected, progress=bars(title))
     if written.resumed:
-        say(f"went on from an interrupted run: {written.resumed} of {plan.n} documents were there")
+        say(f"went on from an interrupted run: {written.resumed} of {table.n} documents were there")
     elif written.discarded:
         say("an earlier run was interrupted too early, or asked for something else; started clean")
-    say(f"wrote {', '.join(written.files)} to {out}: {plan.n} documents, {plan.pattern.n_queries} queries")
+    say(f"wrote {', '.join(written.files)} to {out}: {table.n} documents, {table.pattern.n_queries} queries")
     _report(title, written.sha256, out, list(written.files), written.resumed, json, extra)
 
 

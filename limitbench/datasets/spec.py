@@ -81,7 +81,7 @@ def generate(spec: DatasetSpec, name: str) -> Dataset:
 
 
 def table_of(spec: DatasetSpec, name: str) -> LatentTable:
-    """The plan of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
+    """The latent table of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")
     return latent_table(make_pattern(spec.pattern, name), spec.language, spec.seed)

@@ -1,8 +1,8 @@
-"""Writing a planned dataset of any size in constant memory, so that an interrupted run can go on.
+"""Writing a dataset of any size in constant memory, so that an interrupted run can go on.
 
 Lines go into a hidden folder inside the target; only whole files are moved out of it. After every part of the corpus its length
-is noted, so the next run with the same plan goes on behind the last noted part. Gzip files hold one member a part. A lock keeps
-a second process out.
+is noted, so the next run of the same latent table goes on behind the last noted part. Gzip files hold one member a part. A lock
+keeps a second process out.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from limitbench.progress import Progress
 
 PART = 50_000  # documents between two notes
 _HIDDEN = ".limitbench-generate"
-_NOTE = ".limitbench.json"  # which plan a finished folder holds
+_NOTE = ".limitbench.json"  # which latent table's dataset a finished folder holds
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Written:
 
 
 def write_table(
-    plan: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
+    table: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
 ) -> Written:  # fmt: skip
-    """Write the plan's dataset as a BEIR folder, going on from an interrupted run of an equal plan.
+    """Write the latent table's dataset as a BEIR folder, going on from an interrupted run of an equal table.
 
     Raises `StorageError` for what the file system refuses, or at once where there is clearly too little room; `InputError` where
     another process is at work in the folder, or where the content has not the `expected` sha256.
@@ -62,22 +62,22 @@ def write_table(
                 raise IsADirectoryError(errno.EISDIR, "is a folder", str(folder / name))
         hidden.mkdir(exist_ok=True)
     with _alone(hidden):
-        corpus = _Growing(hidden / f"corpus.jsonl{suffix}.part", hidden / "state.json", _key(plan, gz), gz)
-        state = corpus.resume(plan.n)
+        corpus = _Growing(hidden / f"corpus.jsonl{suffix}.part", hidden / "state.json", _key(table, gz), gz)
+        state = corpus.resume(table.n)
         if state.moving:
             _finish(hidden, folder, corpus.key, state.digest.hexdigest(), gz=gz, pinned=expected is not None)
-            return Written(folder, files, state.digest.hexdigest(), plan.n, False)
+            return Written(folder, files, state.digest.hexdigest(), table.n, False)
         digest, done = state.digest, state.documents
-        _require_room(plan, folder, gz, done)
-        for start in range(done, plan.n, PART):
-            stop = min(plan.n, start + PART)
+        _require_room(table, folder, gz, done)
+        for start in range(done, table.n, PART):
+            stop = min(table.n, start + PART)
             with corpus.part(stop, digest) as out:
-                for number, line in enumerate(plan.corpus_lines(start, stop), start + 1):
+                for number, line in enumerate(table.corpus_lines(start, stop), start + 1):
                     out.write(line)
                     digest.update(line)
-                    if progress and (number % 1000 == 0 or number == plan.n):
-                        progress("documents", number, plan.n)
-        for name, lines in (("queries.jsonl", plan.query_lines()), ("qrels/test.tsv", plan.qrels_lines())):
+                    if progress and (number % 1000 == 0 or number == table.n):
+                        progress("documents", number, table.n)
+        for name, lines in (("queries.jsonl", table.query_lines()), ("qrels/test.tsv", table.qrels_lines())):
             with atomic_write(hidden / f"{name}{suffix}", gz=gz) as out:
                 for line in lines:
                     out.write(line)
@@ -91,13 +91,13 @@ def write_table(
             )
         with storing(folder):
             corpus.path.replace(hidden / f"corpus.jsonl{suffix}")
-        corpus.note(plan.n, 0, sha256, moving=True)
+        corpus.note(table.n, 0, sha256, moving=True)
         _finish(hidden, folder, corpus.key, sha256, gz=gz, pinned=expected is not None)
     return Written(folder, files, sha256, done, state.discarded)
 
 
 def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinned: bool) -> None:
-    """Move the dataset into place; where no spec pins its sha256, leave a note of which plan it is."""
+    """Move the dataset into place; where no spec pins its sha256, leave a note of which table it is."""
     move_into_place(hidden, folder, gz=gz)
     if pinned:
         (folder / _NOTE).unlink(missing_ok=True)
@@ -107,8 +107,8 @@ def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinn
     shutil.rmtree(hidden, ignore_errors=True)
 
 
-def already_written(plan: LatentTable, folder: Path, *, expected: str | None = None) -> str | None:
-    """The sha256 of the folder's content where it is this plan's, whole; else None."""
+def already_written(table: LatentTable, folder: Path, *, expected: str | None = None) -> str | None:
+    """The sha256 of the folder's content where it is this table's, whole; else None."""
     found = folder_digest(folder)
     if found is None:
         return None
@@ -116,23 +116,23 @@ def already_written(plan: LatentTable, folder: Path, *, expected: str | None = N
         return found if found == expected else None
     try:
         noted = json.loads((folder / _NOTE).read_text())
-        same = noted["key"] in (_key(plan, True), _key(plan, False)) and noted["sha256"] == found
+        same = noted["key"] in (_key(table, True), _key(table, False)) and noted["sha256"] == found
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return found if same else None
 
 
-def is_underway(plan: LatentTable, folder: Path, *, gz: bool) -> bool:
-    """Whether an interrupted run of an equal plan waits in the folder to be gone on with."""
+def is_underway(table: LatentTable, folder: Path, *, gz: bool) -> bool:
+    """Whether an interrupted run of an equal table waits in the folder to be gone on with."""
     try:
         noted = json.loads((folder / _HIDDEN / "state.json").read_text())
-        return bool(noted["key"] == _key(plan, gz))
+        return bool(noted["key"] == _key(table, gz))
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
-def _key(plan: LatentTable, gz: bool) -> str:
-    return hashlib.sha256(f"{plan.digest} {gz} {PART}".encode()).hexdigest()
+def _key(table: LatentTable, gz: bool) -> str:
+    return hashlib.sha256(f"{table.digest} {gz} {PART}".encode()).hexdigest()
 
 
 def folder_digest(folder: Path) -> str | None:
@@ -225,14 +225,14 @@ class _Growing:
             out.write(json.dumps(state).encode())
 
 
-def _require_room(plan: LatentTable, folder: Path, gz: bool, done: int) -> None:
+def _require_room(table: LatentTable, folder: Path, gz: bool, done: int) -> None:
     """Refuse work that the disk has clearly no room for, by the size of the first documents."""
-    sample = [len(line) for line in plan.corpus_lines(0, min(plan.n, 64))]
-    needed = sum(sample) / len(sample) * (plan.n - done) * (0.25 if gz else 0.95)
+    sample = [len(line) for line in table.corpus_lines(0, min(table.n, 64))]
+    needed = sum(sample) / len(sample) * (table.n - done) * (0.25 if gz else 0.95)
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(
-            f"{folder}: {plan.n} documents take about {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free; free some room, "
+            f"{folder}: {table.n} documents take about {needed / 1e6:.0f} MB, and {free / 1e6:.0f} MB are free; free some room, "
             "choose another folder, add --gz or ask for fewer documents"
         )
 

@@ -45,6 +45,8 @@ class RetrieverSpec:
             return given
         if isinstance(given, Mapping):
             return cls._of_table(given)
+        if not isinstance(given, str):
+            raise SpecError(f"found {given!r}, expected a retriever's line, such as bm25, or a table with a name")
         head, *settings = _split(given.lstrip())
         name, colon, argument = head.rstrip().partition(":")
         options: dict[str, Any] = {}
@@ -117,15 +119,18 @@ class RetrieverSpec:
         return self.name
 
     @property
-    def parts(self) -> tuple[RetrieverSpec, ...]:
-        """The retrievers that this one is made of: a hybrid's members, a reranker's first stage; empty for the others."""
+    def written_parts(self) -> list[Given]:
+        """The retrievers that this one is made of, as they were written; none of them need be readable."""
         given = {**self.entry.get("options", {}), **dict(self.options)}
         if self.adapter == "hybrid":
-            members = self.argument if self.argument is not None else given.get("members", ())
-            return members_of(members)
-        if self.adapter == "rerank" and given.get("first"):
-            return (RetrieverSpec.parse(given["first"]),)
-        return ()
+            return _listed(self.argument if self.argument is not None else given.get("members", ()))
+        behind = {"rerank": "first", "engine": "of"}.get(self.adapter, "")
+        return [given[behind]] if given.get(behind) else []
+
+    @property
+    def parts(self) -> tuple[RetrieverSpec, ...]:
+        """The retrievers that this one is made of, if any: a hybrid's members, a reranker's first stage, an engine's vectors."""
+        return tuple(map(RetrieverSpec.parse, self.written_parts))
 
     def made(self, **usual: Any) -> Any:
         """The retriever. `usual` are options that the spec overrides, left out where they are None or the adapter has none such.
@@ -159,7 +164,8 @@ def shortened(name: str, *options: str, **usual: str) -> str:
     except SpecError:
         return name
     given = dict(spec.options)
-    return str(spec.without(*options, *(key for key, value in usual.items() if given.get(key) == value)))
+    needless = [key for key in given if key in options or (key in usual and given[key] == usual[key])]
+    return str(spec.without(*needless)) if needless else name
 
 
 def model_and_revision(model: str) -> tuple[str, str]:
@@ -170,10 +176,21 @@ def model_and_revision(model: str) -> tuple[str, str]:
 
 def members_of(given: str | tuple[Any, ...] | list[Any]) -> tuple[RetrieverSpec, ...]:
     """The members of a hybrid: `bm25+minilm`, a list of lines and tables, or such a list as JSON. Raises `SpecError`."""
-    listed: Any = given
-    if isinstance(given, str):
-        listed = json.loads(given) if given.lstrip().startswith("[") else given.split("+")
-    return tuple(RetrieverSpec.parse(part.strip() if isinstance(part, str) else part) for part in listed)
+    return tuple(map(RetrieverSpec.parse, _listed(given)))
+
+
+def _listed(given: str | tuple[Any, ...] | list[Any]) -> list[Any]:
+    """The members, as they were written. Raises `SpecError` for a list that is not whole."""
+    if not isinstance(given, str):
+        return list(given)
+    if not given.lstrip().startswith("["):
+        return [part.strip() for part in given.split("+")]
+    try:
+        return list(json.loads(given))
+    except ValueError:
+        raise SpecError(
+            f"found the members {given!r}, expected names with + between, such as bm25+minilm, or a JSON list"
+        ) from None
 
 
 def _split(line: str) -> list[str]:
@@ -210,22 +227,27 @@ def _value(key: str, text: str) -> str:
 def _written(key: str, value: Any) -> str:
     """A value as a line holds it."""
     text = _line_of(value)
-    return text if _value(key, text) == text and "," not in text else json.dumps(text, ensure_ascii=False)
+    plain = _value(key, text) == text == text.strip() and "," not in text and not text.startswith('"')
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _line_of(value: Any) -> str:
-    """A value as text: a table as its line, a list with + between, or as JSON where an item holds a + itself."""
+    """A value as text: a retriever's table as its line, a list with + between, or as JSON where that would read otherwise."""
     if isinstance(value, Mapping):
-        return str(RetrieverSpec.parse(value))
+        is_retriever = isinstance(value.get(_NAME), str) and value[_NAME].strip()
+        return str(RetrieverSpec.parse(value)) if is_retriever else json.dumps(value, ensure_ascii=False, default=str)
     if isinstance(value, (list, tuple)):
         items = [_line_of(item) for item in value]
-        return json.dumps(items, ensure_ascii=False) if any("+" in item for item in items) else "+".join(items)
-    return str(value)
+        plain = all("+" not in item and item == item.strip() and not item.startswith("[") for item in items)
+        return "+".join(items) if plain else json.dumps(items, ensure_ascii=False)
+    return str(value).replace("e+", "e") if isinstance(value, float) else str(value)
 
 
 def _wrong(problem: Problem, kind: Any) -> str:
     """What is wrong with an option, as the rest of a sentence."""
-    key = problem.where
+    key = ".".join(map(str, problem.place))
+    if not key:
+        return problem.message
     if problem.kind == "extra_forbidden":
         options = ", ".join(field.alias or name for name, field in kind.model_fields.items())
         return f"there is no option '{key}'; it has: {options or 'none'}"

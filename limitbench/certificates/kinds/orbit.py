@@ -13,7 +13,7 @@ from limitbench.certificates.work import Steps, require
 
 
 def proofs(matrix: Matrix, data: Mapping[str, Any], steps: Steps) -> list[Proof]:
-    """Documents on the orbit of a cyclic group, with queries that give every set the half-gap of the data (`orbit_proof`).
+    """Documents on the orbit of a cyclic group, with queries that give every set the half-gap of the data (`certificates.orbits`).
 
     All documents have one length, so that cosines order as inner products do.
     """
