@@ -28,6 +28,7 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "constructed": ("limitbench.retrievers.constructed:Constructed", "models"),
     "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
     "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
+    "engine": ("limitbench.retrievers.engine:Engine", None),
     "mteb": ("limitbench.retrievers.mteb_model:MtebModel", "mteb"),
 }
 

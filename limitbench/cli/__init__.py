@@ -25,6 +25,7 @@ from limitbench.cli import (
     datasets,
     design,
     doctor,
+    loss,
     report,
     results,
     run,
@@ -47,7 +48,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training, doctor,
+    run, sweep, loss, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training,
+    doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

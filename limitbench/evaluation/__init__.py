@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from limitbench.evaluation.corpus_size import drown
 from limitbench.evaluation.imported import imported
+from limitbench.evaluation.loss import Losses, Part, losses
 from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import evaluate
 from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
@@ -11,13 +12,16 @@ from limitbench.evaluation.sweep import Point, sweep
 
 __all__ = [
     "Found",
+    "Losses",
     "Options",
     "Outcome",
+    "Part",
     "Point",
     "Suite",
     "drown",
     "evaluate",
     "imported",
+    "losses",
     "read_suite",
     "run_all",
     "sweep",

@@ -186,11 +186,15 @@ class EmbeddedIndex:
             cut_texts=encoder.cut_texts,
         )
 
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """The run of these queries."""
+    def asked(self, queries: Queries, progress: Progress = no_progress) -> Floats:
+        """The vectors (m, d) of these queries, truncated."""
         with naming(queries.ids, queries.texts):
             embedded = self.encoder.embed(queries.texts, "query", progress, self.seen)
-            asked = usable(truncated(embedded, self.dim, self.encoder.similarity == "cosine"), queries.texts)  # (m, d)
+            return usable(truncated(embedded, self.dim, self.encoder.similarity == "cosine"), queries.texts)
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
+        """The run of these queries."""
+        asked = self.asked(queries, progress)
         if len(queries) > 1 and self.vectors.kind != "exact":
             self.seen.setdefault("agreement_with_exact", self.vectors.gap(asked, depth))
         return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))

@@ -80,8 +80,11 @@ class _FreeIndex:
         """The vectors', and how the optimizer ended."""
         return replace(self.vectors.facts, more=self.found)
 
-    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """The run of these queries; one that the dataset does not have is an error."""
+    def asked(self, queries: Queries, _progress: Progress = no_progress) -> Floats:
+        """The vectors (m, d) of these queries; one that the dataset does not have is an error."""
         require_own("free embeddings", self.place, queries.ids)
-        asked = self.queries[[self.place[name] for name in queries.ids]]
-        return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))
+        return self.queries[[self.place[name] for name in queries.ids]]
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
+        """The run of these queries."""
+        return Retrieved(self.vectors.search(self.asked(queries), queries.ids, depth, progress))

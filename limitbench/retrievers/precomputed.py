@@ -103,12 +103,14 @@ class _PrecomputedIndex:
         """The facts of the vectors: dimension, dtype, kind of index, similarity."""
         return self.vectors.facts
 
+    def asked(self, queries: Queries, _progress: Progress = no_progress) -> Floats:
+        """The vectors (m, d) of these queries, found by their ids."""
+        rows = self.options.rows("queries", queries.ids)
+        return truncated(rows, self.options.dim, self.options.similarity == "cosine")
+
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """The run of these queries, found by their ids."""
-        asked = truncated(
-            self.options.rows("queries", queries.ids), self.options.dim, self.options.similarity == "cosine"
-        )
-        return Retrieved(self.vectors.search(asked, queries.ids, depth, progress))
+        """The run of these queries."""
+        return Retrieved(self.vectors.search(self.asked(queries), queries.ids, depth, progress))
 
 
 def _table(folder: Path, side: str) -> tuple[dict[str, int], Floats]:

@@ -12,12 +12,13 @@ import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from limitbench import dtypes
+from limitbench.collection import Queries
 from limitbench.errors import SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import IndexFacts, Progress, no_progress
@@ -77,8 +78,9 @@ class Storage:
         """
         if self.dtype == "fp16":
             if len(x) and np.abs(x).max() > dtypes.DTYPES["fp16"].largest:
+                most = dtypes.DTYPES["fp16"].largest
                 raise SpecError(
-                    f"found a coordinate of {np.abs(x).max():g}, and fp16 ends at 65504; use dtype=bf16 or fp32"
+                    f"found a coordinate of {np.abs(x).max():g}, and fp16 ends at {most:g}; use dtype=bf16 or fp32"
                 )
             return x.astype(np.float16).astype(np.float32)
         if self.dtype == "bf16":
@@ -104,6 +106,22 @@ def _rankable(kept: Floats, x: Floats, storage: Storage, ids: Sequence[str]) -> 
                 f"stored as {storage.dtype}, the vector of '{ids[first]}' becomes {what} ({len(bad)} in all do so); use dtype=fp32"
             )
     return np.ascontiguousarray(kept, np.float32)
+
+
+@runtime_checkable
+class SingleVectorIndex(Protocol):
+    """An index with one vector for a document and one for a query."""
+
+    @property
+    def vectors(self) -> VectorIndex:
+        """The documents' vectors."""
+
+    @property
+    def facts(self) -> IndexFacts:
+        """What is known of it by now."""
+
+    def asked(self, queries: Queries, progress: Progress = no_progress) -> Floats:
+        """The vectors (m, d) of these queries, as they are compared with the documents'."""
 
 
 @dataclass(frozen=True, eq=False)

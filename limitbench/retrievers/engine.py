@@ -1,0 +1,226 @@
+"""Databases and search engines as retrievers: what the index, its dtype and the engine cost, over any vectors or over texts.
+
+Vectors are those of another single-vector retriever, checked before the engine gets them. Every search tells how far the engine is
+from exact search of the same vectors, and the record holds the settings in force and how it is known that the index was used.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from limitbench.collection import Corpus, Queries
+from limitbench.errors import RetrievalError, SpecError
+from limitbench.rankings import Run
+from limitbench.retrievers.base import (
+    Adapter,
+    Arrays,
+    Index,
+    IndexFacts,
+    Progress,
+    Retrieved,
+    Retriever,
+    Reuse,
+    TextVectors,
+    no_progress,
+)
+from limitbench.retrievers.embedded import usable
+from limitbench.retrievers.engines import engine_class
+from limitbench.retrievers.engines.contract import Hits, Settings, TextEngine, VectorEngine
+from limitbench.retrievers.spec import RetrieverSpec
+from limitbench.retrievers.vectors import SingleVectorIndex
+
+_CHECKED = 200  # queries of a search that are compared with exact search
+
+
+class Engine(Adapter):
+    """`engine:KIND,of=minilm`: an engine over the vectors of another retriever; of a text engine, over the texts.
+
+    `index`, `dtype`, `m`, `ef_construction`, `ef` and `language` are the engine's settings; one that it does not have is refused.
+    """
+
+    adapter: ClassVar[str] = "engine"
+    argument: ClassVar[str | None] = "engine"
+    path_fields: ClassVar[tuple[str, ...] | None] = ()
+    engine: str = Field(min_length=1)
+    of: str | None = None  # the retriever whose vectors it searches; None: minilm, or the texts
+    kind: str | None = Field(None, alias="index")
+    dtype: str | None = None
+    m: int | None = Field(None, ge=2)
+    ef_construction: int | None = Field(None, ge=1)
+    ef: int | None = Field(None, ge=1)
+    language: str | None = None
+    device: str | None = None  # of a retriever that does not say
+    precision: str | None = None
+    reuse: Reuse | None = Field(None, exclude=True)
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _line(cls, value: Any) -> Any:
+        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
+
+    @cached_property
+    def kind_of_engine(self) -> Any:
+        """The engine's class. Raises `UnknownName`, `MissingExtra`, or `SpecError` where a text engine is given vectors."""
+        found = engine_class(self.engine)
+        if self.of is not None and not issubclass(found, VectorEngine):
+            raise SpecError(f"engine '{self.engine}' searches texts; leave out of={self.of}")
+        return found
+
+    @cached_property
+    def source(self) -> Retriever | None:
+        """The retriever whose vectors are searched, made once; None of a text engine."""
+        if not issubclass(self.kind_of_engine, VectorEngine):
+            return None
+        usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
+        made: Retriever = RetrieverSpec.parse(self.of or "minilm").made(**usual)
+        return made
+
+    def located(self, place: Callable[[str], str]) -> Self:
+        """The same with the files of the retriever behind it in their places."""
+        return self._behind(lambda source: source.located(place))
+
+    def sharing(self, vectors: TextVectors) -> Self:
+        """The same with a retriever behind it that shares these vectors of texts."""
+        return self._behind(lambda source: source.sharing(vectors))
+
+    def _behind(self, changed: Callable[[Adapter], Adapter]) -> Self:
+        out = self.model_copy()
+        if isinstance(self.source, Adapter):
+            out.__dict__["source"] = changed(self.source)
+        return out
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option, the configuration of the retriever behind it, and the engine's version."""
+        behind = {} if self.source is None else {"of": self.source.configuration}
+        version = importlib.metadata.version(self.kind_of_engine.package)
+        return {**super().configuration, **behind, "version": f"{self.kind_of_engine.package} {version}"}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card of the retriever behind it."""
+        return {} if self.source is None else self.source.card
+
+    def _started(self) -> Any:
+        """The engine, with nothing in it."""
+        names = ("dtype", "m", "ef_construction", "ef", "language")
+        return self.kind_of_engine(Settings(index=self.kind, **{name: getattr(self, name) for name in names}))
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """The corpus in the engine. Raises `RetrievalError` where the index that was asked for is not in use."""
+        source = None if self.source is None else self._vectors(self.source.index(corpus, progress))
+        engine = self._started()  # after the vectors: a model that is missing leaves no folder
+        found = _EngineIndex(corpus.ids, engine, source)
+        if source is None:
+            engine.build(corpus.contents, progress)
+        else:
+            engine.build(usable(source.vectors.documents, corpus.ids), source.vectors.similarity, progress)
+        proof = engine.proof()
+        if not proof.used:
+            raise RetrievalError(
+                f"engine '{self.engine}' does not use its index: {proof.how}; its recall would be that of a scan"
+            )
+        return found
+
+    def _vectors(self, source: Index) -> SingleVectorIndex:
+        """The index behind it. Raises `SpecError` unless it has one fp32 vector a document, of a similarity that the engine has."""
+        if not isinstance(source, SingleVectorIndex):
+            raise SpecError(
+                f"engine '{self.engine}': of={self.of} has no single vector a document; give one such as minilm"
+            )
+        kept, known = source.vectors, self.kind_of_engine.similarities
+        if kept.storage.dtype != "fp32" or kept.kind != "exact":
+            raise SpecError(
+                f"engine '{self.engine}': found of={self.of}; give dtype and index to the engine, not to the vectors"
+            )
+        if kept.similarity not in known:
+            raise SpecError(f"engine '{self.engine}' has no {kept.similarity} similarity; it has: {', '.join(known)}")
+        return source
+
+
+@dataclass(eq=False)
+class _EngineIndex:
+    document_ids: tuple[str, ...]
+    engine: TextEngine | VectorEngine
+    source: SingleVectorIndex | None
+    seen: dict[str, Any] = field(default_factory=dict)  # what the first search of more than one query found out
+    short: str | None = None
+
+    def __post_init__(self) -> None:
+        weakref.finalize(self, self.engine.close)
+
+    @property
+    def arrays(self) -> Arrays:
+        """None: an engine is filled anew."""
+        return {}
+
+    @property
+    def facts(self) -> IndexFacts:
+        """The engine, its settings in force, how its index was proved used, and how far it is from exact search."""
+        settings, proof = dict(self.engine.effective()), self.engine.proof()
+        told = {"engine": self.engine.name, "settings": settings, "index_used": proof.how, **self.seen}
+        behind = IndexFacts(nbytes=0) if self.source is None else self.source.facts
+        return IndexFacts(
+            nbytes=self.engine.nbytes,
+            load_seconds=behind.load_seconds,
+            dim=behind.dim,
+            dtype=None if self.source is None else settings["dtype"],
+            kind=settings["index"],
+            similarity=behind.similarity,
+            more={**behind.more, **told},
+            remarks=[*behind.remarks, *([self.short] if self.short else [])],
+            cut_texts=behind.cut_texts,
+        )
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
+        """One search of the engine a query, of one document more than the depth: the order among equals is the engine's."""
+        asked: Any = queries.texts if self.source is None else self.source.asked(queries, progress)
+        wanted = min(depth + 1, len(self.document_ids))
+        found: list[Hits] = []
+        for number, query in enumerate(asked):
+            found.append(self.engine.search(query, wanted))
+            if (number + 1) % 100 == 0 or number + 1 == len(queries):
+                progress("search", number + 1, len(queries))
+        run = self._run(found, queries.ids, depth)
+        if len(queries) > 1 and self.source is not None:
+            self._compare(run, asked, min(depth, len(self.document_ids)))
+        return Retrieved(run)
+
+    def _run(self, found: list[Hits], query_ids: tuple[str, ...], depth: int) -> Run:
+        rows = np.repeat(np.arange(len(found)), [len(numbers) for numbers, _ in found])
+        columns, scores = (np.concatenate([hit[side] for hit in found] or [np.empty(0)]) for side in (0, 1))
+        return Run.from_entries(
+            rows, columns.astype(np.int64), scores, query_ids=query_ids, document_ids=self.document_ids, depth=depth
+        )
+
+    def _compare(self, run: Run, asked: Any, depth: int) -> None:
+        """Note how many of exact search's best the engine found, ties with the last of them counted, and where rows are missing."""
+        assert self.source is not None
+        first = min(_CHECKED, len(asked))
+        exact = self.source.vectors.search(asked[:first], run.query_ids[:first], depth)
+        shares = [
+            len(set(best[:depth]) & set(tied)) / depth
+            for best, tied in zip(_columns(run, first), _columns(exact, first), strict=True)
+        ]
+        self.seen["agreement_with_exact"] = float(np.mean(shares))
+        lengths = np.diff(run.indptr)
+        few = int((lengths < depth).sum())
+        if few:
+            least = lengths.min()
+            self.short = (
+                f"{few} of {len(lengths)} queries got fewer than {depth} documents from the engine, one {least}"
+            )
+
+
+def _columns(run: Run, rows: int) -> Iterator[list[int]]:
+    """The documents of the first rows, the best first."""
+    for a, b in zip(run.indptr[:rows], run.indptr[1 : rows + 1], strict=True):
+        yield run.indices[a:b].tolist()

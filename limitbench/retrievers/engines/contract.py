@@ -1,0 +1,124 @@
+"""What every engine does: build and wait, prove that its index is used, search, tell its settings, open again, close.
+
+Documents go in by number, 0 to n - 1: some engines take integers only, and ids of any text stay ours. Vectors are checked before
+they come here: engines drop, keep or refuse NaN and zero vectors, each in its own way.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.errors import SpecError
+from limitbench.progress import Progress
+
+Floats = npt.NDArray[np.float32]
+# numbers of the documents found, the best first, and their scores: larger is nearer
+Hits = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What a user asks of an engine; None leaves it to the engine.
+
+    `index` is the kind of index, flat for none; `dtype` is how vectors are stored. `m` and `ef_construction` are HNSW's links and
+    candidates while it is built, `ef` its candidates in a search. `language` is that of the words, for its stemmer.
+    """
+
+    index: str | None = None
+    dtype: str | None = None
+    m: int | None = None
+    ef_construction: int | None = None
+    ef: int | None = None
+    language: str | None = None
+
+    def require(self, engine: str, known: Mapping[str, Sequence[str] | None]) -> None:
+        """Raise `SpecError` for a setting that an engine does not have, or a value that it does not take: it would be ignored.
+
+        `known` gives the values of a setting, None where any will do.
+        """
+        for name, value in vars(self).items():
+            if value is None:
+                continue
+            if name not in known:
+                raise SpecError(f"engine '{engine}': there is no setting '{name}'; it has: {', '.join(known)}")
+            values = known[name]
+            if values is not None and value not in values:
+                raise SpecError(f"engine '{engine}': found {name}={value}, expected one of {', '.join(values)}")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Whether searches go through the index that was asked for, and how that is known: the state of segments, a query plan."""
+
+    used: bool
+    how: str
+
+
+class Engine(ABC):
+    """An engine with what was put into it, in a folder of its own that `close` removes."""
+
+    name: ClassVar[str]
+    package: ClassVar[str]  # whose version decides what is found
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.folder = Path(tempfile.mkdtemp(prefix=f"limitbench-{self.name}-"))
+
+    @abstractmethod
+    def search(self, query: Any, depth: int) -> Hits:
+        """The best `depth` documents for a query, as the engine's index finds them; fewer where it returns fewer."""
+
+    @abstractmethod
+    def proof(self) -> Proof:
+        """Whether the index is used."""
+
+    @abstractmethod
+    def effective(self) -> Mapping[str, Any]:
+        """The settings in force, the defaults too."""
+
+    @abstractmethod
+    def reopen(self) -> None:
+        """Close what was built and open it again, as another process would."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Close the engine."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the engine takes on disk."""
+        return sum(
+            512 * path.stat().st_blocks for path in self.folder.rglob("*") if path.is_file()
+        )  # files may have holes
+
+    def close(self) -> None:
+        """Close it and remove its folder; once more does nothing."""
+        self.release()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class VectorEngine(Engine):
+    """An engine that searches vectors by a similarity; queries are (d,)."""
+
+    similarities: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
+        """Store documents (n, d), index them, and come back when the index is there. Rows of a cosine are unit vectors."""
+
+
+class TextEngine(Engine):
+    """An engine that searches texts by their words; queries are texts."""
+
+    @abstractmethod
+    def build(self, texts: Sequence[str], progress: Progress) -> None:
+        """Index the texts, and come back when they can be found."""

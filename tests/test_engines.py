@@ -1,0 +1,379 @@
+"""One contract for every engine, and the traps that engines set: each of these fails without the mend that it names."""
+
+from __future__ import annotations
+
+import gc
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import write_beir
+
+from limitbench import evaluate, load
+from limitbench.collection import Corpus, Queries
+from limitbench.datasets import read_folder
+from limitbench.errors import DataError, InputError, MissingExtra, RetrievalError, SpecError, UnknownName
+from limitbench.evaluation import Options, losses
+from limitbench.results import Store
+from limitbench.retrievers import RetrieverSpec, retriever
+from limitbench.retrievers.engines import ENGINES, engine_class
+from limitbench.retrievers.engines.contract import Proof, Settings, TextEngine, VectorEngine
+
+SMALL = "limit-small-synthetic"
+VECTOR_ENGINES = [name for name in ENGINES if name != "tantivy"]
+
+
+def unit(rows: int, d: int, seed: int = 0) -> Any:
+    x = np.random.default_rng(seed).standard_normal((rows, d)).astype(np.float32)
+    return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def built(name: str, documents: Any, **settings: Any) -> VectorEngine:
+    made: VectorEngine = engine_class(name)(Settings(**settings))
+    made.build(documents, "cosine", lambda *_: None)
+    return made
+
+
+def vectors_folder(folder: Path, documents: Any, queries: Any) -> Path:
+    """A dataset of texts with odd ids, and a folder of vectors for it."""
+    ids = [f"d {i}: \u00e9/%'" for i in range(len(documents))]
+    corpus = "".join(json.dumps({"_id": name, "text": f"text {i}"}) + "\n" for i, name in enumerate(ids))
+    asked = "".join(json.dumps({"_id": f"q{i}", "text": f"question {i}"}) + "\n" for i in range(len(queries)))
+    qrels = "query-id\tcorpus-id\tscore\n" + "".join(f"q{i}\t{ids[i]}\t1\n" for i in range(len(queries)))
+    write_beir(folder / "data", corpus, asked, qrels)
+    (folder / "v").mkdir()
+    np.save(folder / "v" / "documents.npy", documents)
+    np.save(folder / "v" / "queries.npy", queries)
+    (folder / "v" / "documents.ids").write_text("\n".join(ids) + "\n", encoding="utf-8")
+    (folder / "v" / "queries.ids").write_text("".join(f"q{i}\n" for i in range(len(queries))), encoding="utf-8")
+    return folder
+
+
+# ---------------------------------------------------------------------------------------------------------------- contract
+
+
+@pytest.mark.parametrize("name", VECTOR_ENGINES)
+def test_without_an_index_an_engine_finds_what_exact_search_finds(name: str) -> None:
+    """The best ten and their scores; and as many rows as were asked for, or as there are documents."""
+    documents, queries = unit(400, 24), unit(30, 24, seed=1)
+    engine = built(name, documents, index="flat")
+    try:
+        for query in queries:
+            exact = documents @ query
+            numbers, scores = engine.search(query, 10)
+            assert numbers.tolist() == np.argsort(-exact)[:10].tolist()
+            assert scores == pytest.approx(exact[numbers], abs=1e-5)
+        assert [len(engine.search(queries[0], depth)[0]) for depth in (1, 100, 400, 1000)] == [1, 100, 400, 400]
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("name", VECTOR_ENGINES)
+def test_an_index_is_proved_used_also_for_few_documents(name: str) -> None:
+    """Engines scan small collections, and report a recall of 1 that is no index's; ours are made to build it, and tell."""
+    engine = built(name, unit(300, 24))
+    try:
+        proof = engine.proof()
+        assert proof.used
+        assert "300 of 300" in proof.how
+        few = built(name, unit(2000, 48), m=2, ef_construction=4, ef=1)
+        queries, documents = unit(60, 48, seed=1), unit(2000, 48)
+        shares = [len({*few.search(q, 10)[0]} & {*np.argsort(-(documents @ q))[:10]}) / 10 for q in queries]
+        assert np.mean(shares) < 0.9  # a scan would find them all, whatever the graph is
+        few.close()
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("name", VECTOR_ENGINES)
+@pytest.mark.parametrize("index", ["flat", "hnsw"])
+@pytest.mark.parametrize(("dtype", "least"), [("fp16", 1e-6), ("int8", 1e-3), ("binary", 1e-1)])
+def test_a_dtype_changes_scores(name: str, index: str, dtype: str, least: float) -> None:
+    """An engine may keep quantised vectors for later and search the whole ones: then nothing of the dtype is measured."""
+    documents, queries = unit(500, 64), unit(10, 64, seed=1)
+    engine = built(name, documents, index=index, dtype=dtype)
+    try:
+        off = []
+        for query in queries:
+            numbers, scores = engine.search(query, 20)
+            off.append(np.abs(scores - documents[numbers] @ query).max())
+        assert max(off) > least
+        assert engine.effective()["dtype"] == dtype
+    finally:
+        engine.close()
+
+
+@pytest.mark.parametrize("name", VECTOR_ENGINES)
+def test_an_engine_opens_again_and_leaves_nothing(name: str) -> None:
+    """What was built is there after closing and opening, with equal answers; the folder goes when the engine is closed."""
+    engine, query = built(name, unit(300, 24), ef=200), unit(1, 24, seed=1)[0]
+    before = engine.search(query, 20)
+    assert engine.nbytes > 300 * 24 * 4
+    engine.reopen()
+    after = engine.search(query, 20)
+    assert after[0].tolist() == before[0].tolist()
+    assert engine.proof().used
+    folder = engine.folder
+    assert folder.exists()
+    engine.close()
+    engine.close()
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("similarity", ["dot", "euclidean", "manhattan"])
+def test_similarities_are_those_of_exact_search(similarity: str, tmp_path: Path) -> None:
+    """Vectors of any length, by the similarity of their retriever."""
+    rng = np.random.default_rng(0)
+    documents = rng.standard_normal((60, 8)) * rng.uniform(0.5, 2, (60, 1))
+    place = vectors_folder(tmp_path, documents, rng.standard_normal((12, 8)))
+    data = read_folder(place / "data")
+    spec = f"vectors:{place / 'v'},similarity={similarity}"
+    exact = retriever(spec).retriever.index(data.corpus).search(data.queries, 5).run
+    found = retriever({"name": "engine:qdrant-edge", "of": spec, "index": "flat"}).retriever.index(data.corpus)
+    run = found.search(data.queries, 5).run
+    for a, b, c in zip(run.indptr, run.indptr[1:], exact.indptr, strict=False):
+        assert run.indices[a : min(a + 5, b)].tolist() == exact.indices[c : c + 5].tolist()
+        assert run.scores[a : a + 5] == pytest.approx(exact.scores[c : c + 5], abs=1e-4)
+
+
+def test_ids_of_any_text_come_back(tmp_path: Path) -> None:
+    """Qdrant takes integers and UUIDs alone; documents go in by number, and their ids stay ours."""
+    documents = unit(40, 16)
+    place = vectors_folder(tmp_path, documents, documents[:10])
+    result = evaluate(
+        place / "data", {"name": "engine:qdrant-edge", "of": f"vectors:{place / 'v'}"}, measures="Recall@1"
+    )
+    assert result.measures["Recall@1"].mean == 1
+    facts = result.retriever.facts
+    assert facts["index_used"].startswith("40 of 40")
+    assert facts["settings"] == {
+        "index": "hnsw",
+        "m": 16,
+        "ef_construction": 100,
+        "ef": "engine's own",
+        "dtype": "fp32",
+    }
+    assert facts["agreement_with_exact"] == 1
+    assert facts["similarity"] == "cosine"
+    assert "qdrant-edge-py" in result.retriever.configuration["version"]
+
+
+@pytest.mark.parametrize(("bad", "says"), [(0.0, "zero"), (np.nan, "NaN"), (np.inf, "infinity")])
+def test_vectors_that_rank_nothing_never_reach_an_engine(bad: float, says: str, tmp_path: Path, monkeypatch) -> None:
+    """Engines drop, keep or refuse them, each in its own way; here they are refused first, with the id."""
+    documents = unit(12, 4)
+    documents[3] = bad
+    place = vectors_folder(tmp_path, documents, unit(2, 4))
+    monkeypatch.setattr(VectorEngine, "build", lambda *_: pytest.fail("it reached the engine"))
+    with pytest.raises(DataError, match=says):
+        evaluate(place / "data", {"name": "engine:qdrant-edge", "of": f"vectors:{place / 'v'}"})
+
+
+def test_two_documents_of_one_id_never_reach_an_engine() -> None:
+    """Engines overwrite the first, refuse both or keep both."""
+    with pytest.raises(InputError, match="twice|duplicate"):
+        Corpus(("a", "a"), ("x", "y"))
+
+
+def test_an_index_that_is_not_used_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A recall that a scan reached is not reported as an index's."""
+    kind = engine_class("qdrant-edge")
+    monkeypatch.setattr(kind, "proof", lambda _self: Proof(False, "0 of 46 vectors indexed"))
+    with pytest.raises(RetrievalError, match="does not use its index: 0 of 46"):
+        evaluate(SMALL, "engine:qdrant-edge,of=wordllama")
+
+
+def test_fewer_rows_than_asked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """pgvector returns 40 rows of 100 by default, and a filter may leave none: the numbers come with a remark."""
+    kind = engine_class("qdrant-edge")
+    whole = kind.search
+    monkeypatch.setattr(kind, "search", lambda self, query, depth: whole(self, query, min(depth, 7)))
+    result = evaluate(SMALL, "engine:qdrant-edge,of=wordllama", measures="Recall@10")
+    assert any("1000 of 1000 queries got fewer than 10 documents from the engine" in note for note in result.notes)
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "says"),
+    [
+        ("engine:foo", UnknownName, "engine 'foo'"),
+        ("engine:tantivy,of=minilm", SpecError, "searches texts"),
+        ("engine:tantivy,ef=3", SpecError, "no setting 'ef'"),
+        ("engine:tantivy,language=klingon", SpecError, "language=klingon"),
+        ("engine:qdrant-edge,of=bm25", SpecError, "no single vector"),
+        ('engine:qdrant-edge,of="wordllama,dtype=int8"', SpecError, "give dtype and index to the engine"),
+        ("engine:qdrant-edge,of=wordllama,dtype=int4", SpecError, "expected one of fp32"),
+        ("engine:qdrant-edge,of=wordllama,language=german", SpecError, "no setting 'language'"),
+        ("engine:qdrant-edge,of=wordllama,m=1", SpecError, "option 'm'"),
+    ],
+)
+def test_what_an_engine_lacks_is_refused(spec: str, error: type[Exception], says: str) -> None:
+    """A setting that would be ignored in silence is an error."""
+    with pytest.raises(error, match=says):
+        evaluate(SMALL, spec)
+
+
+def test_a_missing_client_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pip line, not a traceback."""
+    monkeypatch.setitem(ENGINES, "tantivy", ("limitbench.retrievers.engines.not_there:X", "tantivy"))
+    import importlib
+
+    def absent(name: str) -> Any:
+        raise ModuleNotFoundError(name="tantivy")
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    with pytest.raises(MissingExtra, match=r"limitbench\[tantivy\]"):
+        engine_class("tantivy")
+
+
+def test_an_engine_goes_with_its_index() -> None:
+    """Nothing is left in the temporary folder of an index that is no longer held."""
+    data = load(SMALL)
+    index: Any = retriever("engine:tantivy").retriever.index(data.corpus)
+    folder = index.engine.folder
+    assert folder.exists()
+    del index
+    gc.collect()
+    assert not folder.exists()
+
+
+# -------------------------------------------------------------------------------------------------------------------- text
+
+
+def tantivy(texts: list[str], **settings: Any) -> TextEngine:
+    made: TextEngine = engine_class("tantivy")(Settings(**settings))
+    made.build(texts, lambda *_: None)
+    return made
+
+
+def test_tantivy_scores_are_bm25s() -> None:
+    """By the formula, on documents of fewer than 40 words, whose lengths tantivy keeps exactly."""
+    texts = ["jon likes apples", "ann likes pears and apples and apples", "eve likes plums", "nobody"]
+    words = [text.split() for text in texts]
+    mean = np.mean([len(w) for w in words])
+    engine = tantivy(texts)
+    numbers, scores = engine.search("apples likes", 10)
+    for number, score in zip(numbers, scores, strict=True):
+        expected = 0.0
+        for word in ("apples", "likes"):
+            df = sum(word in w for w in words)
+            tf = words[number].count(word)
+            norm = tf + 1.2 * (1 - 0.75 + 0.75 * len(words[number]) / mean)
+            expected += math.log(1 + (len(texts) - df + 0.5) / (df + 0.5)) * tf * 2.2 / norm
+        assert score == pytest.approx(expected, rel=1e-5)
+    assert set(numbers) == {0, 1, 2}
+    engine.reopen()
+    assert engine.search("apples likes", 10)[0].tolist() == numbers.tolist()
+    engine.close()
+
+
+@pytest.mark.parametrize("query", ["id:jon", "jon AND", '"jon', "jon)", "+jon -apples", "jon^2", "jon~", "JON"])
+def test_no_character_of_a_question_is_syntax(query: str) -> None:
+    """tantivy's query language has fields, phrases and boosts; questions are words."""
+    engine = tantivy(["jon likes pears", "eve", "id"])
+    assert 0 in engine.search(query, 3)[0]
+    engine.close()
+
+
+def test_questions_without_words_find_nothing() -> None:
+    """Nothing is searched for, and nothing found; a corpus of empty texts is searched too."""
+    engine = tantivy(["jon", "", "eve"])
+    assert [len(engine.search(query, 3)[0]) for query in ("", "?!", "zzz")] == [0, 0, 0]
+    assert engine.proof().used
+    engine.close()
+    empty = tantivy(["", ""])
+    assert len(empty.search("jon", 1)[0]) == 0
+    empty.close()
+
+
+def test_a_language_stems() -> None:
+    """With `language=english`, an apple is found in apples."""
+    plain, stemmed = tantivy(["apples", "pears"]), tantivy(["apples", "pears"], language="english")
+    assert (len(plain.search("apple", 2)[0]), stemmed.search("apple", 2)[0].tolist()) == (0, [0])
+    plain.close()
+    stemmed.close()
+
+
+# ---------------------------------------------------------------------------------------------------------------- pipeline
+
+
+def test_engines_are_retrievers_like_others(tmp_path: Path) -> None:
+    """A hybrid of two engines, records that are found again, ties as the engine orders them."""
+    store = Store(tmp_path / "r")
+    spec = "hybrid:engine:tantivy+engine:qdrant-edge"
+    assert [str(part) for part in RetrieverSpec.parse(spec).parts] == ["engine:tantivy", "engine:qdrant-edge"]
+    options = Options(store=store, measures="Recall@2")
+    one = options.retriever("engine:tantivy")
+    first = options.find_or_measure(load(SMALL), one)
+    again = options.find_or_measure(load(SMALL), options.retriever("engine:tantivy"))
+    assert (first.reused, again.reused) == (False, True)
+    assert first.result.measures["Recall@2"].mean > 0.97
+
+
+def test_an_engines_files_stay_inside_a_project(tmp_path: Path) -> None:
+    """`located` reaches the vectors behind an engine."""
+    made: Any = retriever({"name": "engine:qdrant-edge", "of": "vectors:./v"}).retriever
+    moved = made.located(lambda path: str(tmp_path / path))
+    assert moved.source.folder == str(tmp_path / "./v")
+    assert [
+        part.adapter for part in RetrieverSpec.parse({"name": "engine:qdrant-edge", "of": "vectors:./v"}).parts
+    ] == ["vectors"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "parts"),
+    [
+        ("wordllama", ["model"]),
+        ("wordllama,dim=32,dtype=binary,index=hnsw", ["model", "truncation", "dtype", "index"]),
+        (
+            'engine:qdrant-edge,of="wordllama,dim=64",dtype=int8,ef=8',
+            ["model", "truncation", "engine", "dtype", "index"],
+        ),
+        ("engine:qdrant-edge,of=wordllama,index=flat,dtype=binary", ["model", "engine", "dtype"]),
+    ],
+)
+def test_the_parts_of_a_loss_add_up(spec: str, parts: list[str], tmp_path: Path) -> None:
+    """Exactly, as fractions; and every value is that of the retriever beside it, measured alone."""
+    found = losses(SMALL, spec, measure="Recall@2", options=Options(store=Store(tmp_path / "r")))
+    assert [part.name for part in found.parts] == parts
+    assert sum((part.lost for part in found.parts), Fraction(0)) == found.whole == 1 - found.parts[-1].value
+    alone = evaluate(SMALL, spec, measures="Recall@2").measures["Recall@2"].mean
+    assert float(found.parts[-1].value) == pytest.approx(alone, abs=0.02)  # two graphs of one engine may differ
+    model = evaluate(SMALL, "wordllama", measures="Recall@2").measures["Recall@2"].mean
+    assert float(found.parts[0].value) == model
+    if "engine" in parts:
+        engine = next(part for part in found.parts if part.name == "engine")
+        assert abs(engine.lost) < Fraction(1, 1000)  # a scan of the same vectors: rounding alone
+
+
+def test_a_loss_has_parts_only_where_one_thing_changes_at_a_time(cli, tmp_path: Path) -> None:
+    """Texts have no model, no dtype and no index; the command says so, and prints the parts of others."""
+    for spec in ("bm25", "engine:tantivy"):
+        with pytest.raises(SpecError, match=r"no parts"):
+            losses(SMALL, spec)
+        assert cli("loss", "-d", SMALL, "-r", spec, "--results", tmp_path / "r")[0] == 2
+    code, out, _ = cli(
+        "loss", "-d", SMALL, "-r", "wordllama,dim=16", "--measure", "Recall@2", "--results", tmp_path / "r", "--json"
+    )
+    told = json.loads(out)
+    assert (code, [part["part"] for part in told["parts"]]) == (0, ["model", "truncation"])
+    assert sum(Fraction(part["lost_exact"]) for part in told["parts"]) == Fraction(told["whole_exact"])
+    code, out, _ = cli(
+        "loss", "-d", SMALL, "-r", "wordllama,dim=16", "--measure", "Recall@2", "--results", tmp_path / "r"
+    )
+    assert (code, "truncation" in out, "whole" in out) == (0, True, True)
+
+
+def test_queries_alone_are_no_batch() -> None:
+    """One query after another gives what all give together."""
+    data = load(SMALL)
+    index = retriever("engine:qdrant-edge,of=wordllama").retriever.index(data.corpus)
+    both = Queries(data.queries.ids[:3], data.queries.texts[:3])
+    together = index.search(both, 5).run
+    for i in range(3):
+        single = index.search(Queries((both.ids[i],), (both.texts[i],)), 5).run
+        a, b = together.indptr[i], together.indptr[i + 1]
+        assert single.indices.tolist() == together.indices[a:b].tolist()
