@@ -208,6 +208,7 @@ def test_fewer_rows_than_asked_are_told(monkeypatch: pytest.MonkeyPatch) -> None
         ("engine:qdrant-edge,of=wordllama,dtype=int4", SpecError, "expected one of fp32"),
         ("engine:qdrant-edge,of=wordllama,language=german", SpecError, "no setting 'language'"),
         ("engine:qdrant-edge,of=wordllama,m=1", SpecError, "option 'm'"),
+        ("engine:qdrant-edge,of=wordllama,index=flat,ef=100", SpecError, "no setting 'ef'"),
     ],
 )
 def test_what_an_engine_lacks_is_refused(spec: str, error: type[Exception], says: str) -> None:

@@ -191,7 +191,7 @@ class _EngineIndex:
                 progress("search", number + 1, len(queries))
         run = self._run(found, queries.ids, depth)
         if len(queries) > 1 and self.source is not None:
-            self._compare(run, asked, min(depth, len(self.document_ids)))
+            self._look(run, asked, min(depth, len(self.document_ids)))
         return Retrieved(run)
 
     def _run(self, found: list[Hits], query_ids: tuple[str, ...], depth: int) -> Run:
@@ -201,8 +201,16 @@ class _EngineIndex:
             rows, columns.astype(np.int64), scores, query_ids=query_ids, document_ids=self.document_ids, depth=depth
         )
 
-    def _compare(self, run: Run, asked: Any, depth: int) -> None:
-        """Note how many of exact search's best the engine found, ties with the last of them counted, and where rows are missing."""
+    def _look(self, run: Run, asked: Any, depth: int) -> None:
+        """Note where rows are missing; and, once, how many of exact search's best were found, ties with the last counted."""
+        lengths = np.diff(run.indptr)
+        few = int((lengths < depth).sum())
+        if few:
+            self.short = (
+                f"{few} of {len(lengths)} queries got fewer than {depth} documents from the engine, one {lengths.min()}"
+            )
+        if "agreement_with_exact" in self.seen or not depth:
+            return
         assert self.source is not None
         first = min(_CHECKED, len(asked))
         exact = self.source.vectors.search(asked[:first], run.query_ids[:first], depth)
@@ -211,13 +219,6 @@ class _EngineIndex:
             for best, tied in zip(_columns(run, first), _columns(exact, first), strict=True)
         ]
         self.seen["agreement_with_exact"] = float(np.mean(shares))
-        lengths = np.diff(run.indptr)
-        few = int((lengths < depth).sum())
-        if few:
-            least = lengths.min()
-            self.short = (
-                f"{few} of {len(lengths)} queries got fewer than {depth} documents from the engine, one {least}"
-            )
 
 
 def _columns(run: Run, rows: int) -> Iterator[list[int]]:

@@ -35,7 +35,10 @@ class QdrantEdge(VectorEngine):
 
     def __init__(self, settings: Settings) -> None:
         known = {"index": ("hnsw", "flat"), "dtype": ("fp32", "fp16", "int8", "binary")}
-        settings.require(self.name, {**known, "m": None, "ef_construction": None, "ef": None})
+        graph = (
+            {} if settings.index == "flat" else dict.fromkeys(("m", "ef_construction", "ef"))
+        )  # flat has none of them
+        settings.require(self.name, {**known, **graph})
         super().__init__(settings)
         self.shard: Any = None
         self.sign = 1.0  # distances are turned, so that larger is nearer
