@@ -16,7 +16,7 @@ from conftest import write_beir
 from limitbench import evaluate, load
 from limitbench.collection import Corpus, Queries
 from limitbench.datasets import read_folder
-from limitbench.errors import DataError, InputError, MissingExtra, RetrievalError, SpecError, UnknownName
+from limitbench.errors import DataError, InputError, MissingExtra, RetrievalError, SpecError, StorageError, UnknownName
 from limitbench.evaluation import Options, losses
 from limitbench.results import Store
 from limitbench.retrievers import RetrieverSpec, retriever
@@ -154,7 +154,7 @@ def test_ids_of_any_text_come_back(tmp_path: Path) -> None:
         "index": "hnsw",
         "m": 16,
         "ef_construction": 100,
-        "ef": "engine's own",
+        "ef": 100,
         "dtype": "fp32",
     }
     assert facts["agreement_with_exact"] == 1
@@ -185,6 +185,100 @@ def test_an_index_that_is_not_used_is_an_error(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(kind, "proof", lambda _self: Proof(False, "0 of 46 vectors indexed"))
     with pytest.raises(RetrievalError, match="does not use its index: 0 of 46"):
         evaluate(SMALL, "engine:qdrant-edge,of=wordllama")
+
+
+@pytest.mark.parametrize(
+    ("index", "dtype", "says"),
+    [(None, None, "0 of 20 vectors in a graph"), ("flat", "int8", "0 of 20 vectors quantised")],
+)
+def test_what_qdrant_does_not_build_for_few_vectors_is_told(
+    index: str | None, dtype: str | None, says: str, tmp_path: Path
+) -> None:
+    """Below 1 KB there is no graph and nothing is quantised, whatever is asked for; a scan of whole vectors is fine."""
+    documents = unit(20, 8)
+    place = vectors_folder(tmp_path, documents, documents[:5])
+    asked = {"name": "engine:qdrant-edge", "of": f"vectors:{place / 'v'}"}
+    with pytest.raises(RetrievalError, match=f"{says}; Qdrant builds nothing for less than 1 KB"):
+        evaluate(place / "data", {**asked, "index": index, "dtype": dtype})
+    assert evaluate(place / "data", {**asked, "index": "flat"}, measures="Recall@1").measures["Recall@1"].mean == 1
+
+
+def test_a_scan_is_no_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that Qdrant scans past is not in use, though all its vectors are indexed: the threshold is read back."""
+    import qdrant_edge
+
+    whole = qdrant_edge.HnswIndexConfig
+    monkeypatch.setattr(
+        qdrant_edge, "HnswIndexConfig", lambda **given: whole(**{**given, "full_scan_threshold": 10_000})
+    )
+    engine = built("qdrant-edge", unit(2000, 48), m=2, ef_construction=4, ef=1)
+    proof = engine.proof()
+    assert (proof.used, proof.how.partition(";")[0]) == (False, "0 of 2000 vectors in a graph")
+    engine.close()
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Qdrant maps its files, and a process that writes to a mapped file on a full disk is killed: so room is asked for first."""
+    import shutil
+    from types import SimpleNamespace
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+    made: VectorEngine = engine_class("qdrant-edge")(Settings())
+    with pytest.raises(StorageError, match=r"needs about \d+ MB in .* set TMPDIR"):
+        made.build(unit(4, 4), "cosine", lambda *_: None)
+    made.close()
+
+
+@pytest.mark.parametrize("value", [1e6, 1e-9])
+def test_vectors_that_fp16_cannot_hold_are_refused(value: float, tmp_path: Path) -> None:
+    """An engine would rank infinite and zero vectors all the same."""
+    place = vectors_folder(tmp_path, value * unit(40, 16), value * unit(3, 16))
+    with pytest.raises(SpecError, match="fp16"):
+        evaluate(
+            place / "data",
+            {"name": "engine:qdrant-edge", "of": f"vectors:{place / 'v'},similarity=dot", "dtype": "fp16"},
+        )
+
+
+@pytest.mark.parametrize("spec", ["engine:tantivy", "engine:qdrant-edge,of=wordllama,index=flat,dtype=binary"])
+def test_ties_across_the_cut_come_along(spec: str) -> None:
+    """A measure does not depend on which other measures were asked for, where the engine looks at every document."""
+    alone = evaluate(SMALL, spec, measures="Recall@2").measures["Recall@2"]
+    among = evaluate(SMALL, spec, measures="Recall@2,Recall@30").measures["Recall@2"]
+    assert (alone.mean, alone.worst, alone.best) == pytest.approx((among.mean, among.worst, among.best), abs=1e-12)
+    assert alone.worst < alone.best
+
+
+def test_wrong_settings_are_refused_before_any_text_is_embedded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a service, embedding costs money."""
+    from limitbench.retrievers.embedded import EmbeddedIndex
+
+    monkeypatch.setattr(EmbeddedIndex, "built", lambda *_, **__: pytest.fail("texts were embedded"))
+    for spec in (
+        "engine:qdrant-edge,of=wordllama,dtype=zzz",
+        "engine:qdrant-edge,of=hybrid",
+        "engine:qdrant-edge,ef=10000000000",
+    ):
+        with pytest.raises(SpecError):
+            losses(SMALL, spec)
+
+
+def test_records_tell_engines_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings and the engine's version are in the configuration; the device of no model is not."""
+    specs = [
+        "engine:qdrant-edge",
+        "engine:qdrant-edge,ef=9",
+        "engine:qdrant-edge,m=9",
+        "engine:qdrant-edge,index=flat",
+        "engine:tantivy",
+    ]
+    found = [json.dumps(retriever(spec).retriever.configuration, sort_keys=True) for spec in specs]
+    assert len(set(found)) == len(specs)
+    assert json.dumps(retriever("engine:tantivy", device="cpu").retriever.configuration, sort_keys=True) == found[-1]
+    import importlib.metadata
+
+    monkeypatch.setattr(importlib.metadata, "version", lambda _: "99")
+    assert retriever("engine:tantivy").retriever.configuration["version"] == "tantivy 99"
 
 
 def test_fewer_rows_than_asked_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -302,7 +396,7 @@ def test_a_language_stems() -> None:
 
 
 def test_engines_are_retrievers_like_others(tmp_path: Path) -> None:
-    """A hybrid of two engines, records that are found again, ties as the engine orders them."""
+    """A hybrid of two engines; records that are found again."""
     store = Store(tmp_path / "r")
     spec = "hybrid:engine:tantivy+engine:qdrant-edge"
     assert [str(part) for part in RetrieverSpec.parse(spec).parts] == ["engine:tantivy", "engine:qdrant-edge"]
@@ -312,6 +406,8 @@ def test_engines_are_retrievers_like_others(tmp_path: Path) -> None:
     again = options.find_or_measure(load(SMALL), options.retriever("engine:tantivy"))
     assert (first.reused, again.reused) == (False, True)
     assert first.result.measures["Recall@2"].mean > 0.97
+    both = evaluate(SMALL, spec, measures="Recall@2")
+    assert both.measures["Recall@2"].mean > 0.4
 
 
 def test_an_engines_files_stay_inside_a_project(tmp_path: Path) -> None:
@@ -334,6 +430,7 @@ def test_an_engines_files_stay_inside_a_project(tmp_path: Path) -> None:
             ["model", "truncation", "engine", "dtype", "index"],
         ),
         ("engine:qdrant-edge,of=wordllama,index=flat,dtype=binary", ["model", "engine", "dtype"]),
+        ('engine:qdrant-edge,of="free:limit-small-synthetic,dim=8,seconds=5"', ["model", "engine", "index"]),
     ],
 )
 def test_the_parts_of_a_loss_add_up(spec: str, parts: list[str], tmp_path: Path) -> None:
@@ -343,8 +440,9 @@ def test_the_parts_of_a_loss_add_up(spec: str, parts: list[str], tmp_path: Path)
     assert sum((part.lost for part in found.parts), Fraction(0)) == found.whole == 1 - found.parts[-1].value
     alone = evaluate(SMALL, spec, measures="Recall@2").measures["Recall@2"].mean
     assert float(found.parts[-1].value) == pytest.approx(alone, abs=0.02)  # two graphs of one engine may differ
-    model = evaluate(SMALL, "wordllama", measures="Recall@2").measures["Recall@2"].mean
-    assert float(found.parts[0].value) == model
+    assert found.parts[-1].retriever == str(RetrieverSpec.parse(spec))
+    first = found.parts[0]
+    assert float(first.value) == evaluate(SMALL, first.retriever, measures="Recall@2").measures["Recall@2"].mean
     if "engine" in parts:
         engine = next(part for part in found.parts if part.name == "engine")
         assert abs(engine.lost) < Fraction(1, 1000)  # a scan of the same vectors: rounding alone

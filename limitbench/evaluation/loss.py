@@ -21,6 +21,7 @@ from limitbench.results import Result
 from limitbench.retrievers import Given, RetrieverSpec
 
 _STORED = ("dtype", "index")
+_TRUNCATED = ("dense", "endpoint", "vectors")
 _GRAPH = ("m", "ef_construction", "ef")
 
 
@@ -78,7 +79,7 @@ def _steps(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
     if spec.adapter == "engine":
         yield from _steps_of_an_engine(spec, given)
         return
-    if spec.adapter not in ("dense", "endpoint", "vectors"):
+    if spec.adapter not in (*_TRUNCATED, "free"):
         raise SpecError(
             f"retriever '{spec}' has no parts that a loss is split into; give one with single vectors, or an engine"
         )
@@ -90,18 +91,22 @@ def _steps(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
 
 
 def _of_vectors(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
-    yield "model", spec.without("dim")
-    if spec.get("dim") is not None:
+    """The model's own vectors, and those truncated. Free embeddings are made in their dimension: they have one step."""
+    if spec.adapter in _TRUNCATED and spec.get("dim") is not None:
+        yield "model", spec.without("dim")
         yield "truncation", spec
+    else:
+        yield "model", spec
 
 
 def _steps_of_an_engine(spec: RetrieverSpec, given: dict[str, Any]) -> Iterator[tuple[str, RetrieverSpec]]:
     if spec.made().source is None:
         raise SpecError(f"retriever '{spec}' searches texts; its loss has no parts")
     yield from _of_vectors(RetrieverSpec.parse(given.get("of") or "minilm"))
-    flat = spec.without(*_GRAPH, "dtype").with_options(index="flat")
-    yield "engine", flat
-    if given.get("dtype", "fp32") != "fp32":
-        yield "dtype", flat.with_options(dtype=given["dtype"])
-    if given.get("index") != "flat":
+    scanned, quantised = given.get("index") == "flat", given.get("dtype", "fp32") != "fp32"
+    flat = spec.without(*_GRAPH).with_options(index="flat")
+    yield "engine", spec if scanned and not quantised else flat.without("dtype")
+    if quantised:
+        yield "dtype", spec if scanned else flat
+    if not scanned:
         yield "index", spec

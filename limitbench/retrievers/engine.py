@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import RetrievalError, SpecError
@@ -33,9 +33,9 @@ from limitbench.retrievers.base import (
 )
 from limitbench.retrievers.embedded import usable
 from limitbench.retrievers.engines import engine_class
-from limitbench.retrievers.engines.contract import Hits, Settings, TextEngine, VectorEngine
+from limitbench.retrievers.engines.contract import Floats, Hits, Settings, TextEngine, VectorEngine
 from limitbench.retrievers.spec import RetrieverSpec
-from limitbench.retrievers.vectors import SingleVectorIndex
+from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable
 
 _CHECKED = 200  # queries of a search that are compared with exact search
 
@@ -53,9 +53,9 @@ class Engine(Adapter):
     of: str | None = None  # the retriever whose vectors it searches; None: minilm, or the texts
     kind: str | None = Field(None, alias="index")
     dtype: str | None = None
-    m: int | None = Field(None, ge=2)
-    ef_construction: int | None = Field(None, ge=1)
-    ef: int | None = Field(None, ge=1)
+    m: int | None = Field(None, ge=2, le=1024)
+    ef_construction: int | None = Field(None, ge=1, le=100_000)
+    ef: int | None = Field(None, ge=1, le=100_000)
     language: str | None = None
     device: str | None = None  # of a retriever that does not say
     precision: str | None = None
@@ -65,6 +65,22 @@ class Engine(Adapter):
     @classmethod
     def _line(cls, value: Any) -> Any:
         return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _has(self) -> Self:
+        """Before any text is embedded."""
+        self.kind_of_engine.check(self.settings)
+        if self.of is not None and RetrieverSpec.parse(self.of).parts:
+            raise SpecError(
+                f"engine '{self.engine}': of={self.of} has no single vector a document; give one such as minilm"
+            )
+        return self
+
+    @property
+    def settings(self) -> Settings:
+        """The engine's own."""
+        names = ("dtype", "m", "ef_construction", "ef", "language")
+        return Settings(index=self.kind, **{name: getattr(self, name) for name in names})
 
     @cached_property
     def kind_of_engine(self) -> Any:
@@ -102,27 +118,25 @@ class Engine(Adapter):
         """Every option, the configuration of the retriever behind it, and the engine's version."""
         behind = {} if self.source is None else {"of": self.source.configuration}
         version = importlib.metadata.version(self.kind_of_engine.package)
-        return {**super().configuration, **behind, "version": f"{self.kind_of_engine.package} {version}"}
+        own = {name: value for name, value in super().configuration.items() if name not in ("device", "precision")}
+        return {**own, **behind, "version": f"{self.kind_of_engine.package} {version}"}
 
     @property
     def card(self) -> dict[str, Any]:
         """The card of the retriever behind it."""
         return {} if self.source is None else self.source.card
 
-    def _started(self) -> Any:
-        """The engine, with nothing in it."""
-        names = ("dtype", "m", "ef_construction", "ef", "language")
-        return self.kind_of_engine(Settings(index=self.kind, **{name: getattr(self, name) for name in names}))
-
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus in the engine. Raises `RetrievalError` where the index that was asked for is not in use."""
         source = None if self.source is None else self._vectors(self.source.index(corpus, progress))
-        engine = self._started()  # after the vectors: a model that is missing leaves no folder
-        found = _EngineIndex(corpus.ids, engine, source)
+        if source is not None:
+            fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
+        engine = self.kind_of_engine(self.settings)  # after the vectors: a model that is missing leaves no folder
+        found = _EngineIndex(corpus.ids, engine, source, self.dtype)
         if source is None:
             engine.build(corpus.contents, progress)
         else:
-            engine.build(usable(source.vectors.documents, corpus.ids), source.vectors.similarity, progress)
+            engine.build(source.vectors.documents, source.vectors.similarity, progress)
         proof = engine.proof()
         if not proof.used:
             raise RetrievalError(
@@ -151,7 +165,8 @@ class _EngineIndex:
     document_ids: tuple[str, ...]
     engine: TextEngine | VectorEngine
     source: SingleVectorIndex | None
-    seen: dict[str, Any] = field(default_factory=dict)  # what the first search of more than one query found out
+    stored: str | None  # the dtype asked for
+    seen: dict[str, Any] = field(default_factory=dict)  # what the first search found out
     short: str | None = None
 
     def __post_init__(self) -> None:
@@ -181,18 +196,29 @@ class _EngineIndex:
         )
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """One search of the engine a query, of one document more than the depth: the order among equals is the engine's."""
+        """One search of the engine a query, or more where documents tie across the cut."""
         asked: Any = queries.texts if self.source is None else self.source.asked(queries, progress)
-        wanted = min(depth + 1, len(self.document_ids))
+        if self.source is not None:
+            fitting(asked, self.stored, queries.ids)
         found: list[Hits] = []
         for number, query in enumerate(asked):
-            found.append(self.engine.search(query, wanted))
+            found.append(self._hits(query, depth))
             if (number + 1) % 100 == 0 or number + 1 == len(queries):
                 progress("search", number + 1, len(queries))
         run = self._run(found, queries.ids, depth)
-        if len(queries) > 1 and self.source is not None:
+        if self.source is not None:
             self._look(run, asked, min(depth, len(self.document_ids)))
         return Retrieved(run)
+
+    def _hits(self, query: Any, depth: int) -> Hits:
+        """The best documents, and every tie across the cut where the engine looks at all documents."""
+        n = len(self.document_ids)
+        wanted = min(depth + 1, n)
+        while True:
+            numbers, scores = self.engine.search(query, wanted)
+            if not self.engine.exhaustive or len(numbers) < wanted or wanted == n or scores[-1] < scores[depth - 1]:
+                return numbers, scores
+            wanted = min(2 * wanted, n)
 
     def _run(self, found: list[Hits], query_ids: tuple[str, ...], depth: int) -> Run:
         rows = np.repeat(np.arange(len(found)), [len(numbers) for numbers, _ in found])
@@ -205,7 +231,7 @@ class _EngineIndex:
         """Note where rows are missing; and, once, how many of exact search's best were found, ties with the last counted."""
         lengths = np.diff(run.indptr)
         few = int((lengths < depth).sum())
-        if few:
+        if few and self.short is None:
             self.short = (
                 f"{few} of {len(lengths)} queries got fewer than {depth} documents from the engine, one {lengths.min()}"
             )
@@ -218,7 +244,14 @@ class _EngineIndex:
             len(set(best[:depth]) & set(tied)) / depth
             for best, tied in zip(_columns(run, first), _columns(exact, first), strict=True)
         ]
-        self.seen["agreement_with_exact"] = float(np.mean(shares))
+        self.seen |= {"agreement_with_exact": float(np.mean(shares)), "agreement_at": depth}
+
+
+def fitting(rows: Floats, dtype: str | None, ids: Sequence[str]) -> None:
+    """Raise `SpecError` where fp16 makes a vector zero or infinite: an engine would rank it all the same."""
+    if dtype == "fp16":
+        storage = Storage(dtype)
+        rankable(storage(rows), rows, storage, ids)
 
 
 def _columns(run: Run, rows: int) -> Iterator[list[int]]:

@@ -95,7 +95,7 @@ class Storage:
         return x
 
 
-def _rankable(kept: Floats, x: Floats, storage: Storage, ids: Sequence[str]) -> Floats:
+def rankable(kept: Floats, x: Floats, storage: Storage, ids: Sequence[str]) -> Floats:
     """The stored values, where no float dtype made a vector zero or infinite. Raises `SpecError` with the id of the first."""
     if storage.dtype in ("fp16", "bf16"):
         bad = np.flatnonzero((~kept.any(1) & x.any(1)) | ~np.isfinite(kept).all(1))
@@ -154,7 +154,7 @@ class VectorIndex:
         if kind not in KINDS:
             raise SpecError(f"found index '{kind}', expected one of {', '.join(KINDS)}")
         storage = Storage.fitted(dtype, documents)
-        kept = _rankable(storage(documents), documents, storage, document_ids)
+        kept = rankable(storage(documents), documents, storage, document_ids)
         engine = None if kind == "exact" else faiss_index(kind, kept, similarity)
         return cls(tuple(document_ids), kept, storage, kind, engine, device, similarity)
 
@@ -206,7 +206,7 @@ class VectorIndex:
 
     def search(self, queries: Floats, query_ids: Sequence[str], depth: int, progress: Progress = no_progress) -> Run:
         """The run of query vectors (m, d)."""
-        asked = _rankable(self.storage(queries), queries, self.storage, query_ids)
+        asked = rankable(self.storage(queries), queries, self.storage, query_ids)
         top = self._exact if self.engine is None else self._approximate
         return Run.concatenate(top(asked, tuple(query_ids), depth, progress))
 

@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.errors import SpecError
+from limitbench.errors import SpecError, StorageError
 from limitbench.progress import Progress
 
 Floats = npt.NDArray[np.float32]
@@ -70,8 +70,19 @@ class Engine(ABC):
     package: ClassVar[str]  # whose version decides what is found
 
     def __init__(self, settings: Settings) -> None:
+        self.check(settings)
         self.settings = settings
         self.folder = Path(tempfile.mkdtemp(prefix=f"limitbench-{self.name}-"))
+
+    @classmethod
+    @abstractmethod
+    def check(cls, settings: Settings) -> None:
+        """Raise `SpecError` for settings that it does not have. Nothing is started."""
+
+    @property
+    @abstractmethod
+    def exhaustive(self) -> bool:
+        """Whether a search looks at every document, so that a longer answer begins with the shorter one."""
 
     @abstractmethod
     def search(self, query: Any, depth: int) -> Hits:
@@ -83,7 +94,7 @@ class Engine(ABC):
 
     @abstractmethod
     def effective(self) -> Mapping[str, Any]:
-        """The settings in force, the defaults too."""
+        """The settings in force, the defaults too, as the engine tells them."""
 
     @abstractmethod
     def reopen(self) -> None:
@@ -95,10 +106,8 @@ class Engine(ABC):
 
     @property
     def nbytes(self) -> int:
-        """Bytes that the engine takes on disk."""
-        return sum(
-            512 * path.stat().st_blocks for path in self.folder.rglob("*") if path.is_file()
-        )  # files may have holes
+        """Bytes of the index on disk."""
+        return bytes_below(self.folder)
 
     def close(self) -> None:
         """Close it and remove its folder; once more does nothing."""
@@ -122,3 +131,18 @@ class TextEngine(Engine):
     @abstractmethod
     def build(self, texts: Sequence[str], progress: Progress) -> None:
         """Index the texts, and come back when they can be found."""
+
+
+def bytes_below(folder: Path) -> int:
+    """The bytes that the files below a folder take; holes in them take none."""
+    return sum(512 * path.stat().st_blocks for path in folder.rglob("*") if path.is_file())
+
+
+def require_room(engine: str, folder: Path, needed: int) -> None:
+    """Raise `StorageError` unless so many bytes are free where the engine keeps its files."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            f"engine '{engine}' needs about {needed / 1e6:.0f} MB in {folder.parent}, and {free / 1e6:.0f} MB are free; free some "
+            f"room, or set TMPDIR to another folder"
+        )

@@ -6,14 +6,23 @@ optimised before it is searched, and the number of indexed vectors is read back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import qdrant_edge as qdrant
 
+from limitbench.files import read_record
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine
+from limitbench.retrievers.engines.contract import (
+    Floats,
+    Hits,
+    Proof,
+    Settings,
+    VectorEngine,
+    bytes_below,
+    require_room,
+)
 
 _VECTOR = "v"
 _BATCH = 2000
@@ -24,6 +33,8 @@ _DISTANCES = {
     "manhattan": qdrant.Distance.Manhattan,
 }
 _M, _EF_CONSTRUCTION = 16, 100  # Qdrant's defaults
+_QUANTISED = ("int8", "binary")
+_LOGS = 100_000_000  # bytes of its log of writes and of files that it makes at once
 
 
 class QdrantEdge(VectorEngine):
@@ -34,14 +45,22 @@ class QdrantEdge(VectorEngine):
     similarities = tuple(_DISTANCES)
 
     def __init__(self, settings: Settings) -> None:
-        known = {"index": ("hnsw", "flat"), "dtype": ("fp32", "fp16", "int8", "binary")}
-        graph = (
-            {} if settings.index == "flat" else dict.fromkeys(("m", "ef_construction", "ef"))
-        )  # flat has none of them
-        settings.require(self.name, {**known, **graph})
         super().__init__(settings)
         self.shard: Any = None
+        self.points = 0
         self.sign = 1.0  # distances are turned, so that larger is nearer
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        """Settings of a graph go with a graph alone."""
+        known = {"index": ("hnsw", "flat"), "dtype": ("fp32", "fp16", "int8", "binary")}
+        graph = {} if settings.index == "flat" else dict.fromkeys(("m", "ef_construction", "ef"))
+        settings.require(cls.name, {**known, **graph})
+
+    @property
+    def exhaustive(self) -> bool:
+        """Without a graph, all vectors are compared."""
+        return self.flat
 
     @property
     def dtype(self) -> str:
@@ -55,7 +74,8 @@ class QdrantEdge(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, then optimise until the segment is indexed."""
-        n, d = documents.shape
+        n, d = self.points, _ = documents.shape
+        require_room(self.name, self.folder, _LOGS + 4 * documents.nbytes)
         self.sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
         self.shard = qdrant.EdgeShard.create(str(self.folder), self._config(d, similarity))
         for start in range(0, n, _BATCH):
@@ -83,7 +103,7 @@ class QdrantEdge(VectorEngine):
             hnsw_config=qdrant.HnswIndexConfig(
                 m=0 if self.flat else s.m or _M,  # 0: no graph
                 ef_construct=s.ef_construction or _EF_CONSTRUCTION,
-                full_scan_threshold=1,
+                full_scan_threshold=1,  # KB
             ),
         )
         optimizers = qdrant.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1)
@@ -93,7 +113,7 @@ class QdrantEdge(VectorEngine):
         """The best documents by the shard's index, without rescoring in the original vectors."""
         s = self.settings
         quantisation = (
-            qdrant.QuantizationSearchParams(ignore=False, rescore=False) if self.dtype in ("int8", "binary") else None
+            qdrant.QuantizationSearchParams(ignore=False, rescore=False) if self.dtype in _QUANTISED else None
         )
         params = qdrant.SearchParams(hnsw_ef=s.ef, exact=False, quantization=quantisation)
         found = self.shard.search(
@@ -102,23 +122,49 @@ class QdrantEdge(VectorEngine):
         ids = np.array([point.id for point in found], np.int64)
         return ids, self.sign * np.array([point.score for point in found], np.float64)
 
+    def _segments(self) -> Iterator[tuple[dict[str, Any], dict[str, Any], bool]]:
+        """What each segment on disk tells: how vectors are stored and indexed, its graph if it has one, whether it is quantised."""
+        for segment in (self.folder / "segments").iterdir():
+            told = read_record(segment / "segment.json")["config"]["vector_data"][_VECTOR]
+            graph = segment / f"vector_index-{_VECTOR}" / "hnsw_config.json"
+            quantised = segment / f"vector_storage-{_VECTOR}" / "quantized.config.json"
+            yield told, read_record(graph) if graph.is_file() else {}, quantised.is_file()
+
     def proof(self) -> Proof:
-        """By the number of indexed vectors that the shard tells."""
-        info = self.shard.info()
-        how = f"{info.indexed_vectors_count} of {info.points_count} vectors indexed"
-        return Proof(self.flat or info.indexed_vectors_count >= info.points_count, how)
+        """By what the segments on disk tell: vectors in a graph that is larger than what Qdrant scans, and vectors quantised."""
+        segments = list(self._segments())
+        graphs = [graph for _, graph, _ in segments if graph.get("m")]
+        wanted = {}
+        if not self.flat:
+            enough = [graph for graph in graphs if graph["full_scan_threshold"] < graph["indexed_vector_count"]]
+            wanted["in a graph"] = sum(graph["indexed_vector_count"] for graph in enough)
+        if self.dtype in _QUANTISED:
+            built = [quantised for told, _, quantised in segments if told["index"]["type"] != "plain"]
+            wanted["quantised"] = self.shard.info().indexed_vectors_count if built and all(built) else 0
+        how = ", ".join(f"{count} of {self.points} vectors {what}" for what, count in wanted.items())
+        if self.points and not min(wanted.values(), default=1):
+            how += "; Qdrant builds nothing for less than 1 KB of vectors"
+        return Proof(all(count >= self.points for count in wanted.values()), how or "no index, as asked for")
 
     def effective(self) -> Mapping[str, Any]:
-        """What was set, and Qdrant's defaults: the shard does not tell its configuration."""
-        s = self.settings
-        graph = {"m": s.m or _M, "ef_construction": s.ef_construction or _EF_CONSTRUCTION, "ef": s.ef or "engine's own"}
-        rescore = {"rescore": False} if self.dtype in ("int8", "binary") else {}
-        return {
-            "index": "flat" if self.flat else "hnsw",
-            **({} if self.flat else graph),
-            "dtype": self.dtype,
-            **rescore,
+        """As the segments on disk tell: the graph's settings, and how vectors are stored."""
+        segments = list(self._segments())
+        graph = next((graph for _, graph, _ in segments if graph.get("m")), None)
+        stored = {_stored_as(told) for told, _, _ in segments if told["index"]["type"] != "plain"} or {
+            _stored_as(segments[0][0])
         }
+        out: dict[str, Any] = {"index": "flat"}
+        if graph is not None:
+            out = {
+                "index": "hnsw", "m": graph["m"], "ef_construction": graph["ef_construct"], "ef": self.settings.ef or graph["ef"],
+            }  # fmt: skip
+        rescore = {"rescore": False} if self.dtype in _QUANTISED else {}
+        return {**out, "dtype": "+".join(sorted(stored)), **rescore}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the segments; the log of writes, which Qdrant keeps beside them, is none of the index."""
+        return bytes_below(self.folder / "segments")
 
     def reopen(self) -> None:
         """Close the shard and load it from its folder."""
@@ -130,3 +176,10 @@ class QdrantEdge(VectorEngine):
         if self.shard is not None:
             self.shard.close()
             self.shard = None
+
+
+def _stored_as(told: Mapping[str, Any]) -> str:
+    quantised = told.get("quantization_config") or {}
+    if "scalar" in quantised or "binary" in quantised:
+        return "int8" if "scalar" in quantised else "binary"
+    return {"float16": "fp16"}.get(str(told.get("datatype", "")).lower(), "fp32")

@@ -20,6 +20,7 @@ _WORDS = "limitbench"  # the analyser's name
 _HEAP = 64_000_000  # bytes that the writer may fill before it flushes
 _BATCH = 2000
 _K1, _B = 1.2, 0.75  # tantivy's; they cannot be set
+_LONGEST = 40  # bytes from which on its default analyser drops a word
 
 
 class Tantivy(TextEngine):
@@ -29,12 +30,22 @@ class Tantivy(TextEngine):
     package = "tantivy"
 
     def __init__(self, settings: Settings) -> None:
-        settings.require(self.name, {"language": None})
-        self.analyser = _analyser(settings.language)
         super().__init__(settings)
+        self.analyser = _analyser(settings.language)
         self.index: Any = None
         self.searcher: Any = None
         self.texts = 0
+
+    @classmethod
+    def check(cls, settings: Settings) -> None:
+        """A language is all that can be set."""
+        settings.require(cls.name, {"language": None})
+        _analyser(settings.language)
+
+    @property
+    def exhaustive(self) -> bool:
+        """Every document with a word of the question is scored."""
+        return True
 
     def build(self, texts: Sequence[str], progress: Progress) -> None:
         """One writer, one commit; then segments are merged as tantivy does."""
@@ -77,8 +88,9 @@ class Tantivy(TextEngine):
         return Proof(found == self.texts, f"{found} of {self.texts} texts in {self.searcher.num_segments} segments")
 
     def effective(self) -> Mapping[str, Any]:
-        """BM25's constants, which are tantivy's, and the language."""
-        return {"index": "inverted", "k1": _K1, "b": _B, "language": self.settings.language or "none"}
+        """BM25's constants, which are tantivy's, the language, and the bytes from which on a word is dropped."""
+        language = (self.settings.language or "none").lower()
+        return {"index": "inverted", "k1": _K1, "b": _B, "language": language, "longest_word": _LONGEST}
 
     def reopen(self) -> None:
         """Open the index from its folder."""
@@ -93,10 +105,10 @@ class Tantivy(TextEngine):
 
 def _analyser(language: str | None) -> Any:
     words = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    words = words.filter(tantivy.Filter.remove_long(40)).filter(tantivy.Filter.lowercase())
+    words = words.filter(tantivy.Filter.remove_long(_LONGEST)).filter(tantivy.Filter.lowercase())
     if language is not None:
         try:
-            words = words.filter(tantivy.Filter.stemmer(language))
+            words = words.filter(tantivy.Filter.stemmer(language.lower()))
         except ValueError as error:
             raise SpecError(f"engine 'tantivy': found language={language}: {error}") from None
     return words.build()
