@@ -31,7 +31,7 @@ LIGHT = [
 ]  # fmt: skip
 NEURAL = [
     "minilm", "minilm,dim=32", "wordllama", "wordllama,dtype=int8", "wordllama,dtype=binary", "wordllama,index=flat", "hybrid",
-    "minilm-maxsim", "engine:qdrant-edge,of=wordllama", "engine:qdrant-edge,index=flat,dtype=fp16", "engine:tantivy",
+    "minilm-maxsim", "engine:qdrant-edge,of=wordllama,index=flat", "engine:qdrant-edge,index=flat,dtype=fp16", "engine:tantivy",
 ]  # fmt: skip
 MADE = ["splade", "rerank", "endpoint"]  # of models that the tests make
 
