@@ -61,7 +61,7 @@ def losses(
     how = options or Options()
     how = Options(**{**vars(how), "measures": [measure]})
     steps = list(_steps(RetrieverSpec.parse(by)))
-    named = [(name, how.retriever(spec)) for name, spec in steps]  # all are checked before any work
+    named = [(name, how.retriever(spec)) for name, spec in steps]  # names and options are checked before any work
     (chosen,) = how.chosen
     parts: list[Part] = []
     before = Fraction(1)

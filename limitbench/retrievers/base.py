@@ -167,6 +167,13 @@ class Adapter(BaseModel):
         out._shared = vectors
         return out
 
+    def with_part(self, name: str, changed: Callable[[Adapter], Adapter]) -> Self:
+        """The same adapter with the retriever that its property `name` holds changed, unless that is another package's."""
+        out, part = self.model_copy(), getattr(self, name)
+        if isinstance(part, Adapter):
+            out.__dict__[name] = changed(part)
+        return out
+
     def located(self, place: Callable[[str], str]) -> Self:
         """The same adapter with `place` applied to every file or folder that its options may name.
 

@@ -1,7 +1,7 @@
 """Databases and search engines as retrievers: what the index, its dtype and the engine cost, over any vectors or over texts.
 
-Vectors are those of another single-vector retriever, checked before the engine gets them. Every search tells how far the engine is
-from exact search of the same vectors, and the record holds the settings in force and how it is known that the index was used.
+Vectors are those of another single-vector retriever, checked before the engine gets them. The first search tells how far the engine
+is from exact search of the same vectors. The record holds the settings in force and how it is known that the index was used.
 """
 
 from __future__ import annotations
@@ -71,10 +71,14 @@ class Engine(Adapter):
         """Before any text is embedded."""
         self.kind_of_engine.check(self.settings)
         if self.of is not None and RetrieverSpec.parse(self.of).parts:
-            raise SpecError(
-                f"engine '{self.engine}': of={self.of} has no single vector a document; give one such as minilm"
-            )
+            raise self._no_single_vector
         return self
+
+    @property
+    def _no_single_vector(self) -> SpecError:
+        return SpecError(
+            f"engine '{self.engine}': of={self.of} has no single vector a document; give one such as minilm"
+        )
 
     @property
     def settings(self) -> Settings:
@@ -101,17 +105,11 @@ class Engine(Adapter):
 
     def located(self, place: Callable[[str], str]) -> Self:
         """The same with the files of the retriever behind it in their places."""
-        return self._behind(lambda source: source.located(place))
+        return self.with_part("source", lambda source: source.located(place))
 
     def sharing(self, vectors: TextVectors) -> Self:
         """The same with a retriever behind it that shares these vectors of texts."""
-        return self._behind(lambda source: source.sharing(vectors))
-
-    def _behind(self, changed: Callable[[Adapter], Adapter]) -> Self:
-        out = self.model_copy()
-        if isinstance(self.source, Adapter):
-            out.__dict__["source"] = changed(self.source)
-        return out
+        return self.with_part("source", lambda source: source.sharing(vectors))
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -147,9 +145,7 @@ class Engine(Adapter):
     def _vectors(self, source: Index) -> SingleVectorIndex:
         """The index behind it. Raises `SpecError` unless it has one fp32 vector a document, of a similarity that the engine has."""
         if not isinstance(source, SingleVectorIndex):
-            raise SpecError(
-                f"engine '{self.engine}': of={self.of} has no single vector a document; give one such as minilm"
-            )
+            raise self._no_single_vector
         kept, known = source.vectors, self.kind_of_engine.similarities
         if kept.storage.dtype != "fp32" or kept.kind != "exact":
             raise SpecError(

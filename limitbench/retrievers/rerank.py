@@ -21,7 +21,6 @@ from limitbench.errors import RetrievalError
 from limitbench.files import read_record
 from limitbench.rankings import Run
 from limitbench.retrievers.base import (
-    Adapter,
     Arrays,
     CutTexts,
     Index,
@@ -71,18 +70,11 @@ class Rerank(ModelAdapter):
 
     def located(self, place: Callable[[str], str]) -> Self:
         """The same with the model's folder and the first stage's in their places."""
-        return super().located(place)._behind(lambda first: first.located(place))
+        return super().located(place).with_part("first_stage", lambda first: first.located(place))
 
     def sharing(self, vectors: TextVectors) -> Self:
         """The same with a first stage that shares these vectors of texts."""
-        return self._behind(lambda first: first.sharing(vectors))
-
-    def _behind(self, changed: Callable[[Adapter], Adapter]) -> Self:
-        """The same with its first stage changed, unless that is another package's."""
-        out, first = self.model_copy(), self.first_stage
-        if isinstance(first, Adapter):
-            out.__dict__["first_stage"] = changed(first)
-        return out
+        return self.with_part("first_stage", lambda first: first.sharing(vectors))
 
     @property
     def configuration(self) -> dict[str, Any]:

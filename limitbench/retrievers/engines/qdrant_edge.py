@@ -1,7 +1,7 @@
 """Qdrant's engine inside the process (`qdrant-edge-py`): HNSW over one shard, with its quantisations.
 
-A segment below `full_scan_threshold` is scanned, whatever index was asked for; so the threshold is set to its least, the segment is
-optimised before it is searched, and the number of indexed vectors is read back.
+A segment below `full_scan_threshold` is scanned, whatever index was asked for. So the threshold is set to its least, and segments
+are optimised before they are searched. What Qdrant then built is read back from its files.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class QdrantEdge(VectorEngine):
             built = [quantised for told, _, quantised in segments if told["index"]["type"] != "plain"]
             wanted["quantised"] = self.shard.info().indexed_vectors_count if built and all(built) else 0
         how = ", ".join(f"{count} of {self.points} vectors {what}" for what, count in wanted.items())
-        if self.points and not min(wanted.values(), default=1):
+        if wanted and all(told["index"]["type"] == "plain" for told, _, _ in segments):
             how += "; Qdrant builds nothing for less than 1 KB of vectors"
         return Proof(all(count >= self.points for count in wanted.values()), how or "no index, as asked for")
 
