@@ -25,18 +25,18 @@ from urllib.parse import quote, unquote
 
 from limitbench.errors import DataError, MissingExtra, StorageError
 
-_UNSAFE = re.compile(r"[\s\x00-\x1f\x7f%]")
+_UNSAFE = re.compile(r"^\ufeff|[\s\x00-\x1f\x7f%]")  # readers take U+FEFF at a file's start for a byte order mark
 _GZIP_MAGIC = b"\x1f\x8b"
 ESCAPED = "escaped-ids"  # what a line with percent-encoded ids says: the iteration of qrels, or the end of a run's tag
 
 
 def escape_id(identifier: str) -> str:
-    """The id with white space, control characters and '%' percent-encoded, so that TREC's readers keep it whole."""
+    """The id with white space, control characters, '%' and a leading U+FEFF percent-encoded: TREC's readers keep it whole."""
     return _UNSAFE.sub(lambda found: quote(found[0], safe=""), identifier)
 
 
 def breaks_trec(identifier: str) -> bool:
-    """Whether the id holds white space or control characters, so that a TREC file cannot hold it as it is."""
+    """Whether the id holds white space, control characters or a leading U+FEFF: a TREC file cannot hold it as it is."""
     return escape_id(identifier.replace("%", "")) != identifier.replace("%", "")
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -89,6 +89,8 @@ ids = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=6)
 
 
 @given(st.dictionaries(ids, st.dictionaries(ids, st.integers(-1, 3), min_size=1, max_size=3), max_size=3))
+@example({"\ufeff": {"0": 0}})
+@example({"\ufeffq": {"\ufeff d%": 1}})
 def test_trec_qrels_round_trip(tmp_path_factory: pytest.TempPathFactory, judgements: dict[str, dict[str, int]]) -> None:
     """Ids with spaces, controls and percent signs come back as they were."""
     path = tmp_path_factory.mktemp("trec") / "q"
@@ -97,6 +99,7 @@ def test_trec_qrels_round_trip(tmp_path_factory: pytest.TempPathFactory, judgeme
 
 
 @given(st.dictionaries(ids, st.dictionaries(ids, st.floats(-9, 9, width=32), min_size=1, max_size=4), max_size=3))
+@example({"\ufeff": {"0": 0.0}})
 def test_trec_runs_round_trip(tmp_path_factory: pytest.TempPathFactory, mapping: dict[str, dict[str, float]]) -> None:
     """A run written with its ties comes back value for value; by default scores fall strictly, in the same order."""
     run = Run.from_mapping(mapping)
