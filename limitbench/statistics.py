@@ -58,6 +58,29 @@ def bootstrap_interval(
     return Interval(mean, float(low), float(high), confidence)
 
 
+def bounded_interval(values: npt.ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """The mean of values in [0, 1] with limits that hold for any distribution of them (Hoeffding 1963, theorem 1), two-sided.
+
+    Wider than a bootstrap's, and honest where all values are equal: 200 ones tell of at least 0.98. Raises `InputError` for no
+    values, for values outside [0, 1] and for a confidence outside (0, 1).
+    """
+    x = _values(values)
+    _confidence(confidence)
+    if x.min() < 0 or x.max() > 1:
+        raise InputError(f"found values from {x.min():g} to {x.max():g}, expected them in [0, 1]")
+    mean, tail = float(x.mean()), (1 - confidence) / 2
+
+    def farthest(of: float) -> float:
+        """The largest expectation that so low a mean is not too unlikely for."""
+        low, high = of, 1.0
+        for _ in range(60):
+            middle = (low + high) / 2
+            low, high = (middle, high) if _hoeffding(of, middle, len(x)) > tail else (low, middle)
+        return high
+
+    return Interval(mean, 1 - farthest(1 - mean), farthest(mean), confidence)
+
+
 def lower_limit(values: npt.ArrayLike, *, confidence: float = 0.95, resamples: int = 9999, seed: int = 0) -> float:
     """The one-sided lower confidence limit of the mean, by the same bootstrap."""
     _confidence(confidence)

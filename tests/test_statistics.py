@@ -18,6 +18,7 @@ from limitbench.statistics import (
     _drawn,
     _written_out,
     bootstrap_interval,
+    bounded_interval,
     compare_all,
     group_letters,
     holm,
@@ -309,3 +310,22 @@ def test_what_refutes_a_fall() -> None:
     assert not_below_p_value(ones, np.zeros(36), 0.1) == 1.0
     with pytest.raises(InputError):
         not_below_p_value(ones, ones, 0.0)
+
+
+@pytest.mark.parametrize("p", [0.01, 0.2, 0.5, 0.9, 0.999])
+def test_bounded_limits_hold_as_often_as_they_say(p: float) -> None:
+    """Counted out over all outcomes of 30 yes-or-no queries: the limits hold the truth at least 95 times in 100."""
+    held = 0.0
+    for k in range(31):
+        found = bounded_interval([1.0] * k + [0.0] * (30 - k))
+        held += math.comb(30, k) * p**k * (1 - p) ** (30 - k) * (found.low <= p <= found.high)
+    assert held >= 0.95
+
+
+def test_bounded_limits_of_equal_values_are_no_point() -> None:
+    """200 ones tell of at least 0.025^(1/200); values outside [0, 1] are refused."""
+    found = bounded_interval([1.0] * 200)
+    assert (found.mean, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / 200), abs=1e-9)
+    with pytest.raises(InputError, match=r"expected them in \[0, 1\]"):
+        bounded_interval([0.5, 1.5])

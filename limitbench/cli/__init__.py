@@ -17,6 +17,7 @@ import typer
 from limitbench import __version__
 from limitbench.cli import (
     atlas,
+    attach,
     cache,
     capacity,
     catalogue,
@@ -48,8 +49,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, loss, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks, training,
-    doctor,
+    run, sweep, loss, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks,
+    training, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

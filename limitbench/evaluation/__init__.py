@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from limitbench.evaluation.attached import Attached, attached
 from limitbench.evaluation.corpus_size import drown
 from limitbench.evaluation.imported import imported
 from limitbench.evaluation.loss import Losses, Part, losses
@@ -11,6 +12,7 @@ from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
 from limitbench.evaluation.sweep import Point, sweep
 
 __all__ = [
+    "Attached",
     "Found",
     "Losses",
     "Options",
@@ -18,6 +20,7 @@ __all__ = [
     "Part",
     "Point",
     "Suite",
+    "attached",
     "drown",
     "evaluate",
     "imported",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
@@ -43,7 +43,7 @@ _CHECKED = 200  # queries of a search that are compared with exact search
 class Engine(Adapter):
     """`engine:KIND,of=minilm`: an engine over the vectors of another retriever; of a text engine, over the texts.
 
-    `index`, `dtype`, `m`, `ef_construction`, `ef` and `language` are the engine's settings; one that it does not have is refused.
+    The options that `engines.contract.Settings` has are the engine's settings; one that it does not have is refused.
     """
 
     adapter: ClassVar[str] = "engine"
@@ -56,7 +56,12 @@ class Engine(Adapter):
     m: int | None = Field(None, ge=2, le=1024)
     ef_construction: int | None = Field(None, ge=1, le=100_000)
     ef: int | None = Field(None, ge=1, le=100_000)
+    lists: int | None = Field(None, ge=1, le=1_000_000)
+    probes: int | None = Field(None, ge=1, le=1_000_000)
     language: str | None = None
+    url: str | None = None
+    dsn_env: str | None = None
+    key_env: str | None = None
     device: str | None = None  # of a retriever that does not say
     precision: str | None = None
     reuse: Reuse | None = Field(None, exclude=True)
@@ -83,8 +88,8 @@ class Engine(Adapter):
     @property
     def settings(self) -> Settings:
         """The engine's own."""
-        names = ("dtype", "m", "ef_construction", "ef", "language")
-        return Settings(index=self.kind, **{name: getattr(self, name) for name in names})
+        names = [field.name for field in fields(Settings)]
+        return Settings(**{name: getattr(self, "kind" if name == "index" else name) for name in names})
 
     @cached_property
     def kind_of_engine(self) -> Any:
@@ -126,21 +131,29 @@ class Engine(Adapter):
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus in the engine. Raises `RetrievalError` where the index that was asked for is not in use."""
+        engine = self.kind_of_engine(
+            self.settings
+        )  # first: a server that does not answer is told before texts are embedded
+        try:
+            return self._filled(engine, corpus, progress)
+        except BaseException:
+            engine.close()
+            raise
+
+    def _filled(self, engine: TextEngine | VectorEngine, corpus: Corpus, progress: Progress) -> Index:
         source = None if self.source is None else self._vectors(self.source.index(corpus, progress))
-        if source is not None:
-            fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
-        engine = self.kind_of_engine(self.settings)  # after the vectors: a model that is missing leaves no folder
-        found = _EngineIndex(corpus.ids, engine, source, self.dtype)
-        if source is None:
+        if isinstance(engine, TextEngine):
             engine.build(corpus.contents, progress)
         else:
+            assert source is not None
+            fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
             engine.build(source.vectors.documents, source.vectors.similarity, progress)
         proof = engine.proof()
         if not proof.used:
             raise RetrievalError(
                 f"engine '{self.engine}' does not use its index: {proof.how}; its recall would be that of a scan"
             )
-        return found
+        return _EngineIndex(corpus.ids, engine, source, self.dtype)
 
     def _vectors(self, source: Index) -> SingleVectorIndex:
         """The index behind it. Raises `SpecError` unless it has one fp32 vector a document, of a similarity that the engine has."""

@@ -13,9 +13,25 @@ ENGINES: dict[str, tuple[str, str | None]] = {
     # kind          class                                                  pip extra
     "tantivy": ("limitbench.retrievers.engines.tantivy:Tantivy", "tantivy"),
     "qdrant-edge": ("limitbench.retrievers.engines.qdrant_edge:QdrantEdge", "qdrant-edge"),
+    "pgvector": ("limitbench.retrievers.engines.pgvector:PgVector", "postgres"),
+    "postgres-text": ("limitbench.retrievers.engines.postgres_text:PostgresText", "postgres"),
+    "sqlite-vec": ("limitbench.retrievers.engines.sqlite_vec:SqliteVec", "sqlite-vec"),
+    "lancedb": ("limitbench.retrievers.engines.lancedb:LanceDB", "lancedb"),
+    "chroma": ("limitbench.retrievers.engines.chroma:Chroma", "chroma"),
+    "milvus": ("limitbench.retrievers.engines.milvus:Milvus", "milvus"),
+}
+
+# what is read of a collection that a user already has
+COLLECTIONS: dict[str, tuple[str, str | None]] = {
+    "pgvector": ("limitbench.retrievers.engines.pgvector_table:PgVectorTable", "postgres"),
 }
 
 
 def engine_class(kind: str) -> Any:
     """The class of an engine. Raises `UnknownName`, or `MissingExtra` where its client is not installed."""
     return registry.resolve("engine", ENGINES, kind)
+
+
+def collection_class(kind: str) -> Any:
+    """The class of an engine's existing collections. Raises `UnknownName`, or `MissingExtra` where its client is not installed."""
+    return registry.resolve("engine with collections to attach to", COLLECTIONS, kind)

@@ -11,6 +11,7 @@ import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -30,7 +31,9 @@ class Settings:
     """What a user asks of an engine; None leaves it to the engine.
 
     `index` is the kind of index, flat for none; `dtype` is how vectors are stored. `m` and `ef_construction` are HNSW's links and
-    candidates while it is built, `ef` its candidates in a search. `language` is that of the words, for its stemmer.
+    candidates while it is built, `ef` its candidates in a search. `lists` is how many parts an IVF has, `probes` how many of them a
+    search looks at. `language` is that of the words, for its stemmer. `url` is a server's address; `dsn_env` and `key_env` name the
+    environment variables that hold a DSN and a key, which are in no option, record, message or log.
     """
 
     index: str | None = None
@@ -38,7 +41,12 @@ class Settings:
     m: int | None = None
     ef_construction: int | None = None
     ef: int | None = None
+    lists: int | None = None
+    probes: int | None = None
     language: str | None = None
+    url: str | None = None
+    dsn_env: str | None = None
+    key_env: str | None = None
 
     def require(self, engine: str, known: Mapping[str, Sequence[str] | None]) -> None:
         """Raise `SpecError` for a setting that an engine does not have, or a value that it does not take: it would be ignored.
@@ -64,7 +72,7 @@ class Proof:
 
 
 class Engine(ABC):
-    """An engine with what was put into it, in a folder of its own that `close` removes."""
+    """An engine with what was put into it, in a folder or on a server; `close` removes what it made."""
 
     name: ClassVar[str]
     package: ClassVar[str]  # whose version decides what is found
@@ -72,7 +80,11 @@ class Engine(ABC):
     def __init__(self, settings: Settings) -> None:
         self.check(settings)
         self.settings = settings
-        self.folder = Path(tempfile.mkdtemp(prefix=f"limitbench-{self.name}-"))
+
+    @cached_property
+    def folder(self) -> Path:
+        """A folder of its own, made when it is asked for."""
+        return Path(tempfile.mkdtemp(prefix=f"limitbench-{self.name}-"))
 
     @classmethod
     @abstractmethod
@@ -110,9 +122,10 @@ class Engine(ABC):
         return bytes_below(self.folder)
 
     def close(self) -> None:
-        """Close it and remove its folder; once more does nothing."""
+        """Close it and remove what it made; once more does nothing."""
         self.release()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if "folder" in vars(self):
+            shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class VectorEngine(Engine):
