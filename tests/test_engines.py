@@ -48,8 +48,10 @@ def server(request: pytest.FixtureRequest) -> None:
 
 
 def test_every_engine_is_under_the_contract() -> None:
-    """A new engine joins the tables above, or the protocols of `test_servers`."""
-    assert {*VECTOR_ENGINES, *TEXT_ENGINES} == {*ENGINES}
+    """A new engine joins the tables above, or those of `test_servers`."""
+    from test_servers import SERVERS, TEXT_SERVERS
+
+    assert {*VECTOR_ENGINES, *TEXT_ENGINES, *SERVERS, *TEXT_SERVERS} == {*ENGINES}
 
 
 def unit(rows: int, d: int, seed: int = 0) -> Any:

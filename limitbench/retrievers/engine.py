@@ -118,11 +118,12 @@ class Engine(Adapter):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """Every option, the configuration of the retriever behind it, and the engine's version."""
+        """Every option, the configuration of the retriever behind it, and the engine's version; a server's is in the facts."""
         behind = {} if self.source is None else {"of": self.source.configuration}
-        version = importlib.metadata.version(self.kind_of_engine.package)
+        package = self.kind_of_engine.package
+        version = {} if package is None else {"version": f"{package} {importlib.metadata.version(package)}"}
         own = {name: value for name, value in super().configuration.items() if name not in ("device", "precision")}
-        return {**own, **behind, "version": f"{self.kind_of_engine.package} {version}"}
+        return {**own, **behind, **version}
 
     @property
     def card(self) -> dict[str, Any]:

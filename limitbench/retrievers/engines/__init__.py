@@ -18,12 +18,19 @@ ENGINES: dict[str, tuple[str, str | None]] = {
     "sqlite-vec": ("limitbench.retrievers.engines.sqlite_vec:SqliteVec", "sqlite-vec"),
     "lancedb": ("limitbench.retrievers.engines.lancedb:LanceDB", "lancedb"),
     "chroma": ("limitbench.retrievers.engines.chroma:Chroma", "chroma"),
+    "qdrant": ("limitbench.retrievers.engines.qdrant:Qdrant", "endpoint"),
+    "elasticsearch": ("limitbench.retrievers.engines.elasticsearch:Elasticsearch", "endpoint"),
+    "elasticsearch-text": ("limitbench.retrievers.engines.elasticsearch:ElasticsearchText", "endpoint"),
+    "opensearch": ("limitbench.retrievers.engines.opensearch:OpenSearch", "endpoint"),
+    "opensearch-text": ("limitbench.retrievers.engines.opensearch:OpenSearchText", "endpoint"),
+    "weaviate": ("limitbench.retrievers.engines.weaviate:Weaviate", "endpoint"),
     "milvus": ("limitbench.retrievers.engines.milvus:Milvus", "milvus"),
 }
 
 # what is read of a collection that a user already has
 COLLECTIONS: dict[str, tuple[str, str | None]] = {
     "pgvector": ("limitbench.retrievers.engines.pgvector_table:PgVectorTable", "postgres"),
+    "qdrant": ("limitbench.retrievers.engines.qdrant_collection:QdrantCollection", "endpoint"),
 }
 
 

@@ -40,7 +40,6 @@ class Collection(ABC):
     """A collection of the user's, read and never written. Queries are in the engine's form, from `sample` or `query`."""
 
     name: ClassVar[str]
-    package: ClassVar[str]
 
     @property
     @abstractmethod

@@ -75,7 +75,7 @@ class Engine(ABC):
     """An engine with what was put into it, in a folder or on a server; `close` removes what it made."""
 
     name: ClassVar[str]
-    package: ClassVar[str]  # whose version decides what is found
+    package: ClassVar[str | None]  # whose version decides what is found; None: a server, which tells its own
 
     def __init__(self, settings: Settings) -> None:
         self.check(settings)

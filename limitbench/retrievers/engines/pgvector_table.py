@@ -46,7 +46,6 @@ class PgVectorTable(Collection):
     """One table and one of its indexes; all reads see one state of it."""
 
     name = "pgvector"
-    package = "psycopg"
 
     def __init__(self, address: Address) -> None:
         self.address = address
