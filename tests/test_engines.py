@@ -548,3 +548,79 @@ def test_queries_alone_are_no_batch() -> None:
         single = index.search(Queries((both.ids[i],), (both.texts[i],)), 5).run
         a, b = together.indptr[i], together.indptr[i + 1]
         assert single.indices.tolist() == together.indices[a:b].tolist()
+
+
+# ----------------------------------------------------------------------------------------- filters, changes, adjustments
+
+CHANGEABLE = [name for name in VECTOR_ENGINES if engine_class(name).changeable]
+ADJUSTABLE = [name for name in VECTOR_ENGINES if "ef" in engine_class(name).adjustable]
+
+
+def filled(name: str, documents: Any, **settings: Any) -> VectorEngine:
+    """An engine whose documents have the attributes `number`'s twin and its half."""
+    made: VectorEngine = engine_class(name)(Settings(**settings))
+    made.attributes = {"twin": np.arange(len(documents)), "half": np.arange(len(documents)) // 2}
+    made.build(documents, "cosine", lambda *_: None)
+    return made
+
+
+@pytest.mark.parametrize("name", CHANGEABLE)
+def test_a_filter_is_kept(name: str) -> None:
+    """No document that fails it is found; without an index, those that exact search among the others finds."""
+    documents, queries = unit(600, 16), unit(10, 16, seed=1)
+    kinds = [{"index": "flat"}] * (name in FLAT) + [{"index": "hnsw"}] * (name in GRAPHS)
+    for settings in kinds:
+        engine = filled(name, documents, **settings)
+        for query in queries:
+            numbers, _ = engine.filtered(query, 10, {"twin": 200, "half": 50})
+            assert len(numbers) == 10
+            assert max(numbers) < 100
+            few = engine.filtered(query, 10, {"twin": 3})[0]
+            assert {*few.tolist()} <= {0, 1, 2}  # Milvus lite's graph gives fewer, which `filters` tells
+            assert len(engine.filtered(query, 10, {"twin": 0})[0]) == 0
+            if settings["index"] == "flat":
+                assert len(few) == 3
+                assert numbers.tolist() == np.argsort(-(documents[:100] @ query))[:10].tolist()
+        engine.close()
+
+
+@pytest.mark.parametrize("name", CHANGEABLE)
+def test_documents_come_and_go(name: str) -> None:
+    """Those deleted are not found, those inserted are, with their attributes; the index is used all the same."""
+    documents, queries = unit(700, 16), unit(20, 16, seed=1)
+    settings = {"index": "hnsw"} if name in GRAPHS else {}
+    engine: VectorEngine = engine_class(name)(Settings(**settings))
+    engine.attributes = {"twin": np.arange(700)}
+    engine.build(documents[:500], "cosine", lambda *_: None)
+    engine.delete(np.arange(100, 300))
+    engine.insert(np.arange(500, 700), documents[500:])
+    engine.settle()
+    alive = np.r_[0:100, 300:700]
+    shares = []
+    for query in queries:
+        numbers, _ = engine.search(query, 10)
+        assert {*numbers.tolist()} <= {*alive.tolist()}
+        shares.append(len({*numbers} & {*alive[np.argsort(-(documents[alive] @ query))[:10]]}) / 10)
+    assert np.mean(shares) > 0.8
+    assert max(engine.filtered(queries[0], 500, {"twin": 600})[0]) >= 500
+    assert engine.points == 500
+    engine.close()
+
+
+@pytest.mark.parametrize("name", ADJUSTABLE)
+def test_searches_are_adjusted_without_a_build(name: str) -> None:
+    """More candidates find more, at once: Chroma notes a new `ef` and goes on with the old one, unless it is opened again."""
+    documents, queries = unit(3000, 48), unit(40, 48, seed=1)
+    poor: dict[str, Any] = {"index": "hnsw", "m": 4, "ef_construction": 16}
+    engine = built(name, documents, **poor, ef=10)
+    found = []
+    for ef in (10, 400):
+        engine.adjust(Settings(**poor, ef=ef))
+        found.append(
+            np.mean([len({*engine.search(q, 10)[0]} & {*np.argsort(-(documents @ q))[:10]}) / 10 for q in queries])
+        )
+        assert engine.effective()["ef"] == ef
+    assert found[1] > found[0] + 0.1
+    with pytest.raises(SpecError, match="m counts while it is built"):
+        engine.adjust(Settings(**{**poor, "m": 8}))
+    engine.close()

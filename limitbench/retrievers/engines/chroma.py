@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from limitbench.errors import SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
 
 _SPACES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}
 _GRAPH = {"m": "max_neighbors", "ef_construction": "ef_construction", "ef": "ef_search"}
+_EF = 100  # Chroma's
 _COUNT = struct.Struct("<iQQQ")  # how hnswlib's header begins: version, offset, places, elements
 
 
@@ -25,6 +27,8 @@ class Chroma(VectorEngine):
     name = "chroma"
     package = "chromadb"
     similarities = tuple(_SPACES)
+    adjustable = ("ef",)
+    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -59,7 +63,7 @@ class Chroma(VectorEngine):
         batch = self.client.get_max_batch_size()
         for start in range(0, n, batch):
             rows = documents[start : start + batch]
-            self.collection.add(ids=[str(start + i) for i in range(len(rows))], embeddings=rows)
+            self._add(np.arange(start, start + len(rows)), rows)
             progress("insert", min(start + batch, n), n)
         progress("index", 0, 1)
         self.search(documents[0], 1)  # brings the graph up to the log
@@ -69,10 +73,39 @@ class Chroma(VectorEngine):
         quiet = chromadb.config.Settings(anonymized_telemetry=False)
         self.client = chromadb.PersistentClient(str(self.folder), settings=quiet)
 
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
+        more = [self._row_attributes(number) for number in numbers.tolist()] if self.attributes else None
+        self.collection.add(ids=[str(number) for number in numbers], embeddings=rows, metadatas=more)
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """In the largest batches that it takes."""
+        batch = self.client.get_max_batch_size()
+        for start in range(0, len(numbers), batch):
+            self._add(numbers[start : start + batch], rows[start : start + batch])
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """By their ids."""
+        self.collection.delete(ids=[str(number) for number in numbers])
+        self.points -= len(numbers)
+
+    def _adjusted(self) -> None:
+        """Chroma notes a new `ef_search` and goes on with the old one; so the folder is opened again."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of collections without an embedding function
+            self.collection.modify(configuration={"hnsw": {"ef_search": self.settings.ef or _EF}})
+        self.reopen()
+
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the graph."""
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """Among the documents that pass, which Chroma finds first."""
+        ranges: list[dict[str, Any]] = [{name: {"$lt": int(bound)}} for name, bound in below.items()]
+        where: Any = ranges[0] if len(ranges) == 1 else {"$and": ranges} if ranges else None
         found = self.collection.query(
-            query_embeddings=query[None], n_results=min(depth, self.points), include=["distances"]
+            query_embeddings=query[None], n_results=min(depth, self.points), include=["distances"], where=where
         )
         numbers, distances = np.array(found["ids"][0], np.int64), np.array(found["distances"][0], np.float64)
         return numbers, -np.sqrt(np.maximum(distances, 0)) if self._space == "l2" else 1 - distances

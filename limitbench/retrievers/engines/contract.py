@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +23,7 @@ from limitbench.errors import SpecError, StorageError
 from limitbench.progress import Progress
 
 Floats = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 # numbers of the documents found, the best first, and their scores: larger is nearer
 Hits = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
 
@@ -129,9 +131,51 @@ class Engine(ABC):
 
 
 class VectorEngine(Engine):
-    """An engine that searches vectors by a similarity; queries are (d,)."""
+    """An engine that searches vectors by a similarity; queries are (d,).
+
+    `adjustable` are the settings that count in a search alone, so that one index serves all their values. `attributes` are whole
+    numbers from 0 on, one a document, by which a search may be filtered; they are set before the engine is filled.
+    """
 
     similarities: ClassVar[tuple[str, ...]]
+    adjustable: ClassVar[tuple[str, ...]] = ()
+    changeable: ClassVar[bool] = False  # whether it is filtered, and documents come and go, here
+    attributes: Mapping[str, Numbers] = MappingProxyType({})
+
+    def adjust(self, settings: Settings) -> None:
+        """Search with these settings from now on. Raises `SpecError` where others than the adjustable differ."""
+        self.check(settings)
+        for name, value in vars(settings).items():
+            if name not in self.adjustable and value != getattr(self.settings, name):
+                raise SpecError(f"engine '{self.name}': {name} counts while it is built; build it anew")
+        self.settings = settings
+        self._adjusted()
+
+    def _adjusted(self) -> None:
+        """Tell the engine, where it keeps settings of searches."""
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """The best documents among those whose attributes are below these bounds."""
+        raise self._unable("filter", query, depth, below)
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """Store these documents too, under their numbers, with their attributes."""
+        raise self._unable("insert", numbers, rows)
+
+    def delete(self, numbers: Numbers) -> None:
+        """Remove these documents."""
+        raise self._unable("delete", numbers)
+
+    def settle(self) -> None:
+        """Wait until what came and went is indexed, as the engine does by itself."""
+
+    def _unable(self, what: str, *_: Any) -> SpecError:
+        return SpecError(
+            f"engine '{self.name}': limitbench does not {what} with it; the engines that can: see docs/engines.md"
+        )
+
+    def _row_attributes(self, number: int) -> dict[str, int]:
+        return {name: int(values[number]) for name, values in self.attributes.items()}
 
     @abstractmethod
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:

@@ -15,7 +15,7 @@ from lancedb.index import HnswFlat, HnswPq, HnswSq, IvfFlat, IvfPq, IvfRq, IvfSq
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
 
 _METRICS = {"cosine": "cosine", "dot": "dot", "euclidean": "l2"}
 _INDEXES = {
@@ -40,6 +40,8 @@ class LanceDB(VectorEngine):
     name = "lancedb"
     package = "lancedb"
     similarities = tuple(_METRICS)
+    adjustable = ("ef", "probes")
+    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -73,12 +75,12 @@ class LanceDB(VectorEngine):
         n, d = self.points, _ = documents.shape
         s, self.metric = self.settings, _METRICS[similarity]
         require_room(self.name, self.folder, 4 * documents.nbytes + 1_000_000)
-        schema = pa.schema([("number", pa.int64()), ("v", pa.list_(pa.float32(), d))])
+        more = [(name, pa.int64()) for name in self.attributes]
+        schema = pa.schema([("number", pa.int64()), ("v", pa.list_(pa.float32(), d)), *more])
         self.table = lancedb.connect(str(self.folder)).create_table("docs", schema=schema)
         for start in range(0, n, _BATCH):
             rows = documents[start : start + _BATCH]
-            column = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), d)
-            self.table.add(pa.table([pa.array(range(start, start + len(rows)), pa.int64()), column], schema=schema))
+            self._add(np.arange(start, start + len(rows)), rows)
             progress("insert", min(start + _BATCH, n), n)
         if self.kind == "flat":
             return
@@ -100,6 +102,25 @@ class LanceDB(VectorEngine):
             ) from None
         progress("index", 1, 1)
 
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
+        column = pa.FixedSizeListArray.from_arrays(pa.array(rows.ravel()), rows.shape[1])
+        more = [pa.array(values[numbers], pa.int64()) for values in self.attributes.values()]
+        self.table.add(pa.table([pa.array(numbers, pa.int64()), column, *more], schema=self.table.schema))
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """One fragment; until `settle`, LanceDB scans it."""
+        self._add(numbers, rows)
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """By their numbers."""
+        self.table.delete(f"number IN ({', '.join(map(str, numbers.tolist()))})")
+        self.points -= len(numbers)
+
+    def settle(self) -> None:
+        """Compact, and take new rows into the index."""
+        self.table.optimize()
+
     def _query(self, query: Floats, depth: int) -> Any:
         s = self.settings
         asked = (
@@ -113,7 +134,14 @@ class LanceDB(VectorEngine):
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the table's index; scores of a quantised index are its estimates."""
-        found = self._query(query, depth).to_arrow()
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """Among the rows that pass, which LanceDB finds first."""
+        asked = self._query(query, depth)
+        if below:
+            asked = asked.where(" AND ".join(f"{name} < {int(bound)}" for name, bound in below.items()), prefilter=True)
+        found = asked.to_arrow()
         numbers, distances = found["number"].to_numpy(), found["_distance"].to_numpy().astype(np.float64)
         scores = -np.sqrt(np.maximum(distances, 0)) if self.metric == "l2" else 1 - distances
         return numbers.astype(np.int64), scores

@@ -23,6 +23,7 @@ from limitbench.progress import Progress
 from limitbench.retrievers.engines.contract import (
     Floats,
     Hits,
+    Numbers,
     Proof,
     Settings,
     VectorEngine,
@@ -53,6 +54,8 @@ class Milvus(VectorEngine):
     name = "milvus"
     package = "pymilvus"
     similarities = tuple(_METRICS)
+    adjustable = ("ef", "probes")
+    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -108,12 +111,14 @@ class Milvus(VectorEngine):
         schema = MilvusClient.create_schema(auto_id=False, enable_dynamic_field=False)
         schema.add_field("number", DataType.INT64, is_primary=True)
         schema.add_field("v", DataType.FLOAT_VECTOR, dim=d)
+        for attribute in self.attributes:
+            schema.add_field(attribute, DataType.INT64)
         with self._talking():
             self.client.create_collection(name, schema=schema, consistency_level="Strong")
             self.made = True
             for start in range(0, n, _BATCH):
                 rows = documents[start : start + _BATCH]
-                self.client.insert(name, [{"number": start + i, "v": row} for i, row in enumerate(rows)])
+                self._add(np.arange(start, start + len(rows)), rows)
                 progress("insert", min(start + _BATCH, n), n)
             self.client.flush(name)
             progress("index", 0, 1)
@@ -125,6 +130,31 @@ class Milvus(VectorEngine):
             self.client.release_collection(name)
             self.client.load_collection(name)
             progress("index", 1, 1)
+
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
+        pairs = zip(numbers.tolist(), rows, strict=True)
+        self.client.insert(
+            self.collection, [{"number": number, "v": row, **self._row_attributes(number)} for number, row in pairs]
+        )
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """In batches."""
+        with self._talking():
+            for start in range(0, len(numbers), _BATCH):
+                self._add(numbers[start : start + _BATCH], rows[start : start + _BATCH])
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """By their numbers."""
+        with self._talking():
+            self.client.delete(self.collection, ids=numbers.tolist())
+        self.points -= len(numbers)
+
+    def settle(self) -> None:
+        """Flush, and wait until no row is pending."""
+        with self._talking():
+            self.client.flush(self.collection)
+        self._wait()
 
     def _built_with(self) -> dict[str, int]:
         s = self.settings
@@ -144,6 +174,10 @@ class Milvus(VectorEngine):
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the collection's index; at most 16,384."""
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """Among the rows that pass."""
         s, depth = self.settings, min(depth, _MOST)
         params: dict[str, Any] = {}
         if self.kind == "hnsw":
@@ -153,6 +187,7 @@ class Milvus(VectorEngine):
         with self._talking():
             (found,) = self.client.search(
                 self.collection, [query], anns_field="v", limit=depth, output_fields=[],
+                filter=" and ".join(f"{name} < {int(bound)}" for name, bound in below.items()),
                 search_params={"metric_type": self.metric, "params": params},
             )  # fmt: skip
         numbers = np.array([hit["number"] for hit in found], np.int64)

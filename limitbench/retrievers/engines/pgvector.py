@@ -7,6 +7,7 @@ and sorts are switched off for our session, iterative scans on, and the plan of 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from psycopg import sql
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine
+from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine
 from limitbench.retrievers.engines.postgres import Session, plan_nodes
 
 _BATCH = 2000
@@ -32,6 +33,8 @@ class PgVector(VectorEngine):
     name = "pgvector"
     package = "psycopg"
     similarities = tuple(_OPERATORS)
+    adjustable = ("ef", "probes")
+    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -98,10 +101,12 @@ class PgVector(VectorEngine):
         do, column = self.session.do, f"{_TYPES[self.dtype]}({d})"
         self.session.make_schema()
         self.session.find_vector_types()
-        do(f"CREATE TABLE docs (number int4 NOT NULL, v {column} NOT NULL)")
+        more = "".join(f", {name} int4 NOT NULL" for name in self.attributes)
+        do(f"CREATE TABLE docs (number int4 NOT NULL, v {column} NOT NULL{more})")
         self._enter()
         for start in range(0, n, _BATCH):
-            self._copy(start, documents[start : start + _BATCH])
+            rows = documents[start : start + _BATCH]
+            self._copy(np.arange(start, start + len(rows)), rows)
             progress("insert", min(start + _BATCH, n), n)
         if self.kind != "flat":
             progress("index", 0, 1)
@@ -119,7 +124,7 @@ class PgVector(VectorEngine):
 
     def _enter(self) -> None:
         """The session's settings, also after a reconnection."""
-        do, s = self.session.do, self.settings
+        do = self.session.do
         register_vector(self.session.connection)
         do("SELECT '[1]'::vector")  # loads the library, which then knows its settings
         do("SET plan_cache_mode = force_custom_plan")
@@ -130,31 +135,52 @@ class PgVector(VectorEngine):
         kind, ordered = ("hnsw", "strict_order") if self.kind == "hnsw" else ("ivfflat", "relaxed_order")
         if self.session.one("SELECT current_setting(%s, true)", [f"{kind}.iterative_scan"]) is not None:
             do(f"SET {kind}.iterative_scan = {ordered}")
-        for name, value in (("hnsw.ef_search", s.ef), ("ivfflat.probes", s.probes)):
-            if value is not None:
-                do(f"SET {name} = {int(value)}")
+        self._adjusted()
 
-    def _copy(self, start: int, rows: Floats) -> None:
+    def _adjusted(self) -> None:
+        s = self.settings
+        for name, value in (("hnsw.ef_search", s.ef), ("ivfflat.probes", s.probes)):
+            self.session.do(f"SET {name} = {int(value)}" if value is not None else f"RESET {name}")
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """One COPY; the index takes them in."""
+        self._copy(numbers, rows)
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """One DELETE; dead rows stay in the index until a VACUUM, which is autovacuum's to run."""
+        self.session.do("DELETE FROM docs WHERE number = ANY(%s::int4[])", [numbers.tolist()])
+        self.points -= len(numbers)
+
+    def _copy(self, numbers: Numbers, rows: Floats) -> None:
         said = "COPY docs FROM STDIN WITH (FORMAT BINARY)"
         with self.session.talking(), self.session.connection.cursor() as cursor, cursor.copy(said) as copy:
-            copy.set_types(["int4", _TYPES[self.dtype]])
-            for i, row in enumerate(rows):
-                copy.write_row((start + i, self._value(row)))
+            copy.set_types(["int4", _TYPES[self.dtype], *["int4"] * len(self.attributes)])
+            for number, row in zip(numbers.tolist(), rows, strict=True):
+                copy.write_row((number, self._value(row), *self._row_attributes(number).values()))
 
     def _value(self, row: Floats) -> Any:
         if self.dtype == "binary":
             return pgvector.Bit(row > 0)
         return pgvector.HalfVector(row) if self.dtype == "fp16" else pgvector.Vector(row)
 
-    def _search(self) -> sql.Composed:
+    def _search(self, below: Mapping[str, int] = MappingProxyType({})) -> sql.Composed:
         near = sql.SQL(f"v {self.operator} %s")
-        return sql.SQL("SELECT number, {0} FROM docs ORDER BY {0} LIMIT %s").format(near)
+        ranges = [
+            sql.SQL("{} < {}").format(sql.Identifier(name), sql.Literal(int(bound))) for name, bound in below.items()
+        ]
+        where = sql.SQL("WHERE ") + sql.SQL(" AND ").join(ranges) if ranges else sql.SQL("")
+        return sql.SQL("SELECT number, {0} FROM docs {1} ORDER BY {0} LIMIT %s").format(near, where)
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the table's index."""
         self.deepest = max(self.deepest, depth)
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """By the table's index, whose rows are passed over until enough meet the condition."""
         value = self._value(query)
-        rows = self.session.do(self._search(), [value, value, depth])
+        rows = self.session.do(self._search(below), [value, value, depth])
         numbers, distances = (
             np.array([row[0] for row in rows], np.int64),
             np.array([row[1] for row in rows], np.float64),

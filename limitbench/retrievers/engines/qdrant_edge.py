@@ -17,6 +17,7 @@ from limitbench.progress import Progress
 from limitbench.retrievers.engines.contract import (
     Floats,
     Hits,
+    Numbers,
     Proof,
     Settings,
     VectorEngine,
@@ -43,6 +44,8 @@ class QdrantEdge(VectorEngine):
     name = "qdrant-edge"
     package = "qdrant-edge-py"
     similarities = tuple(_DISTANCES)
+    adjustable = ("ef",)
+    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -78,16 +81,36 @@ class QdrantEdge(VectorEngine):
         require_room(self.name, self.folder, _LOGS + 4 * documents.nbytes)
         self.sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
         self.shard = qdrant.EdgeShard.create(str(self.folder), self._config(d, similarity))
+        for name in self.attributes:
+            self.shard.update(qdrant.UpdateOperation.create_field_index(name, qdrant.PayloadSchemaType.Integer))
         for start in range(0, n, _BATCH):
-            rows = documents[start : start + _BATCH].tolist()
-            points = [qdrant.Point(start + i, {_VECTOR: row}) for i, row in enumerate(rows)]
-            self.shard.update(qdrant.UpdateOperation.upsert_points(points))
+            rows = documents[start : start + _BATCH]
+            self._upsert(np.arange(start, start + len(rows)), rows)
             progress("insert", min(start + _BATCH, n), n)
         progress("index", 0, 1)
-        while self.shard.optimize():  # one round may leave segments for the next
+        self.settle()
+        progress("index", 1, 1)
+
+    def _upsert(self, numbers: Numbers, rows: Floats) -> None:
+        pairs = zip(numbers.tolist(), rows.tolist(), strict=True)
+        points = [qdrant.Point(number, {_VECTOR: row}, self._row_attributes(number) or None) for number, row in pairs]
+        self.shard.update(qdrant.UpdateOperation.upsert_points(points))
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """One batch."""
+        self._upsert(numbers, rows)
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """By their ids."""
+        self.shard.update(qdrant.UpdateOperation.delete_points(numbers.tolist()))
+        self.points -= len(numbers)
+
+    def settle(self) -> None:
+        """Optimise until there is nothing left to do: one round may leave segments for the next."""
+        while self.shard.optimize():
             pass
         self.shard.flush()
-        progress("index", 1, 1)
 
     def _config(self, d: int, similarity: str) -> Any:
         s = self.settings
@@ -111,13 +134,19 @@ class QdrantEdge(VectorEngine):
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the shard's index, without rescoring in the original vectors."""
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """By Qdrant's own way with filters: it walks the graph, or scans what passes where that is little."""
         s = self.settings
         quantisation = (
             qdrant.QuantizationSearchParams(ignore=False, rescore=False) if self.dtype in _QUANTISED else None
         )
         params = qdrant.SearchParams(hnsw_ef=s.ef, exact=False, quantization=quantisation)
         found = self.shard.search(
-            qdrant.SearchRequest(query=qdrant.Query.Nearest(query.tolist(), _VECTOR), limit=depth, params=params)
+            qdrant.SearchRequest(
+                query=qdrant.Query.Nearest(query.tolist(), _VECTOR), limit=depth, params=params, filter=_filter(below)
+            )
         )
         ids = np.array([point.id for point in found], np.int64)
         return ids, self.sign * np.array([point.score for point in found], np.float64)
@@ -176,6 +205,13 @@ class QdrantEdge(VectorEngine):
         if self.shard is not None:
             self.shard.close()
             self.shard = None
+
+
+def _filter(below: Mapping[str, int]) -> Any:
+    ranges: list[Any] = [
+        qdrant.FieldCondition(name, range=qdrant.RangeFloat(lt=float(bound))) for name, bound in below.items()
+    ]
+    return qdrant.Filter(must=ranges) if ranges else None
 
 
 def _stored_as(told: Mapping[str, Any]) -> str:
