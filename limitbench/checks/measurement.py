@@ -228,7 +228,19 @@ class Case:
                 url=plan.endpoint, timeout=measure.timeout, key_env=plan.key_env
             )
         )
-        return spec if plan is given else spec.without(*_LOST.get(reference, ()))
+        return spec if plan is given or not reference else _spared(spec, reference)
+
+
+def _spared(spec: RetrieverSpec, reference: str) -> RetrieverSpec:
+    """The spec without what a reference is there to show, and without what comes behind it on a question's way."""
+    if spec.adapter != "engine":
+        return spec.without(*_LOST[reference])
+    scanned = spec if spec.get("index") == "flat" else spec.without_index()
+    if reference == "ann":
+        return scanned
+    of = spec.get("of")
+    full = {"of": str(type(spec).parse(of).without("dim"))} if reference == "truncation" and of is not None else {}
+    return scanned.without("dtype").with_options(**full)
 
 
 def _differing(first: Measured, again: Measured, depth: int) -> int:

@@ -26,6 +26,7 @@ from limitbench.cli import (
     datasets,
     design,
     doctor,
+    engines,
     loss,
     report,
     results,
@@ -49,8 +50,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, loss, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity, checks,
-    training, doctor,
+    run, sweep, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity,
+    checks, training, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

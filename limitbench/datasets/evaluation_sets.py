@@ -75,7 +75,7 @@ def read_examples(path: Path) -> Examples:
         rows = [_json(path, line, number) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
         return _table(path, "jsonl", rows)
     if suffix in (".yaml", ".yml"):
-        return _promptfoo(path, _yaml(path, text))
+        return _promptfoo(path, parsed_yaml(path, text))
     if suffix != ".json":
         raise DataError(path, f"found a file ending in '{suffix}', expected .csv, .tsv, .json, .jsonl, .yaml or .yml")
     found = _json(path, text)
@@ -112,7 +112,8 @@ def _json(path: Path, text: str, line: int | None = None) -> Any:
         raise DataError(path, f"is not JSON: {str(error)[:100]}; mend it", line=line) from None
 
 
-def _yaml(path: Path, text: str) -> Any:
+def parsed_yaml(path: Path, text: str) -> Any:
+    """What a YAML text holds. Raises `DataError` that names the path, also without PyYAML."""
     try:
         import yaml  # type: ignore[import-untyped]
     except ModuleNotFoundError:

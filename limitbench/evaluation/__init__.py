@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from limitbench.evaluation.attached import Attached, attached
+from limitbench.evaluation.churn import Churn, churn, read_runbook
 from limitbench.evaluation.corpus_size import drown
+from limitbench.evaluation.filters import Filters, filters
 from limitbench.evaluation.imported import imported
 from limitbench.evaluation.loss import Losses, Part, losses
 from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import evaluate
 from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
 from limitbench.evaluation.sweep import Point, sweep
+from limitbench.evaluation.tuning import Tuning, tune
 
 __all__ = [
     "Attached",
+    "Churn",
+    "Filters",
     "Found",
     "Losses",
     "Options",
@@ -20,12 +25,17 @@ __all__ = [
     "Part",
     "Point",
     "Suite",
+    "Tuning",
     "attached",
+    "churn",
     "drown",
     "evaluate",
+    "filters",
     "imported",
     "losses",
+    "read_runbook",
     "read_suite",
     "run_all",
     "sweep",
+    "tune",
 ]

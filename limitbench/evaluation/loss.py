@@ -1,7 +1,8 @@
-"""Where a retriever loses: the model, the truncation, the engine, the dtype or the index; the parts add up to the whole.
+"""Where a retriever loses: model, truncation, engine, dtype, index or filter; the parts add up to the whole.
 
 Each part is the difference between two measured retrievers that differ in one thing. A part below 0 is a gain: what was lost
-before hides it, or a rounding moved a document up.
+before hides it, or a rounding moved a document up. A filter's part is that between an index of the passing documents alone and the
+filtered search of all: so all parts are measured on the same questions and the same relevant documents.
 """
 
 from __future__ import annotations
@@ -12,24 +13,28 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from limitbench.collection import Dataset
+import numpy as np
+
+from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets import load
-from limitbench.errors import SpecError
+from limitbench.errors import InputError, SpecError
 from limitbench.evaluation.options import Options
 from limitbench.measures import Measure
+from limitbench.relevance import Qrels
 from limitbench.results import Result
 from limitbench.retrievers import Given, RetrieverSpec
+from limitbench.retrievers.engines.agreement import PARTS, spread
 
 _STORED = ("dtype", "index")
+_FILTER = "filter"
 _TRUNCATED = ("dense", "endpoint", "vectors")
-_GRAPH = ("m", "ef_construction", "ef")
 
 
 @dataclass(frozen=True)
 class Part:
     """One step from the perfect ranking to the retriever: what changed, the retriever after it, its value, and what it lost."""
 
-    name: str  # model, truncation, engine, dtype, index
+    name: str  # model, truncation, engine, dtype, index, filter, or two of them that an engine does not have apart
     retriever: str
     value: Fraction
     lost: Fraction
@@ -60,17 +65,50 @@ def losses(
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     how = options or Options()
     how = Options(**{**vars(how), "measures": [measure]})
-    steps = list(_steps(RetrieverSpec.parse(by)))
-    named = [(name, how.retriever(spec)) for name, spec in steps]  # names and options are checked before any work
+    spec = RetrieverSpec.parse(by)
+    share = None if spec.adapter != "engine" else spec.made().filter  # wrong options are told here
+    steps = list(_steps(spec.without(_FILTER)))
+    named = [(name, how.retriever(one)) for name, one in steps]  # names and options are checked before any work
     (chosen,) = how.chosen
+    sets = [data] * len(named)
+    if share is not None:
+        named.append((_FILTER, how.retriever(spec)))
+        sets = [*[_passing(data, share, alone=True)] * len(steps), _passing(data, share, alone=False)]
     parts: list[Part] = []
     before = Fraction(1)
-    for name, one in named:
-        result = how.find_or_measure(data, one).stored
+    for (name, one), asked in zip(named, sets, strict=True):
+        result = how.find_or_measure(asked, one).stored
         value = Fraction(result.measures[repr(chosen)].mean)
         parts.append(Part(name, one.name, value, before - value, result))
         before = value
     return Losses(chosen, tuple(parts))
+
+
+def _passing(data: Dataset, share: float, *, alone: bool) -> Dataset:
+    """The questions whose relevant documents pass a filter, all or in part, with those; the corpus is what passes, or all of it."""
+    passes = spread(data.corpus.ids) < round(share * PARTS)
+    qrels = data.qrels
+    keep = passes[qrels.indices]
+    asked = np.flatnonzero(np.bincount(qrels.rows[keep & (qrels.grades > 0)], minlength=qrels.n_queries))
+    if not len(asked):
+        raise InputError(
+            f"dataset '{data.name}': no relevant document passes a filter of {share:g}; give a larger share or another dataset"
+        )
+    numbers = np.flatnonzero(passes) if alone else np.arange(len(passes))
+    judgements: dict[str, dict[str, int]] = {data.queries.ids[q]: {} for q in asked.tolist()}
+    for row, column, grade in zip(qrels.rows[keep], qrels.indices[keep], qrels.grades[keep], strict=True):
+        if (name := data.queries.ids[row]) in judgements:
+            judgements[name][data.corpus.ids[column]] = int(grade)
+    corpus = data.corpus if not alone else Corpus(
+        tuple(data.corpus.ids[i] for i in numbers), tuple(data.corpus.texts[i] for i in numbers),
+        tuple(data.corpus.titles[i] for i in numbers),
+    )  # fmt: skip
+    queries = Queries(tuple(judgements), tuple(data.queries.texts[q] for q in asked))
+    what = f"{share:g} of its documents" if alone else f"relevant: {share:g} of its documents"
+    return Dataset(
+        f"{data.name} ({what})", corpus, queries, Qrels.from_judgements(judgements, queries.ids, corpus.ids),
+        ignore_identical_ids=data.ignore_identical_ids,
+    )  # fmt: skip
 
 
 def _steps(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
@@ -100,13 +138,21 @@ def _of_vectors(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
 
 
 def _steps_of_an_engine(spec: RetrieverSpec, given: dict[str, Any]) -> Iterator[tuple[str, RetrieverSpec]]:
-    if spec.made().source is None:
+    made = spec.made()
+    if made.source is None:
         raise SpecError(f"retriever '{spec}' searches texts; its loss has no parts")
     yield from _of_vectors(RetrieverSpec.parse(given.get("of") or "minilm"))
-    scanned, quantised = given.get("index") == "flat", given.get("dtype", "fp32") != "fp32"
-    flat = spec.without(*_GRAPH).with_options(index="flat")
+    stored = given.get("dtype") or made.kind_of_engine.usual_dtype(made.settings)
+    scanned, quantised = given.get("index") == "flat" or not made.kind_of_engine.indexes, stored != "fp32"
+    if quantised and "dtype" not in given:
+        spec = spec.with_options(dtype=stored)
+    flat = spec.without_index()
+    if flat.adapter != "engine":
+        yield "engine and index", spec
+        return
     yield "engine", spec if scanned and not quantised else flat.without("dtype")
-    if quantised:
+    apart = not quantised or scanned or flat.get("dtype") is not None
+    if quantised and apart:
         yield "dtype", spec if scanned else flat
     if not scanned:
-        yield "index", spec
+        yield "index" if apart else "dtype and index", spec

@@ -33,7 +33,8 @@ from limitbench.retrievers.base import (
 )
 from limitbench.retrievers.embedded import usable
 from limitbench.retrievers.engines import engine_class
-from limitbench.retrievers.engines.contract import Floats, Hits, Settings, TextEngine, VectorEngine
+from limitbench.retrievers.engines.agreement import PARTS, exact_scores, shares, spread
+from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Settings, TextEngine, VectorEngine
 from limitbench.retrievers.spec import RetrieverSpec
 from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable
 
@@ -62,6 +63,7 @@ class Engine(Adapter):
     url: str | None = None
     dsn_env: str | None = None
     key_env: str | None = None
+    filter: float | None = Field(None, gt=0, lt=1)  # the share of documents that may be found, drawn by their ids
     device: str | None = None  # of a retriever that does not say
     precision: str | None = None
     reuse: Reuse | None = Field(None, exclude=True)
@@ -75,6 +77,10 @@ class Engine(Adapter):
     def _has(self) -> Self:
         """Before any text is embedded."""
         self.kind_of_engine.check(self.settings)
+        if self.filter is not None and not getattr(self.kind_of_engine, "changeable", False):
+            raise SpecError(
+                f"engine '{self.engine}': limitbench does not filter with it; see docs/engines.md for those that can"
+            )
         if self.of is not None and RetrieverSpec.parse(self.of).parts:
             raise self._no_single_vector
         return self
@@ -148,13 +154,29 @@ class Engine(Adapter):
         else:
             assert source is not None
             fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
+            if self.filter is not None:
+                engine.attributes = {"share": spread(corpus.ids)}
             engine.build(source.vectors.documents, source.vectors.similarity, progress)
         proof = engine.proof()
         if not proof.used:
             raise RetrievalError(
                 f"engine '{self.engine}' does not use its index: {proof.how}; its recall would be that of a scan"
             )
-        return _EngineIndex(corpus.ids, engine, source, self.dtype)
+        bound = None if self.filter is None else round(self.filter * PARTS)
+        return _EngineIndex(corpus.ids, engine, source, self.dtype, bound)
+
+    def material(self, corpus: Corpus, queries: Queries, progress: Progress = no_progress) -> Material:
+        """What an engine is filled with and asked: vectors, checked, and their similarity.
+
+        Raises `SpecError` for an engine that searches texts.
+        """
+        if self.source is None:
+            raise SpecError(f"engine '{self.engine}' searches texts; this is about vectors")
+        found = self._vectors(self.source.index(corpus, progress))
+        documents, asked = usable(found.vectors.documents, corpus.ids), found.asked(queries, progress)
+        for rows, ids in ((documents, corpus.ids), (asked, queries.ids)):
+            fitting(rows, self.dtype, ids)
+        return Material(documents, asked, found.vectors.similarity)
 
     def _vectors(self, source: Index) -> SingleVectorIndex:
         """The index behind it. Raises `SpecError` unless it has one fp32 vector a document, of a similarity that the engine has."""
@@ -170,12 +192,22 @@ class Engine(Adapter):
         return source
 
 
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Vectors of documents (n, d) and of queries (m, d), and their similarity."""
+
+    documents: Floats
+    queries: Floats
+    similarity: str
+
+
 @dataclass(eq=False)
 class _EngineIndex:
     document_ids: tuple[str, ...]
     engine: TextEngine | VectorEngine
     source: SingleVectorIndex | None
     stored: str | None  # the dtype asked for
+    below: int | None = None  # the bound of a filter
     seen: dict[str, Any] = field(default_factory=dict)  # what the first search found out
     short: str | None = None
 
@@ -192,6 +224,8 @@ class _EngineIndex:
         """The engine, its settings in force, how its index was proved used, and how far it is from exact search."""
         settings, proof = dict(self.engine.effective()), self.engine.proof()
         told = {"engine": self.engine.name, "settings": settings, "index_used": proof.how, **self.seen}
+        if self._among is not None:
+            told["pass_the_filter"] = len(self._among)
         behind = IndexFacts(nbytes=0) if self.source is None else self.source.facts
         return IndexFacts(
             nbytes=self.engine.nbytes,
@@ -217,11 +251,19 @@ class _EngineIndex:
                 progress("search", number + 1, len(queries))
         run = self._run(found, queries.ids, depth)
         if self.source is not None:
-            self._look(run, asked, min(depth, len(self.document_ids)))
+            self._look(run, asked, min(depth, len(self.document_ids) if self._among is None else len(self._among)))
         return Retrieved(run)
+
+    @cached_property
+    def _among(self) -> Numbers | None:
+        """The documents that pass the filter; None without one."""
+        return None if self.below is None else np.flatnonzero(spread(self.document_ids) < self.below)
 
     def _hits(self, query: Any, depth: int) -> Hits:
         """The best documents, and every tie across the cut where the engine looks at all documents."""
+        if self.below is not None:
+            assert isinstance(self.engine, VectorEngine)
+            return self.engine.filtered(query, depth, {"share": self.below})
         n = len(self.document_ids)
         wanted = min(depth + 1, n)
         while True:
@@ -248,13 +290,13 @@ class _EngineIndex:
         if "agreement_with_exact" in self.seen or not depth:
             return
         assert self.source is not None
-        first = min(_CHECKED, len(asked))
-        exact = self.source.vectors.search(asked[:first], run.query_ids[:first], depth)
-        shares = [
-            len(set(best[:depth]) & set(tied)) / depth
-            for best, tied in zip(_columns(run, first), _columns(exact, first), strict=True)
+        known, first = self.source.vectors, min(_CHECKED, len(asked))
+        pairs = [
+            shares(np.array(best, np.int64), exact_scores(known.documents, query, known.similarity), depth, self._among)
+            for best, query in zip(_columns(run, first), asked[:first], strict=True)
         ]
-        self.seen |= {"agreement_with_exact": float(np.mean(shares)), "agreement_at": depth}
+        by_id, by_score = np.mean(pairs, axis=0).tolist()
+        self.seen |= {"agreement_with_exact": by_id, "agreement_by_score": by_score, "agreement_at": depth}
 
 
 def fitting(rows: Floats, dtype: str | None, ids: Sequence[str]) -> None:

@@ -98,6 +98,24 @@ class RetrieverSpec:
         """The same retriever without these options."""
         return replace(self, options=tuple((key, value) for key, value in self.options if key not in names))
 
+    def without_index(self) -> RetrieverSpec:
+        """The same vectors, every one compared: an engine without its index, others by exact search.
+
+        The dtype stays, but where an engine quantises in its index alone. Of an engine that has nothing but an index, exact
+        search of the vectors behind it.
+        """
+        if self.adapter != "engine":
+            return self.without("index")
+        made = self.made()
+        if not getattr(made.kind_of_engine, "scans", True):
+            return RetrieverSpec.parse(self.get("of") or "minilm")
+        flat = self.without("m", "ef_construction", "ef", "lists", "probes").with_options(index="flat")
+        try:
+            flat.made()
+        except SpecError:
+            return flat.without("dtype")
+        return flat
+
     def get(self, name: str) -> Any:
         """The value of an option that was given, or None."""
         return dict(self.options).get(name)

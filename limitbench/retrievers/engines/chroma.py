@@ -29,6 +29,7 @@ class Chroma(VectorEngine):
     similarities = tuple(_SPACES)
     adjustable = ("ef",)
     changeable = True
+    scans = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -102,13 +103,23 @@ class Chroma(VectorEngine):
 
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """Among the documents that pass, which Chroma finds first."""
+        return self._asked(query[None], depth, below)[0]
+
+    def batch(self, queries: Floats, depth: int) -> list[Hits]:
+        """One query of many vectors."""
+        return self._asked(queries, depth, {})
+
+    def _asked(self, queries: Floats, depth: int, below: Mapping[str, int]) -> list[Hits]:
         ranges: list[dict[str, Any]] = [{name: {"$lt": int(bound)}} for name, bound in below.items()]
         where: Any = ranges[0] if len(ranges) == 1 else {"$and": ranges} if ranges else None
         found = self.collection.query(
-            query_embeddings=query[None], n_results=min(depth, self.points), include=["distances"], where=where
+            query_embeddings=queries, n_results=min(depth, self.points), include=["distances"], where=where
         )
-        numbers, distances = np.array(found["ids"][0], np.int64), np.array(found["distances"][0], np.float64)
-        return numbers, -np.sqrt(np.maximum(distances, 0)) if self._space == "l2" else 1 - distances
+        return [self._hits(ids, distances) for ids, distances in zip(found["ids"], found["distances"], strict=True)]
+
+    def _hits(self, ids: Any, distances: Any) -> Hits:
+        far = np.array(distances, np.float64)
+        return np.array(ids, np.int64), -np.sqrt(np.maximum(far, 0)) if self._space == "l2" else 1 - far
 
     @property
     def _told(self) -> Mapping[str, Any]:

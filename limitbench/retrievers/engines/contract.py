@@ -139,8 +139,17 @@ class VectorEngine(Engine):
 
     similarities: ClassVar[tuple[str, ...]]
     adjustable: ClassVar[tuple[str, ...]] = ()
+    scans: ClassVar[bool] = True  # whether it has index=flat
+    indexes: ClassVar[bool] = True  # whether it has anything else
     changeable: ClassVar[bool] = False  # whether it is filtered, and documents come and go, here
     attributes: Mapping[str, Numbers] = MappingProxyType({})
+    points: int  # documents that are there
+
+    @classmethod
+    def usual_dtype(cls, settings: Settings) -> str:
+        """How vectors are stored where `dtype` is not given."""
+        del settings
+        return "fp32"
 
     def adjust(self, settings: Settings) -> None:
         """Search with these settings from now on. Raises `SpecError` where others than the adjustable differ."""
@@ -153,6 +162,11 @@ class VectorEngine(Engine):
 
     def _adjusted(self) -> None:
         """Tell the engine, where it keeps settings of searches."""
+
+    def batch(self, queries: Floats, depth: int) -> list[Hits] | None:
+        """The best documents for queries (m, d) in one call; None where the engine's client has no such call here."""
+        del queries, depth
+        return None
 
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """The best documents among those whose attributes are below these bounds."""

@@ -5,6 +5,7 @@ Its default is IVF with product quantisation, and its scores are then estimates.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -60,6 +61,11 @@ class LanceDB(VectorEngine):
         if settings.m is not None and settings.m < _LEAST_M:
             raise SpecError(f"engine '{cls.name}': found m={settings.m}, expected {_LEAST_M} or more")
 
+    @classmethod
+    def usual_dtype(cls, settings: Settings) -> str:
+        """Product quantisation behind an IVF, LanceDB's default."""
+        return "pq" if (settings.index or "ivf") == "ivf" else "fp32"
+
     @property
     def kind(self) -> str:
         """The index asked for."""
@@ -72,6 +78,9 @@ class LanceDB(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, make the index, wait for it."""
+        os.environ.setdefault(
+            "LANCE_INCLUDE_VECTOR_CENTROIDS", "false"
+        )  # statistics without them, and without a warning
         n, d = self.points, _ = documents.shape
         s, self.metric = self.settings, _METRICS[similarity]
         require_room(self.name, self.folder, 4 * documents.nbytes + 1_000_000)
@@ -84,7 +93,7 @@ class LanceDB(VectorEngine):
             progress("insert", min(start + _BATCH, n), n)
         if self.kind == "flat":
             return
-        kind: Any = _INDEXES[self.kind, s.dtype or ("pq" if self.kind == "ivf" else "fp32")]
+        kind: Any = _INDEXES[self.kind, s.dtype or self.usual_dtype(s)]
         graph = {"m": s.m, "ef_construction": s.ef_construction} if self.kind == "hnsw" else {}
         given = {key: value for key, value in {**graph, "num_partitions": s.lists}.items() if value is not None}
         if "Pq" in kind.__name__ and n < _LEAST_FOR_PQ:

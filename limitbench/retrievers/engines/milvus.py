@@ -178,6 +178,13 @@ class Milvus(VectorEngine):
 
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """Among the rows that pass."""
+        return self._asked(query[None], depth, below)[0]
+
+    def batch(self, queries: Floats, depth: int) -> list[Hits]:
+        """One search of many vectors."""
+        return self._asked(queries, depth, {})
+
+    def _asked(self, queries: Floats, depth: int, below: Mapping[str, int]) -> list[Hits]:
         s, depth = self.settings, min(depth, _MOST)
         params: dict[str, Any] = {}
         if self.kind == "hnsw":
@@ -185,13 +192,16 @@ class Milvus(VectorEngine):
         elif self.kind == "ivf" and s.probes is not None:
             params = {"nprobe": s.probes}
         with self._talking():
-            (found,) = self.client.search(
-                self.collection, [query], anns_field="v", limit=depth, output_fields=[],
+            found = self.client.search(
+                self.collection, list(queries), anns_field="v", limit=depth, output_fields=[],
                 filter=" and ".join(f"{name} < {int(bound)}" for name, bound in below.items()),
                 search_params={"metric_type": self.metric, "params": params},
             )  # fmt: skip
-        numbers = np.array([hit["number"] for hit in found], np.int64)
-        scores = np.array([hit["distance"] for hit in found], np.float64)
+        return [self._hits(row) for row in found]
+
+    def _hits(self, row: Any) -> Hits:
+        numbers = np.array([hit["number"] for hit in row], np.int64)
+        scores = np.array([hit["distance"] for hit in row], np.float64)
         return numbers, -np.sqrt(np.maximum(scores, 0)) if self.metric == "L2" else scores
 
     def proof(self) -> Proof:

@@ -14,7 +14,7 @@ import sqlite_vec
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
 
 try:
     import pysqlite3 as sqlite3
@@ -38,6 +38,8 @@ class SqliteVec(VectorEngine):
     name = "sqlite-vec"
     package = "sqlite-vec"
     similarities = tuple(_METRICS)
+    changeable = True
+    indexes = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -74,15 +76,35 @@ class SqliteVec(VectorEngine):
         require_room(self.name, self.folder, 3 * documents.nbytes + 1_000_000)
         self.metric = _METRICS[similarity]
         self._open()
-        column, value = _COLUMNS[self.dtype]
+        column, _ = _COLUMNS[self.dtype]
+        more = "".join(f", {name} integer" for name in self.attributes)
         metric = "" if self.dtype == "binary" else f" distance_metric={self.metric}"
-        self.db.execute(f"CREATE VIRTUAL TABLE docs USING vec0(v {column.format(d=self._bits)}{metric})")
+        self.db.execute(f"CREATE VIRTUAL TABLE docs USING vec0(v {column.format(d=self._bits)}{metric}{more})")
         for start in range(0, n, _BATCH):
             rows = documents[start : start + _BATCH]
-            said = f"INSERT INTO docs(rowid, v) VALUES (?, {value})"
-            with self.db:
-                self.db.executemany(said, ((start + i, self._bytes(row)) for i, row in enumerate(rows)))
+            self._add(np.arange(start, start + len(rows)), rows)
             progress("insert", min(start + _BATCH, n), n)
+
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
+        names = "".join(f", {name}" for name in self.attributes)
+        value, more = _COLUMNS[self.dtype][1], ", ?" * len(self.attributes)
+        said = f"INSERT INTO docs(rowid, v{names}) VALUES (?, {value}{more})"
+        pairs = zip(numbers.tolist(), rows, strict=True)
+        with self.db:
+            self.db.executemany(
+                said, ((number, self._bytes(row), *self._row_attributes(number).values()) for number, row in pairs)
+            )
+
+    def insert(self, numbers: Numbers, rows: Floats) -> None:
+        """One transaction."""
+        self._add(numbers, rows)
+        self.points += len(numbers)
+
+    def delete(self, numbers: Numbers) -> None:
+        """One transaction."""
+        with self.db:
+            self.db.executemany("DELETE FROM docs WHERE rowid = ?", ((number,) for number in numbers.tolist()))
+        self.points -= len(numbers)
 
     def _open(self) -> None:
         self.db = sqlite3.connect(str(self.folder / "vectors.db"))
@@ -99,9 +121,13 @@ class SqliteVec(VectorEngine):
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The nearest rows; of more than 4,096 the first 4,096."""
-        value = _COLUMNS[self.dtype][1]
-        said = f"SELECT rowid, distance FROM docs WHERE v MATCH {value} AND k = ?"
-        rows = self.db.execute(said, (self._bytes(query), min(depth, _MOST))).fetchall()
+        return self.filtered(query, depth, {})
+
+    def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
+        """Among the rows that pass."""
+        value, more = _COLUMNS[self.dtype][1], "".join(f" AND {name} < ?" for name in below)
+        said = f"SELECT rowid, distance FROM docs WHERE v MATCH {value} AND k = ?{more}"
+        rows = self.db.execute(said, (self._bytes(query), min(depth, _MOST), *map(int, below.values()))).fetchall()
         numbers = np.array([row[0] for row in rows], np.int64)
         distances = np.array([row[1] for row in rows], np.float64)
         return numbers, (1.0 if self.metric == "cosine" and self.dtype != "binary" else 0.0) - distances

@@ -1,0 +1,46 @@
+"""How much of exact search an engine found: by documents, and by scores, of vectors in NumPy."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.retrievers.engines.contract import Floats, Numbers
+
+SLACK = 1e-6  # of the kth score: what rounding may change
+PARTS = 1_000_000  # into which ids are spread for a filter by share
+
+
+def exact_scores(documents: Floats, query: Floats, similarity: str) -> npt.NDArray[np.float64]:
+    """The scores (n,) of documents (n, d) for a query (d,): inner products, or distances with the sign turned."""
+    if similarity == "euclidean":
+        return np.asarray(-np.linalg.norm((documents - query).astype(np.float64), axis=1))
+    if similarity == "manhattan":
+        return np.asarray(-np.abs((documents - query).astype(np.float64)).sum(axis=1))
+    return (documents @ query).astype(np.float64)
+
+
+def shares(
+    found: Numbers, exact: npt.NDArray[np.float64], depth: int, among: Numbers | None = None
+) -> tuple[float, float]:
+    """Of exact search's best `depth` documents, the share found: by documents, and by scores.
+
+    `exact` are the scores of all documents; only those in `among` may be found, where it is given. By documents, one that ties with
+    the last of the best counts as well. By scores, so does one that is as near as the last, `SLACK` aside.
+    """
+    allowed = exact if among is None else exact[among]
+    depth = min(depth, len(allowed))
+    if not depth:
+        return 1.0, 1.0
+    last = float(np.partition(allowed, len(allowed) - depth)[len(allowed) - depth])
+    got = exact[np.unique(found[:depth])]
+    near = got >= last - SLACK * max(1.0, abs(last))
+    return min(int((got >= last).sum()), depth) / depth, min(int(near.sum()), depth) / depth
+
+
+def spread(ids: Sequence[str]) -> Numbers:
+    """A whole number below `PARTS` of each id, by its CRC-32: a filter below `share * PARTS` lets about that share pass."""
+    return np.array([zlib.crc32(name.encode()) % PARTS for name in ids], np.int64)
