@@ -92,6 +92,11 @@ class Project:
 
 FULL = "def retrieve(queries, top_k):\n    return {q: {'d' + q[1:]: 1.0} for q in queries}\n"
 DROPPED = {"run.trec": run(first=1)}
+ENGINE = "engine:sqlite-vec,of=wordllama,dtype=binary"  # a scan of signs: deterministic, and far from exact
+MANY = corpus(
+    [f"d{i}" for i in range(40)],
+    [f"Somebody likes {WORDS[i % 10]} and {WORDS[(3 * i + i // 10) % 10]}." for i in range(40)],
+)
 OFF = '[severity]\nLB104 = "off"\nLB202 = "off"\n'
 PROJECTS: dict[str, Project] = {
     # -------------------------------------------------------------------------------------------------------- nothing to say
@@ -264,6 +269,23 @@ PROJECTS: dict[str, Project] = {
         commit=True,
         files=DROPPED,
     ),
+    **{
+        rule: Project(
+            measured(f"engine = {{ {asked} }} # <-\n", texts=True)
+            .replace('run = "run.trec"', f'model = "{ENGINE}"')
+            .replace("Recall@1", "Recall@5"),
+            (rule,),
+            "error",
+            code=1,
+            files={"corpus.jsonl": MANY},
+            arguments=("--select", rule),
+        )
+        for rule, asked in (
+            ("LB314", "of_exact = 1.0, builds = 2"),
+            ("LB315", "filtered = 1.0, selectivity = 0.3"),
+            ("LB316", "churned = 1.0"),
+        )
+    },
     # ------------------------------------------------------------------------------------------------------- reproducibility
     "LB401": Project(plan(1000, 2, 'dim = 384\nmodel = "sentence-transformers/all-MiniLM-L6-v2" # <-\n'), ("LB401",)),
     "LB402": Project(plan(1000, 2, 'dim = 384\nmodel = "intfloat/e5-base-v2@0123abc" # <-\n'), ("LB402",)),

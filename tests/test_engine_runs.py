@@ -13,7 +13,7 @@ from test_engines import unit, vectors_folder
 
 from limitbench import evaluate, load
 from limitbench.errors import DataError, InputError, SpecError
-from limitbench.evaluation import Options, churn, filters, losses, read_runbook, tune
+from limitbench.evaluation import Options, churn, filters, losses, read_runbook, tune, vector_set, write_vector_set
 from limitbench.evaluation.churn import RUNBOOKS, Step, runbook
 from limitbench.evaluation.tuning import TuningPoint
 from limitbench.results import Store
@@ -389,3 +389,75 @@ def test_a_filter_is_an_option_of_engines_that_have_it() -> None:
             evaluate(SMALL, by)
     with pytest.raises(InputError, match="no relevant document passes"):
         losses(SMALL, "engine:sqlite-vec,of=wordllama,filter=0.000002", measure="Recall@2")
+
+
+# ----------------------------------------------------------------------------------------------------------- vector files
+
+
+def read_vecs(path: Path, kind: str) -> Any:
+    raw = np.fromfile(path, kind)
+    width = int(np.fromfile(path, "<i4", 1)[0])
+    return raw.reshape(-1, width + 1)[:, 1:]
+
+
+@pytest.mark.parametrize("similarity", ["cosine", "dot", "euclidean"])
+def test_exported_vectors_have_exact_answers(similarity: str, tmp_path: Path) -> None:
+    """Read back in every format: the vectors, the nearest by NumPy in fp64, their distances, and margins by their definition."""
+    h5py = pytest.importorskip("h5py", reason="needs pip install 'limitbench[hdf5]'")
+    scale = 1 if similarity == "cosine" else 3
+    documents, queries = scale * unit(90, 12), scale * unit(20, 12, seed=1)
+    place = vectors_folder(tmp_path, documents, queries)
+    found = vector_set(place / "data", f"vectors:{place / 'v'},similarity={similarity}", depth=10)
+    a, b = found.documents.astype(np.float64), found.queries.astype(np.float64)
+    scores = -np.linalg.norm(b[:, None] - a, axis=2) if similarity == "euclidean" else b @ a.T
+    nearest = np.argsort(-scores, axis=1)[:, :10]
+    assert found.neighbours.tolist() == nearest.tolist()
+    for q in range(20):  # question q wants document q alone
+        assert found.margins[q] == pytest.approx(scores[q, q] - np.delete(scores[q], q).max(), abs=1e-9)
+    assert not found.tied.any()
+    for form, base, truth, kinds in (
+        ("fvecs", "base.fvecs", "groundtruth.ivecs", ("<f4", "<i4")), ("fbin", "base.fbin", "groundtruth.ibin", ("<f4", "<i4")),
+    ):  # fmt: skip
+        write_vector_set(found, tmp_path / form, form)
+        if form == "fvecs":
+            assert read_vecs(tmp_path / form / base, kinds[0]).tolist() == found.documents.tolist()
+            assert read_vecs(tmp_path / form / truth, kinds[1]).tolist() == nearest.tolist()
+        else:
+            assert np.fromfile(tmp_path / form / base, "<u4", 2).tolist() == [90, 12]
+            assert (
+                np.fromfile(tmp_path / form / base, "<f4", offset=8).reshape(90, 12).tolist()
+                == found.documents.tolist()
+            )
+            told = np.fromfile(tmp_path / form / truth, "<i4", 200, offset=8).reshape(20, 10)
+            assert told.tolist() == nearest.tolist()
+            far = np.fromfile(tmp_path / form / truth, "<f4", offset=8 + 800).reshape(20, 10)
+            assert (np.diff(far, axis=1) >= 0).all()
+        assert np.load(tmp_path / form / "margins.npy").tolist() == found.margins.tolist()
+    if similarity == "dot":
+        with pytest.raises(InputError, match="write --format fvecs or fbin"):
+            write_vector_set(found, tmp_path / "a.hdf5", "hdf5")
+        return
+    write_vector_set(found, tmp_path / "a.hdf5", "hdf5")
+    with h5py.File(tmp_path / "a.hdf5") as h5:
+        assert h5.attrs["distance"] == {"cosine": "angular", "euclidean": "euclidean"}[similarity]
+        assert (h5["train"].shape, h5["test"].shape, h5["neighbors"].shape) == ((90, 12), (20, 12), (20, 10))
+        assert h5["neighbors"][:].tolist() == nearest.tolist()
+        assert (np.diff(h5["distances"][:], axis=1) >= 0).all()
+
+
+def test_free_embeddings_are_a_stress_test_with_margins(cli, tmp_path: Path) -> None:
+    """All margins of solved embeddings are above 0; two equal documents at the cut are told as a tie."""
+    given = ("export-vectors", "-d", "graph-petersen", "-r", "free:graph-petersen,dim=6,seconds=20", "--depth", 2)
+    code, out, err = cli(*given, "--format", "fvecs", "--out", tmp_path / "v", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert told["answered"] == told["queries"] == 15
+    assert told["least_margin"] > 0
+    assert cli(*given, "--format", "fvecs", "--out", tmp_path / "v")[0] == 2
+    assert cli(*given, "--format", "fvecs", "--out", tmp_path / "v", "--overwrite")[0] == 0
+    for more, says in ((("--format", "csv"), "expected one of hdf5"), (("-r", "bm25"), "has not one fp32 vector")):
+        code, _, err = cli(*given, "--out", tmp_path / "w", *more)
+        assert (code, says in err) == (2, True)
+    documents = np.vstack([unit(5, 4), unit(5, 4)[:1]])
+    place = vectors_folder(tmp_path / "tied", documents, documents[:1])
+    assert vector_set(place / "data", f"vectors:{place / 'v'}", depth=1).tied.tolist() == [True]

@@ -109,3 +109,45 @@ def test_a_gate_of_an_unreadable_workload_is_in_the_table(tmp_path: Path) -> Non
     (gate,) = report.gates
     assert (report.exit_code, gate.state, gate.queries, gate.now) == (3, "undecided", 0, None)
     assert "UTF-8" in gate.why
+
+
+# ---------------------------------------------------------------------------------------------------------- gates of engines
+
+
+@pytest.mark.parametrize(
+    ("engine", "model", "code", "says"),
+    [
+        ("of_exact = 0.5", "engine:sqlite-vec,of=wordllama", 0, "passed"),
+        ("of_exact = 0.999", "engine:sqlite-vec,of=wordllama", 3, "not decided by these queries"),
+        ("of_exact = 0.5", "bm25", 3, "not measured by an engine over vectors"),
+        ("filtered = 0.5", "engine:weaviate,of=wordllama", 3, "does not filter"),
+        ("of_exact = 0.5", "engine:qdrant,of=wordllama,url=http://127.0.0.1:1", 3, "does not answer"),
+        ("churned = 0.5", "engine:sqlite-vec,of=wordllama", 3, "sliding-window"),
+    ],
+)
+def test_gates_of_engines_end_in_every_way(engine: str, model: str, code: int, says: str, cli, tmp_path: Path) -> None:
+    """Passed, undecided by few queries, and undecided where there is no such measurement: never green unmeasured."""
+    from gallery import Project, measured
+
+    text = measured(f"engine = {{ {engine} }}\n", texts=True).replace('run = "run.trec"', f'model = "{model}"')
+    path = Project(text).write(tmp_path)
+    found, out, err = cli("check", "--config", path, "--select", "LB314,LB315,LB316", "-o", "json")
+    assert found == code, out + err
+    assert says in out
+    assert cli("check", "--config", path, "--select", "LB314,LB315,LB316", "--tier", "fast")[0] in (0, 3)
+
+
+def test_references_of_an_engine_are_its_scan_and_its_whole_vectors(tmp_path: Path) -> None:
+    """LB304 to LB306 compare an engine with itself without an index, without a dtype, without truncation."""
+    from limitbench.checks.measurement import _spared
+    from limitbench.retrievers import RetrieverSpec
+
+    spec = RetrieverSpec.parse('engine:qdrant-edge,of="wordllama,dim=64",dtype=int8,m=8,ef=9')
+    found = {name: str(_spared(spec, name)) for name in ("ann", "quantisation", "truncation")}
+    assert found == {
+        "ann": 'engine:qdrant-edge,of="wordllama,dim=64",dtype=int8,index=flat',
+        "quantisation": 'engine:qdrant-edge,of="wordllama,dim=64",index=flat',
+        "truncation": "engine:qdrant-edge,index=flat,of=wordllama",
+    }
+    assert str(_spared(RetrieverSpec.parse("engine:chroma,of=wordllama,ef=9"), "ann")) == "wordllama"
+    assert str(_spared(RetrieverSpec.parse("wordllama,dim=8,dtype=int8,index=hnsw"), "truncation")) == "wordllama"

@@ -139,7 +139,7 @@ def retrieved(
 
     made = retriever(spec, reuse="documents").retriever
     if isinstance(made, Adapter):
-        made = made.located(partial(_place, project))
+        made = made.located(partial(placed, project))
 
     def progress(_stage: str, _done: int, _of: int) -> None:
         if settings.seconds(1.0) <= 0:
@@ -160,7 +160,7 @@ def retrieved(
         raise LimitbenchError(f"retriever '{spec}' failed ({type(error).__name__}: {reason})") from None
 
 
-def _place(project: Project, value: str) -> str:
+def placed(project: Project, value: str) -> str:
     """The file or folder of the project that an option names, resolved; a name that is none comes back as it is.
 
     Paths are relative to the configuration's folder. Raises `DataError` for one that leads out of the project, links followed, and

@@ -209,6 +209,16 @@ class Retriever(_Table):
         return self
 
 
+class OfEngine(_Table):
+    """What a gate asks of an engine, beside its metric: shares of exact search's best documents, at the metric's cutoff."""
+
+    of_exact: Share | None = Field(None, description="Its index must find this share.")
+    filtered: Share | None = Field(None, description="It must find this share behind a filter, among what passes.")
+    selectivity: Annotated[Number, Field(gt=0, lt=1)] = Field(0.01, description="The share of documents that pass.")
+    churned: Share | None = Field(None, description="It must find this share in every round of inserts and deletes.")
+    builds: Annotated[int, Field(ge=1, le=20)] = Field(1, description="In each of so many builds of its index.")
+
+
 class Gate(_Table):
     """What must hold of one retriever on one workload."""
 
@@ -232,6 +242,7 @@ class Gate(_Table):
         None, description="Against each of the last `over` baselines that version control holds: catches slow decay."
     )
     over: Annotated[int, Field(ge=2, le=100)] = Field(10, description="How many baselines max_decline looks back.")
+    engine: OfEngine = Field(OfEngine(), description="What is asked of an engine over vectors.")
     confidence: Annotated[Number, Field(gt=0.5, le=0.999)] = Field(0.95, description="One-sided, of limit and test.")
 
     @property

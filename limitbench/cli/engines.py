@@ -43,6 +43,7 @@ def register(app: typer.Typer) -> None:
     app.command()(tune)
     app.command()(filters)
     app.command()(churn)
+    app.command("export-vectors")(export_vectors)
 
 
 def tune(
@@ -209,6 +210,57 @@ def churn(
             rows, title=f"{found.dataset}, {found.retriever}: what is found as documents come and go ({runbook})", keep=2,
         )  # fmt: skip
     _decide((p.found.agreement for p in found.points), least)
+
+
+def export_vectors(
+    dataset: OneDataset,
+    retriever: Annotated[
+        str, typer.Option("-r", "--retriever", help="A retriever with single vectors, such as free:NAME,dim=8.")
+    ],
+    out: Annotated[Path, typer.Option(help="The file of hdf5, the folder of the others.")],
+    form: Annotated[
+        str, typer.Option("--format", help="hdf5 (ann-benchmarks), fvecs, or fbin (big-ann-benchmarks).")
+    ] = "hdf5",
+    depth: Annotated[int, typer.Option(min=1, help="Exact answers of every query.")] = 100,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+    split: Split = "test",
+    min_grade: MinGrade = 1,
+    skip_unanswerable: SkipUnanswerable = False,
+    ignore_identical_ids: IgnoreIdenticalIds = None,
+    json: JsonFlag = False,
+) -> None:
+    """Write a dataset's vectors with exact answers and margins, for others' harnesses of approximate search."""
+    import numpy as np
+
+    from limitbench.evaluation import vector_set, write_vector_set
+
+    if not overwrite and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
+        raise InputError(f"{out} is there; choose another place or add --overwrite")
+    data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable, ignore_identical_ids))
+    with progress_bars() as bars:
+        found = vector_set(data, retriever, depth=depth, progress=bars(retriever))
+    files = write_vector_set(found, out, form)
+    solved = int((found.margins > 0).sum())
+    least = float(np.nanmin(found.margins)) if not np.isnan(found.margins).all() else None
+    say(
+        f"wrote {', '.join(str(path) for path in files)}: {len(found.documents)} documents, {len(found.queries)} queries"
+    )
+    say(
+        f"{solved} queries are answered by the vectors; the smallest margin is {least if least is None else f'{least:.3g}'}"
+    )
+    if json:
+        told = {
+            "files": [str(path) for path in files],
+            "documents": len(found.documents),
+            "queries": len(found.queries),
+        }
+        more = {
+            "dimension": found.documents.shape[1],
+            "similarity": found.similarity,
+            "answered": solved,
+            "least_margin": least,
+        }
+        echo_json({"schema_version": 1, **told, **more, "tied_at_the_cut": int(found.tied.sum())})
 
 
 def _cells(found: Searched) -> list[str]:

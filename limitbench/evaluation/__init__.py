@@ -13,6 +13,7 @@ from limitbench.evaluation.single import evaluate
 from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
 from limitbench.evaluation.sweep import Point, sweep
 from limitbench.evaluation.tuning import Tuning, tune
+from limitbench.evaluation.vector_sets import VectorSet, vector_set, write_vector_set
 
 __all__ = [
     "Attached",
@@ -26,6 +27,7 @@ __all__ = [
     "Point",
     "Suite",
     "Tuning",
+    "VectorSet",
     "attached",
     "churn",
     "drown",
@@ -38,4 +40,6 @@ __all__ = [
     "run_all",
     "sweep",
     "tune",
+    "vector_set",
+    "write_vector_set",
 ]

@@ -21,6 +21,7 @@ from limitbench.errors import DataError, InputError, SpecError
 from limitbench.evaluation.engine_runs import Bench, Searched, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
+from limitbench.retrievers.engine import Engine
 
 RUNBOOKS = ("sliding-window", "expiring", "growing")
 
@@ -125,13 +126,14 @@ def _step(path: Path, number: int, told: Any) -> Step:
 
 def churn(
     dataset: Dataset | str | Path,
-    by: Given,
+    by: Given | Engine,
     *,
     steps: str | Sequence[Step] = "sliding-window",
     rounds: int = 8,
     sample: int = 200,
     depth: int = 10,
     seed: int = 0,
+    confidence: float = 0.95,
     progress: Progress = no_progress,
 ) -> Churn:
     """An engine through a runbook: by name, or its steps, of which the first inserts. Documents are numbered in the corpus' order.
@@ -160,7 +162,9 @@ def churn(
                 engine.settle()
                 seconds += time.perf_counter() - start
                 among = np.flatnonzero(alive)
-                points.append(ChurnPoint(number, len(among), seconds, bench.searched(engine, among=among)))
+                points.append(
+                    ChurnPoint(number, len(among), seconds, bench.searched(engine, among=among, confidence=confidence))
+                )
                 seconds = 0.0
             elif step.what == "insert":
                 engine.insert(rows, bench.material.documents[rows])

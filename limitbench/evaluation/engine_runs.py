@@ -60,21 +60,23 @@ class Bench:
     def of(
         cls,
         dataset: Dataset | str | Path,
-        by: Given,
+        by: Given | Engine,
         *,
         sample: int,
         depth: int,
         seed: int,
         progress: Progress = no_progress,
     ) -> Bench:
-        """An engine over the vectors of a dataset, asked with at most `sample` of its queries, drawn by the seed.
+        """An engine over the vectors of a dataset, by its spec or itself, asked with at most `sample` of its queries.
 
         Raises `SpecError` for what is no engine of vectors, and `InputError` for bad numbers.
         """
         if depth < 1 or sample < 1:
             raise InputError(f"found depth {depth} and sample {sample}, expected both to be 1 or more")
-        spec = RetrieverSpec.parse(by)
-        adapter = spec.made() if spec.adapter == "engine" else None
+        spec = f"engine:{by.engine}" if isinstance(by, Engine) else RetrieverSpec.parse(by)
+        adapter = by if isinstance(by, Engine) else None
+        if isinstance(spec, RetrieverSpec) and spec.adapter == "engine":
+            adapter = spec.made()
         if not isinstance(adapter, Engine):
             raise SpecError(f"retriever '{spec}' is no engine; give one, such as engine:qdrant-edge,of=minilm")
         if adapter.filter is not None:

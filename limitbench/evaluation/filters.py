@@ -18,7 +18,7 @@ from limitbench.errors import InputError, SpecError
 from limitbench.evaluation.engine_runs import Bench, Searched, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
-from limitbench.retrievers.engine import Material
+from limitbench.retrievers.engine import Engine, Material
 from limitbench.retrievers.engines.agreement import exact_scores
 from limitbench.retrievers.engines.contract import Numbers
 
@@ -51,13 +51,14 @@ class Filters:
 
 def filters(
     dataset: Dataset | str | Path,
-    by: Given,
+    by: Given | Engine,
     *,
     selectivities: Sequence[float] = SELECTIVITIES,
     kinds: Sequence[str] = KINDS,
     sample: int = 200,
     depth: int = 10,
     seed: int = 0,
+    confidence: float = 0.95,
     progress: Progress = no_progress,
 ) -> Filters:
     """An engine, built once, searched through every filter.
@@ -80,7 +81,9 @@ def filters(
             for share in selectivities:
                 bound = max(1, round(share * len(bench.material.documents)))
                 among = np.flatnonzero(attributes[kind] < bound)
-                found = bench.searched(engine, partial(engine.filtered, below={kind: bound}), among=among)
+                found = bench.searched(
+                    engine, partial(engine.filtered, below={kind: bound}), among=among, confidence=confidence
+                )
                 points.append(FilterPoint(kind, share, len(among), found))
                 progress("filters", len(points), len(kinds) * len(selectivities))
         how = engine.proof().how

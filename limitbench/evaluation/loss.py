@@ -28,6 +28,7 @@ from limitbench.retrievers.engines.agreement import PARTS, spread
 _STORED = ("dtype", "index")
 _FILTER = "filter"
 _TRUNCATED = ("dense", "endpoint", "vectors")
+_MADE = ("free", "gaussian")  # in the dimension asked for: there is nothing to truncate
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def _steps(spec: RetrieverSpec) -> Iterator[tuple[str, RetrieverSpec]]:
     if spec.adapter == "engine":
         yield from _steps_of_an_engine(spec, given)
         return
-    if spec.adapter not in (*_TRUNCATED, "free"):
+    if spec.adapter not in (*_TRUNCATED, *_MADE):
         raise SpecError(
             f"retriever '{spec}' has no parts that a loss is split into; give one with single vectors, or an engine"
         )
