@@ -461,3 +461,19 @@ def test_free_embeddings_are_a_stress_test_with_margins(cli, tmp_path: Path) -> 
     documents = np.vstack([unit(5, 4), unit(5, 4)[:1]])
     place = vectors_folder(tmp_path / "tied", documents, documents[:1])
     assert vector_set(place / "data", f"vectors:{place / 'v'}", depth=1).tied.tolist() == [True]
+
+
+def test_reports_and_comparisons_tell_what_an_index_finds(cli, tmp_path: Path) -> None:
+    """A column of its own where an approximate index is compared, and none where none is."""
+    for spec in ("bm25", "engine:qdrant-edge,of=wordllama,ef=2,m=2"):
+        assert cli("run", "-d", SMALL, "-r", spec, "--measures", "Recall@2", "--results", tmp_path / "r")[0] == 0
+    code, _, err = cli("report", "--results", tmp_path / "r", "--out", tmp_path / "r.md", "--format", "md")
+    assert code == 0, err
+    assert "of exact" in (tmp_path / "r.md").read_text()
+    rows = json.loads(cli("compare", "--results", tmp_path / "r", "--json")[1])["comparisons"][0]["rows"]
+    known = {row["system"]: row["of_exact"] for row in rows if row["source"] == "ours"}
+    assert known["bm25"] is None
+    assert 0 < known["engine:qdrant-edge,of=wordllama,ef=2,m=2"] <= 1
+    assert cli("run", "-d", SMALL, "-r", "bm25", "--measures", "Recall@2", "--results", tmp_path / "b")[0] == 0
+    assert cli("report", "--results", tmp_path / "b", "--out", tmp_path / "b.md", "--format", "md")[0] == 0
+    assert "of exact" not in (tmp_path / "b.md").read_text()

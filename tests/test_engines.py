@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import math
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -624,3 +625,28 @@ def test_searches_are_adjusted_without_a_build(name: str) -> None:
     with pytest.raises(SpecError, match="m counts while it is built"):
         engine.adjust(Settings(**{**poor, "m": 8}))
     engine.close()
+
+
+@pytest.mark.parametrize("name", sorted(ENGINES))
+def test_every_engine_has_a_recipe(name: str) -> None:
+    """In the docs: a section of its own, with a command whose spec is read."""
+    text = (Path(__file__).parent.parent / "docs" / "engine-recipes.md").read_text()
+    section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    specs = re.findall(r"limitbench run -d \S+ -r (\S+)", section)
+    assert specs
+    for line in specs:
+        spec = RetrieverSpec.parse(line)
+        assert spec.argument == name
+        spec.made().kind_of_engine.check(spec.made().settings)
+
+
+def test_random_directions_are_a_control() -> None:
+    """The same for the same seed and id; unit vectors; queries and documents of one id differ; recall is chance's."""
+    made: Any = retriever("gaussian,dim=32").retriever
+    reseeded: Any = retriever("gaussian,dim=32,seed=1").retriever
+    one, other = made.vectors("document", ["a", "b"]), made.vectors("document", ["b", "a"])
+    assert one.tolist() == other[::-1].tolist()
+    assert np.linalg.norm(one, axis=1) == pytest.approx(1)
+    assert made.vectors("query", ["a"]).tolist() != one[:1].tolist()
+    assert reseeded.vectors("document", ["a"]).tolist() != one[:1].tolist()
+    assert 0.02 < evaluate(SMALL, "gaussian,dim=32", measures="Recall@2").measures["Recall@2"].mean < 0.08

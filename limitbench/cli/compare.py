@@ -57,6 +57,7 @@ def _json(c: Comparison) -> dict[str, Any]:
             "system": row.system,
             "source": row.source,
             "dim": row.dim,
+            "of_exact": row.of_exact,
             "measures": {title: means.model_dump() for title, means in row.means.items()},
             "command": row.record.provenance.get("command") if row.record else None,
         }
@@ -72,6 +73,7 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
     theirs = {title for row in c.rows if row.source == "published" for title in row.means}
     titles = sorted(c.measures, key=lambda title: title not in theirs)
     first, more = titles[:4], titles[4:]
+    approximate = any(row.of_exact is not None for row in c.rows)
     rows = [
         [
             row.system,
@@ -79,7 +81,8 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
             *(percent(row.means.get(t)) for t in first),
             str(row.dim or ""),
             *(percent(row.means.get(t)) for t in more),
+            *(["" if row.of_exact is None else f"{100 * row.of_exact:.1f}"] if approximate else []),
         ]
         for row in c.rows
     ]
-    return ["system", "source", *first, "dim", *more], rows
+    return ["system", "source", *first, "dim", *more, *(["of exact"] if approximate else [])], rows

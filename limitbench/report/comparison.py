@@ -33,6 +33,12 @@ class Row:
         """The newest record of our own; None for a published row."""
         return self.records[-1] if self.records and self.source == "ours" else None
 
+    @property
+    def of_exact(self) -> float | None:
+        """The share of exact search's best documents that an approximate index found; None of others."""
+        found = None if self.record is None else self.record.retriever.facts.get("agreement_with_exact")
+        return float(found) if isinstance(found, int | float) else None
+
 
 @dataclass(frozen=True)
 class Comparison:

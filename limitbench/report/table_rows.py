@@ -53,10 +53,14 @@ def label(row: Row) -> str:
 
 
 def comparison(table: Table, most: int = 6, *, cost: bool = True) -> TableText:
-    """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it."""
+    """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it.
+
+    "of exact" is the share, in percent, of exact search's best documents that an approximate index found, where one is compared.
+    """
     columns = table.columns[:most]
     head = ["system", "source", "dim", *(["group"] if table.letters else []), *columns]
     rows: list[tuple[Cell, str, tuple[Cell, ...]]] = []
+    approximate = any(row.of_exact is not None for row in table.comparison.rows)
     for row in table.comparison.rows:
         mine = row.record
         known = table.intervals.get(row.system, {}) if mine else {}
@@ -65,13 +69,24 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True) -> TableText:
         for title in columns:
             cells.append(_share(row.means.get(title), interval(known.get(title))))
         cells += _cost(mine) if cost else []
+        cells += [_of_exact(row)] if approximate else []
         rows.append((Cell(row.system, label(row)), row.source, tuple(cells)))
         if mine is not None and mine.ceiling:
             blank = [Cell("")] * (len(head) - len(columns) - 1)
             under = [_share(mine.ceiling.get(title)) for title in columns]
-            end = [Cell("")] * (2 if cost else 0)
+            end = [Cell("")] * ((2 if cost else 0) + approximate)
             rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*blank, *under, *end)))
-    return TableText((*head, *(("index", "median query") if cost else ())), tuple(rows))
+    tail = (*(("index", "median query") if cost else ()), *(("of exact",) if approximate else ()))
+    return TableText((*head, *tail), tuple(rows))
+
+
+def _of_exact(row: Row) -> Cell:
+    found = row.of_exact
+    if found is None or row.record is None:
+        return Cell("")
+    by_score = row.record.retriever.facts.get("agreement_by_score")
+    small = f"{100 * by_score:.1f} by score" if isinstance(by_score, float) and abs(by_score - found) >= 5e-4 else ""
+    return Cell(f"{100 * found:.1f}", small, repr(found))
 
 
 def _share(means: Means | None, small: str = "") -> Cell:

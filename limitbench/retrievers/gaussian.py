@@ -17,7 +17,7 @@ from limitbench.retrievers.vectors import Dtype, Kind, VectorIndex
 
 
 class Gaussian(Adapter):
-    """`gaussian:dim=256`: unit vectors of independent normal coordinates, the same for the same seed and id everywhere.
+    """`gaussian,dim=256`: unit vectors of independent normal coordinates, the same for the same seed and id everywhere.
 
     No text is read: its recall is that of chance. What counts is the agreement of an index with exact search.
     """
