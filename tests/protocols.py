@@ -162,12 +162,16 @@ class Qdrant(Server):
         only(body["params"], "hnsw_ef", "exact", "quantization", "indexed_only")
         if body["query"] == {"sample": "random"}:
             some = list(mine["vectors"].items())[: body["limit"]]
+            assert body["with_vector"]
             return {"result": {"points": [{"id": i, "vector": v, "score": 0} for i, v in some]}}
-        distance = mine["asked"]["vectors"]["distance"]
+        known = mine["asked"]["vectors"]
+        distance = known[body["using"]]["distance"] if "using" in body else known["distance"]
         graph = not body["params"].get("exact") and mine["asked"]["hnsw_config"].get("m") != 0
         measure = {"Dot": "dot", "Cosine": "dot", "Euclid": "l2", "Manhattan": "l1"}[distance]
         sign = 1 if measure == "dot" else -1
         vectors = mine["vectors"]
+        if "using" in body:
+            vectors = {i: told[body["using"]] for i, told in vectors.items() if body["using"] in told}
         if "filter" in body:
             vectors = {i: v for i, v in vectors.items() if i in body["filter"]["must"][0]["has_id"]}
         found = ranked(vectors, body["query"], measure, graph=graph)[: body["limit"]]
@@ -339,6 +343,9 @@ class Weaviate(Server):
         return {"vectorIndexType": mine["asked"]["vectorIndexType"], "vectorIndexConfig": config}
 
     def _graphql(self, query: str) -> Any:
+        counted = re.fullmatch(r"\{Aggregate \{(\w+) \{meta \{count\}\}\}\}", query)
+        if counted is not None:
+            return {"data": {"Aggregate": {counted[1]: [{"meta": {"count": len(self.kept[counted[1]]["vectors"])}}]}}}
         asked = re.fullmatch(
             r"\{Get \{(\w+)\(nearVector: \{vector: (\[.*?\])\}, limit: (\d+)\) \{number _additional \{distance\}\}\}\}",
             query,

@@ -48,6 +48,9 @@ def test_shares_are_those_of_sets(similarity: str) -> None:
     among = np.arange(0, 200, 2)
     of_those = among[np.argsort(-scores[among])]
     assert shares(of_those[:4], scores, 5, among) == (0.8, 0.8)
+    assert (
+        shares(best[:10], scores, 10, among)[0] == len({*best[:10]} & {*of_those[:10]}) / 10
+    )  # intruders do not count
     assert shares(np.empty(0, np.int64), scores, 3) == (0.0, 0.0)
     assert shares(np.array([0, 0, 0]), np.array([3.0, 2.0, 1.0]), 2) == (0.5, 0.5)  # one document, however often
     tied = np.array([1.0, 1.0, 1.0, 0.0])
@@ -477,3 +480,62 @@ def test_reports_and_comparisons_tell_what_an_index_finds(cli, tmp_path: Path) -
     assert cli("run", "-d", SMALL, "-r", "bm25", "--measures", "Recall@2", "--results", tmp_path / "b")[0] == 0
     assert cli("report", "--results", tmp_path / "b", "--out", tmp_path / "b.md", "--format", "md")[0] == 0
     assert "of exact" not in (tmp_path / "b.md").read_text()
+
+
+# ------------------------------------------------------------------------------------------------------------------ mutants
+
+
+def test_an_engine_that_ignores_filters_or_deletes_is_seen(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents that should have been left out take places, and count for nothing; the proof after deletes fails too."""
+    kind = engine_class("sqlite-vec")
+    whole = kind.filtered
+    with monkeypatch.context() as patch:
+        patch.setattr(kind, "filtered", lambda self, query, depth, below: whole(self, query, depth, {}))
+        found = filters(folder / "data", spec(folder, "sqlite-vec"), selectivities=(0.1,), sample=20)
+        assert all(p.found.agreement.mean < 0.9 for p in found.points if p.kind != "near")
+    monkeypatch.setattr(kind, "delete", lambda *_: None)
+    churned = churn(folder / "data", spec(folder, "sqlite-vec"), steps="expiring", rounds=4, sample=20)
+    means = [p.found.agreement.mean for p in churned.points]
+    assert means[0] == 1 > means[1] > means[-1]
+    monkeypatch.setattr(kind, "delete", lambda self, numbers: setattr(self, "points", self.points - len(numbers)))
+    assert not churn(folder / "data", spec(folder, "sqlite-vec"), steps="expiring", rounds=2, sample=5).index.used
+
+
+def test_what_is_rebuilt_is_what_was_searched_last(folder: Path) -> None:
+    """Changes after the last search do not count."""
+    steps = [Step("insert", 0, 50), Step("search"), Step("delete", 0, 49)]
+    found = churn(folder / "data", spec(folder, "sqlite-vec"), steps=steps, sample=5)
+    assert found.points[-1].documents == 50
+    assert found.rebuilt.agreement.mean == 1
+
+
+def test_tuning_goes_on_until_its_target(folder: Path, cli) -> None:
+    """Beyond 0.999 where more is asked; at a depth that no value covers, the usual setting is measured."""
+    found = tune(folder / "data", spec(folder, m=4, ef_construction=8), target=1.0, sample=30)
+    assert max(p.value or 0 for p in found.points) >= 320 or max(p.found.agreement.mean for p in found.points) == 1
+    deep = tune(folder / "data", spec(folder), depth=5000, sample=3)
+    assert deep.points
+    with pytest.raises(InputError, match="1024 at most"):
+        tune(folder / "data", spec(folder), m=(100_000_000,))
+
+
+def test_a_scan_loses_nothing_to_a_filter_though_scores_tie() -> None:
+    """Ties across the cut are gathered behind a filter as well."""
+    found = losses(SMALL, "engine:sqlite-vec,of=wordllama,dtype=binary,filter=0.5", measure="Recall@2")
+    assert found.parts[-1].name == "filter"
+    assert found.parts[-1].lost == 0
+
+
+def test_what_a_client_raises_is_one_line(folder: Path, cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a full disk, and dimensions that an engine does not take."""
+    kind = engine_class("sqlite-vec")
+    given = ("filters", "-d", folder / "data", "-r", f"engine:sqlite-vec,of=vectors:{folder / 'v'}", "--sample", 3)
+
+    def failing(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kind, "search", failing)
+    code, _, err = cli(*given)
+    assert (code, "failed (OSError: [Errno 28] No space left" in err) == (2, True)
+    code, _, err = cli("filters", "-d", SMALL, "-r", 'engine:sqlite-vec,of="gaussian,dim=9000"')
+    assert (code, "9000 dimensions, and it takes 8192" in err) == (2, True)

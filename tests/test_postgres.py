@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from limitbench import evaluate
-from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError, StorageError
+from limitbench.errors import InputError, RetrievalError, SpecError, StorageError
 from limitbench.evaluation import attached
 from limitbench.evaluation.attached import _compared
 from limitbench.results import Store
@@ -382,6 +382,7 @@ def test_attach_refuses_queries_of_another_dimension(as_reader: Any, cli, tmp_pa
         ("vector(8)", "hnsw ((e::halfvec(8)) halfvec_ip_ops)", "<#>"),
         ("vector(8)", "hnsw ((binary_quantize(e)::bit(8)) bit_hamming_ops)", "<~>"),
         ("vector(8)", "ivfflat (e vector_l2_ops) WITH (lists = 3)", "<->"),
+        ("bit(8)", "hnsw (e bit_jaccard_ops)", "<%>"),
     ],
 )
 def test_attach_reads_every_kind_of_index(column: str, index: str, operator: str, admin: Any) -> None:
@@ -408,7 +409,9 @@ def test_attach_reads_every_kind_of_index(column: str, index: str, operator: str
 def test_a_score_counts_where_documents_tie() -> None:
     """Of ten equal documents an index may give any; ids overlap by chance, scores do not lose."""
     exact = (["a", "b"], np.array([0.9, 0.5]))
-    assert _compared((["a", "c"], np.array([0.9, 0.5])), exact) == (0.5, 1.0, False)
+    assert _compared((["a", "c"], np.array([0.9, 0.5])), exact) == (1.0, 1.0, False)
+    assert _compared((["a", "c"], np.array([0.9, 0.5 - 1e-9])), exact) == (0.5, 1.0, False)
+    assert _compared((["a", "a"], np.array([0.9, 0.9])), exact) == (0.5, 0.5, False)
     assert _compared((["a", "c"], np.array([0.9, 0.4])), exact) == (0.5, 0.5, False)
     assert _compared((["a"], np.array([0.9])), exact) == (0.5, 0.5, True)
     assert _compared(([], np.array([])), ([], np.array([]))) == (1.0, 1.0, False)
@@ -418,4 +421,68 @@ def test_a_missing_collection_kind_is_told(cli) -> None:
     """Engines that attach are listed."""
     code, _, err = cli("attach", "tantivy", "items")
     assert (code, "pgvector" in err) == (2, True)
-    assert issubclass(RetrievalError, LimitbenchError)
+    assert "tantivy" in err
+
+
+def test_attach_counts_ties_and_leaves_out_what_has_no_answer(admin: Any, monkeypatch: pytest.MonkeyPatch, cli) -> None:
+    """Thirty copies of a vector: any ten of them will do; a zero vector has no cosine; an id of several rows names each apart."""
+    admin.execute("CREATE TABLE copies (doc int, e vector(4))")
+    try:
+        rng = np.random.default_rng(0)
+        for doc, row in enumerate(rng.standard_normal((20, 4))):
+            for _ in range(30):
+                admin.execute("INSERT INTO copies VALUES (%s, %s)", [doc, str(row.tolist())])
+        for _ in range(30):
+            admin.execute("INSERT INTO copies VALUES (NULL, '[0,0,0,0]')")
+        admin.execute("CREATE INDEX copies_e ON copies USING hnsw (e vector_cosine_ops)")
+        admin.execute("ANALYZE copies")
+        admin.execute("SET enable_seqscan = off")
+        address = Address(
+            collection="copies",
+            id="doc",
+            settings={"enable_seqscan": "off", "enable_sort": "off", "hnsw.ef_search": "700"},
+        )
+        found = attached("pgvector", address, sample=600)
+        assert found.index.used
+        assert found.agreement.mean == found.agreement_by_score.mean > 0.9  # by chance overlap it would be a third
+        assert 0 < found.unanswered < 60
+        assert found.queries + found.unanswered == 600
+    finally:
+        admin.execute("DROP TABLE copies")
+
+
+def test_a_partitioned_tables_index_is_known_by_its_parts(admin: Any) -> None:
+    """The plan names the parts' indexes; a table that is scanned decides no gate."""
+    admin.execute("CREATE TABLE parts (id int, e vector(4)) PARTITION BY RANGE (id)")
+    try:
+        for i in range(2):
+            admin.execute(f"CREATE TABLE parts{i} PARTITION OF parts FOR VALUES FROM ({100 * i}) TO ({100 * i + 100})")
+        for i, row in enumerate(np.random.default_rng(0).standard_normal((200, 4))):
+            admin.execute("INSERT INTO parts VALUES (%s, %s)", [i, str(row.tolist())])
+        admin.execute("CREATE INDEX parts_e ON parts USING hnsw (e vector_l2_ops)")
+        admin.execute("ANALYZE parts")
+        settings = {"enable_seqscan": "off", "enable_sort": "off"}
+        found = attached("pgvector", Address(collection="parts", vector="parts_e", settings=settings), sample=30)
+        assert found.index.used, found.index.how
+        assert found.agreement.mean > 0.9
+    finally:
+        admin.execute("DROP TABLE parts")
+
+
+def test_two_connections_of_one_schema_never_leave_it_abandoned(admin: Any, postgres: str) -> None:
+    """While a connection is renewed, another process finds the schema guarded."""
+    from limitbench.retrievers.engines.postgres import Session
+
+    mine, other = Session("pgvector", None), Session("pgvector", None)
+    mine.make_schema()
+    assert other.drop_abandoned() == []
+    mine.reconnect()
+    assert other.drop_abandoned() == []
+    mine.do("CREATE TABLE still_there (a int)")
+    mine.connection.close()
+    deadline = time.monotonic() + 20
+    while not other.drop_abandoned():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert admin.execute(OURS).fetchall() == []
+    other.close()

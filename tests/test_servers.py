@@ -138,7 +138,7 @@ def test_servers_that_tell_less_are_proved_otherwise(play) -> None:
     """An older Elasticsearch tells no bytes of a graph, and a search is profiled; an older OpenSearch has no threshold of scans."""
     engine = built("elasticsearch", play("elasticsearch", graph_bytes=None), unit(100, 8))
     assert engine.proof().how == "a search compares 50 of 100 vectors"
-    assert engine.effective()["dtype"] == "int8"  # what this server does by itself
+    assert engine.effective()["dtype"] == "fp32"
     engine.close()
     engine = built("opensearch", play("opensearch", old=True), unit(100, 8))
     assert engine.proof().used
@@ -372,3 +372,79 @@ def test_attach_filters_and_named_vectors(collection: Any, cli) -> None:
         assert (code, says in err) == (2, True), err
     code, _, err = cli("attach", "qdrant", "theirs", "--url", collection.url)
     assert (code, "doesn't exist" in err) == (2, True)
+
+
+def test_attach_reads_one_of_several_vectors(play, cli) -> None:
+    """By its name; a point may lack it; a proof of all vectors together says so; no graph is no index."""
+    server = play("qdrant")
+    rows = unit(60, 8)
+    named = {"title": {"size": 8, "distance": "Dot"}, "body": {"size": 8, "distance": "Dot"}}
+    vectors = {i: {"title": row, **({"body": row} if i % 2 else {})} for i, row in enumerate(rows.tolist())}
+    server.kept["mine"] = {"asked": {"vectors": named, "hnsw_config": {}}, "vectors": vectors, "asked_times": 9}
+    given = ("attach", "qdrant", "mine", "--url", server.url, "--sample", 40)
+    code, _, err = cli(*given)
+    assert (code, "name one of title, body" in err) == (2, True)
+    told = json.loads(cli(*given, "--vector", "body", "--json")[1])
+    assert told["queries"] == 20
+    assert "of all its vectors together (title, body)" in told["index"]["how"]
+    server.kept["mine"]["asked"]["hnsw_config"] = {"m": 0}
+    code, _, err = cli(*given, "--vector", "title", "--least", 0.1)
+    assert (code, "the collection has no graph" in err) == (3, True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1",
+        "http://localhost:abc",
+        f"qdrant://me:{SECRET}@host:6333",
+        f"me:{SECRET}@host",
+        "localhost",
+        "http://a b",
+    ],
+)
+def test_addresses_that_are_none_are_told_without_their_secret(url: str, cli, tmp_path: Path) -> None:
+    """Of every engine by URL, and of Milvus, whose client would take a path for a file."""
+    for command in (("attach", "qdrant", "mine", "--url", url),
+                    ("run", "-d", "limit-small-synthetic", "-r", f"engine:milvus,of=wordllama,url={url}", "--results", tmp_path)):  # fmt: skip
+        code, out, err = cli(*command)
+        assert code == 2
+        assert SECRET not in out + err
+        assert "internal error" not in err
+    assert not (tmp_path / "user.db").exists()
+    assert (
+        cli(
+            "run",
+            "-d",
+            "limit-small-synthetic",
+            "-r",
+            f"engine:milvus,of=wordllama,url={tmp_path}/user.db",
+            "--results",
+            tmp_path,
+        )[0]
+        == 2
+    )
+    assert not (tmp_path / "user.db").exists()
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"[]", b'{"result": []}'])
+def test_a_service_of_another_form_is_told(answer: bytes, play, cli) -> None:
+    """It is no internal error."""
+    server = play("qdrant")
+    server.failing = Refused(200, answer)
+    code, _, err = cli("attach", "qdrant", "mine", "--url", server.url)
+    assert code == 2
+    assert "internal error" not in err
+
+
+def test_attach_refuses_odd_values(collection: Any, cli, tmp_path: Path) -> None:
+    """Files of other kinds, settings against each other, endless times."""
+    np.save(tmp_path / "s.npy", np.array(["a"]))
+    np.savez(tmp_path / "z.npz", np.ones(3))
+    (tmp_path / "e.npy").write_bytes(b"")
+    given = ("attach", "qdrant", "mine", "--url", collection.url, "--sample", 3)
+    for more in (("--queries", tmp_path / "s.npy"), ("--queries", tmp_path / "z.npz"), ("--queries", tmp_path / "e.npy"),
+                 ("--set", "a=1", "--set", "a.b=2"), ("--timeout", "inf"), ("--timeout", "1e300")):  # fmt: skip
+        code, _, err = cli(*given, *more)
+        assert code == 2, more
+        assert "internal error" not in err

@@ -235,9 +235,14 @@ def _spared(spec: RetrieverSpec, reference: str) -> RetrieverSpec:
     """The spec without what a reference is there to show, and without what comes behind it on a question's way."""
     if spec.adapter != "engine":
         return spec.without(*_LOST[reference])
+    made = spec.made()
+    if made.source is None or (not made.kind_of_engine.scans and made.filter is not None):
+        return spec  # texts have no such losses; and a filter's is not the index's
     scanned = spec if spec.get("index") == "flat" else spec.without_index()
     if reference == "ann":
         return scanned
+    if scanned.adapter != "engine":  # the vectors themselves
+        return scanned.without(*_LOST[reference])
     of = spec.get("of")
     full = {"of": str(type(spec).parse(of).without("dim"))} if reference == "truncation" and of is not None else {}
     return scanned.without("dtype").with_options(**full)

@@ -243,7 +243,9 @@ class Gate(_Table):
     )
     over: Annotated[int, Field(ge=2, le=100)] = Field(10, description="How many baselines max_decline looks back.")
     engine: OfEngine = Field(OfEngine(), description="What is asked of an engine over vectors.")
-    confidence: Annotated[Number, Field(gt=0.5, le=0.999)] = Field(0.95, description="One-sided, of limit and test.")
+    confidence: Annotated[Number, Field(gt=0.5, le=0.999)] = Field(
+        0.95, description="One-sided, of limit and test; two-sided of the intervals of `engine`."
+    )
 
     @property
     def compares(self) -> str | None:

@@ -44,7 +44,7 @@ def attach(
     sample: Annotated[int, typer.Option(min=1, help="How many of its own vectors to ask with.")] = 200,
     depth: Annotated[int, typer.Option(min=1, help="How many documents a search asks for.")] = 10,
     seed: Annotated[int, typer.Option(min=0, help="Of the sample.")] = 0,
-    timeout: Annotated[float, typer.Option(min=0.001, help="Seconds that a search may take.")] = 60.0,
+    timeout: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds that a search may take.")] = 60.0,
     least: Annotated[
         float | None,
         typer.Option(min=0, max=1, help="Exit with 1 if agreement is below, with 3 if that is not decided."),
@@ -53,7 +53,7 @@ def attach(
 ) -> None:
     """Compare the index of your own collection with exact search of the same vectors; nothing is written.
 
-    Exit codes: 0 done; 2 bad input; with `--least`, 1 if the whole interval is below it, and 3 if it lies inside.
+    Exit codes: 0 done; 2 bad input; with `--least`, 1 if the whole interval is below it, 3 if it lies inside or no index is used.
     """
     from limitbench.evaluation.attached import attached
     from limitbench.retrievers.engines.collection import Address
@@ -77,6 +77,8 @@ def attach(
         say(f"{engine} {collection}: searches go through no index: {found.index.how}")
     if found.short:
         say(f"{engine} {collection}: {found.short} of {found.queries} queries got fewer documents than exact search")
+    if found.unanswered:
+        say(f"{engine} {collection}: {found.unanswered} queries are left out: exact search gives nothing for them")
     if json:
         echo_json({"schema_version": 1, **dataclasses.asdict(found)})
     else:
@@ -102,8 +104,11 @@ def _read(path: Path) -> Any:
     from limitbench.errors import DataError
 
     try:
-        return np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.ndarray) or found.dtype.kind not in "fiu":
+            raise ValueError("it holds no array of numbers")
+        return found
+    except (OSError, ValueError, EOFError) as error:
         raise DataError(path, f"cannot be read as an array of NumPy ({error}); save it with numpy.save") from None
 
 
@@ -133,6 +138,8 @@ def _print(found: Attached) -> None:
 
 def _verdict(found: Attached, least: float) -> int:
     agreement = found.agreement
+    if not found.index.used:
+        return 3
     if agreement.high < least:
         say(f"agreement is below {least:g}: at most {agreement.high:.3f}")
         return 1

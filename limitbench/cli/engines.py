@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from limitbench.evaluation.engine_runs import Searched
+    from limitbench.retrievers.engines.contract import Proof
     from limitbench.statistics import Interval
 
 Engine = Annotated[str, typer.Option("-r", "--retriever", help="An engine over vectors: name or spec.")]
@@ -165,7 +166,7 @@ def filters(
             ["filter", "share", "passing", "of exact, %", "too few", "ms p50/p95/p99"],
             rows, title=f"{found.dataset}, {found.retriever}: what is found of the documents that pass", keep=3,
         )  # fmt: skip
-    _decide((p.found.agreement for p in found.points), least)
+    _decide((p.found.agreement for p in found.points), least, found.index)
 
 
 def churn(
@@ -209,7 +210,7 @@ def churn(
             ["after step", "documents", "of exact, %", "too few", "ms p50/p95/p99", "changed in s"],
             rows, title=f"{found.dataset}, {found.retriever}: what is found as documents come and go ({runbook})", keep=2,
         )  # fmt: skip
-    _decide((p.found.agreement for p in found.points), least)
+    _decide((p.found.agreement for p in found.points), least, found.index)
 
 
 def export_vectors(
@@ -233,7 +234,9 @@ def export_vectors(
     import numpy as np
 
     from limitbench.evaluation import vector_set, write_vector_set
+    from limitbench.evaluation.vector_sets import require_format
 
+    require_format(form)
     if not overwrite and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise InputError(f"{out} is there; choose another place or add --overwrite")
     data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable, ignore_identical_ids))
@@ -282,8 +285,10 @@ def _shares(text: str) -> list[float]:
         raise InputError(f"--selectivity: found {text!r}, expected shares such as 0.01,0.1") from None
 
 
-def _decide(agreements: Iterable[Interval], least: float | None) -> None:
-    """Exit with 1 where an interval is below the least, with 3 where one holds it."""
+def _decide(agreements: Iterable[Interval], least: float | None, index: Proof) -> None:
+    """Exit with 1 where an interval is below the least, with 3 where one holds it, or where the index is not in use at the end."""
+    if not index.used:
+        say(f"at the end not all searches go through the index: {index.how}")
     if least is None:
         return
     known = list(agreements)
@@ -292,4 +297,6 @@ def _decide(agreements: Iterable[Interval], least: float | None) -> None:
         raise typer.Exit(1)
     if any(one.low < least for one in known):
         say(f"whether agreement is {least:g} is not decided by this sample: give a larger --sample")
+        raise typer.Exit(3)
+    if not index.used:
         raise typer.Exit(3)

@@ -7,14 +7,15 @@ what counts is what the index loses.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.errors import InputError
+from limitbench.errors import InputError, RetrievalError
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers.engines import collection_class
 from limitbench.retrievers.engines.collection import Address, Collection, Ranked
@@ -28,8 +29,7 @@ SLACK = 1e-6  # of the kth score: what rounding may change
 class Attached:
     """What was found of one collection. Shares are of exact search's best `depth`; seconds are of one search, by our clock.
 
-    `agreement` counts documents found. `agreement_by_score` counts those at least as near as the last of the best, `SLACK` aside:
-    of documents that tie, any will do.
+    `agreement` counts documents found, ties with the last of the best among them; `agreement_by_score` allows `SLACK` besides.
     """
 
     engine: str
@@ -38,6 +38,7 @@ class Attached:
     dim: int
     depth: int
     queries: int
+    unanswered: int  # queries left out: exact search gives nothing for them
     of: str  # where the queries come from
     agreement: Interval
     agreement_by_score: Interval
@@ -67,11 +68,12 @@ def attached(
     """
     if depth < 1 or sample < 1:
         raise InputError(f"found depth {depth} and sample {sample}, expected both to be 1 or more")
-    with collection_class(engine)(address) as found:
+    with _understood(engine), collection_class(engine)(address) as found:
         names, asked = _asked(found, queries, sample, seed)
         own = queries is None
         proof = found.proof(asked[0], depth)
         rows: list[tuple[float, float, bool]] = []
+        kept: list[str] = []  # queries that have an answer: a filter may leave none, and a zero vector has no cosine
         seconds: tuple[list[float], list[float]] = ([], [])
         for number, (name, query) in enumerate(zip(names, asked, strict=True), 1):
             both = []
@@ -80,18 +82,35 @@ def attached(
                 ranked = search(query, depth + own)
                 seconds[side].append(time.perf_counter() - start)
                 both.append(_without(ranked, name if own else None, depth))
-            rows.append(_compared(*both))
+            if both[1][0]:
+                rows.append(_compared(*both))
+                kept.append(name)
             progress("search", number, len(asked))
+        if not rows:
+            raise InputError("no query has an answer by exact search; look at the condition and at the vectors")
         overlap, by_score, short = (list(column) for column in zip(*rows, strict=True))
-        worst = sorted(zip(names, overlap, strict=True), key=lambda pair: pair[1])
+        worst = sorted(zip(kept, overlap, strict=True), key=lambda pair: pair[1])
         return Attached(
-            engine=engine, collection=address.collection, rows=found.rows, dim=found.dim, depth=depth, queries=len(asked),
+            engine=engine, collection=address.collection, rows=found.rows, dim=found.dim, depth=depth, queries=len(rows),
+            unanswered=len(asked) - len(rows),
             of=f"vectors sampled from the collection, seed {seed}" if own else "vectors given",
             agreement=bounded_interval(overlap, confidence=confidence),
             agreement_by_score=bounded_interval(by_score, confidence=confidence),
             short=sum(short), seconds=_percentiles(seconds[0]), exact_seconds=_percentiles(seconds[1]), index=proof,
             settings=dict(found.effective()), lost=tuple(pair for pair in worst[:10] if pair[1] < 1),
         )  # fmt: skip
+
+
+@contextmanager
+def _understood(engine: str) -> Iterator[None]:
+    """A service that answers in another form is told, and is no error of ours."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise RetrievalError(
+            f"engine '{engine}': the server's answer has another form than expected ({type(error).__name__}: {error}); is it "
+            "another service, or a version that limitbench does not know?"
+        ) from error
 
 
 def _asked(
@@ -118,13 +137,13 @@ def _without(ranked: Ranked, own: str | None, depth: int) -> Ranked:
 
 
 def _compared(found: Ranked, exact: Ranked) -> tuple[float, float, bool]:
-    """(share of exact's documents found, share as near as exact's last, whether there are too few)."""
+    """(share of exact's documents found, ties with its last counted; share as near as that; whether there are too few)."""
     (names, scores), (wanted, best) = found, exact
-    if not wanted:
-        return 1.0, 1.0, False
-    least = best[-1] - SLACK * max(1.0, abs(best[-1]))
-    near = min(int((scores >= least).sum()), len(wanted))
-    return len({*names} & {*wanted}) / len(wanted), near / len(wanted), len(names) < len(wanted)
+    last, known = float(best[-1]), set(wanted)
+    got = dict(zip(names, scores.tolist(), strict=True))
+    by_id = sum(name in known or score >= last for name, score in got.items())
+    near = sum(name in known or score >= last - SLACK * max(1.0, abs(last)) for name, score in got.items())
+    return min(by_id, len(wanted)) / len(wanted), min(near, len(wanted)) / len(wanted), len(names) < len(wanted)
 
 
 def _percentiles(seconds: Sequence[float]) -> dict[str, float]:

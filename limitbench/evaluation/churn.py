@@ -22,6 +22,7 @@ from limitbench.evaluation.engine_runs import Bench, Searched, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
 from limitbench.retrievers.engine import Engine
+from limitbench.retrievers.engines.contract import Numbers, Proof
 
 RUNBOOKS = ("sliding-window", "expiring", "growing")
 
@@ -47,14 +48,17 @@ class ChurnPoint:
 
 @dataclass(frozen=True)
 class Churn:
-    """All searches of one runbook; `rebuilt` is a search of an index built anew of the last documents."""
+    """All searches of one runbook; `rebuilt` is a search of an index built anew of the documents at the last one.
+
+    `index` is the proof after all changes: engines index later, and scan what is new until then.
+    """
 
     dataset: str
     retriever: str
     runbook: str
     points: tuple[ChurnPoint, ...]
     rebuilt: Searched
-    index_used: str
+    index: Proof
     load: list[float] | None
 
 
@@ -95,7 +99,7 @@ def read_runbook(path: Path, dataset: str | None = None) -> list[Step]:
         if (dataset is not None and dataset not in tables) or (dataset is None and len(tables) > 1):
             raise DataError(path, f"found the datasets {', '.join(tables)}; name one of them")
         told = tables[dataset or next(iter(tables))]
-    numbered = sorted((int(key), step) for key, step in told.items() if str(key).isdigit())
+    numbered = sorted((int(key), step) for key, step in told.items() if str(key).isdecimal())
     if not numbered:
         raise DataError(path, "found no numbered step")
     return [_step(path, number, step) for number, step in numbered]
@@ -152,6 +156,7 @@ def churn(
     alive = np.zeros(n, bool)
     alive[plan[0].start : plan[0].end] = True
     points: list[ChurnPoint] = []
+    last = np.flatnonzero(alive)  # at the last search
     first = np.arange(plan[0].start, plan[0].end)
     if plan[0].start:
         raise InputError(f"the first step inserts from document {plan[0].start} on, expected from 0")
@@ -161,7 +166,7 @@ def churn(
             if step.what == "search":
                 engine.settle()
                 seconds += time.perf_counter() - start
-                among = np.flatnonzero(alive)
+                among = last = np.flatnonzero(alive)
                 points.append(
                     ChurnPoint(number, len(among), seconds, bench.searched(engine, among=among, confidence=confidence))
                 )
@@ -175,18 +180,18 @@ def churn(
                 alive[rows] = False
                 seconds += time.perf_counter() - start
             progress("steps", number, len(plan))
-        how = engine.proof().how
-    return Churn(
-        bench.dataset, bench.spec, steps if isinstance(steps, str) else "given", tuple(points), _rebuilt(bench, alive), how,
-        load_of_machine(),
-    )  # fmt: skip
+        proof = engine.proof()
+    name = steps if isinstance(steps, str) else "given"
+    rebuilt = _rebuilt(bench, last, confidence)
+    return Churn(bench.dataset, bench.spec, name, tuple(points), rebuilt, proof, load_of_machine())
 
 
-def _rebuilt(bench: Bench, alive: Any) -> Searched:
+def _rebuilt(bench: Bench, last: Numbers, confidence: float) -> Searched:
     """The searches of an index built of the last documents alone."""
-    last = np.flatnonzero(alive)
     with bench.engine(bench.adapter.settings, rows=last) as (engine, _):
-        return bench.searched(engine, lambda q, k: (last[(hits := engine.search(q, k))[0]], hits[1]), among=last)
+        return bench.searched(
+            engine, lambda q, k: (last[(hits := engine.search(q, k))[0]], hits[1]), among=last, confidence=confidence
+        )
 
 
 def _require_sound(plan: Sequence[Step], n: int) -> None:

@@ -18,7 +18,7 @@ import numpy as np
 
 from limitbench.collection import Dataset, Queries
 from limitbench.datasets import load
-from limitbench.errors import InputError, RetrievalError, SpecError
+from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError, StorageError
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given, RetrieverSpec
 from limitbench.retrievers.engine import Engine, Material
@@ -109,6 +109,13 @@ class Bench:
                     f"engine '{made.name}' does not use its index: {proof.how}; nothing of it was measured"
                 )
             yield made, seconds
+        except LimitbenchError:
+            raise
+        except Exception as error:  # whatever a client raises
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            full = "no space left" in reason.lower() or "disk is full" in reason.lower()
+            kind = StorageError if full else RetrievalError
+            raise kind(f"engine '{made.name}' failed ({type(error).__name__}: {reason})") from error
         finally:
             made.close()
 
@@ -159,8 +166,9 @@ def load_of_machine() -> list[float] | None:
         return None
 
 
-def distinct(values: Sequence[int]) -> list[int]:
-    """Values in order, each once. Raises `InputError` for one below 1."""
-    if any(value < 1 for value in values):
-        raise InputError(f"found {min(values)}, expected whole numbers from 1 on")
+def distinct(values: Sequence[int], most: int) -> list[int]:
+    """Values in order, each once. Raises `InputError` for one below 1 or above the most."""
+    wrong = [value for value in values if not 1 <= value <= most]
+    if wrong:
+        raise InputError(f"found {wrong[0]}, expected whole numbers from 1 on, {most} at most")
     return sorted(set(values))

@@ -20,7 +20,7 @@ from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
 from limitbench.retrievers.engine import Engine, Material
 from limitbench.retrievers.engines.agreement import exact_scores
-from limitbench.retrievers.engines.contract import Numbers
+from limitbench.retrievers.engines.contract import Numbers, Proof
 
 KINDS = ("random", "near", "far")
 SELECTIVITIES = (0.001, 0.01, 0.1, 0.5)
@@ -45,7 +45,7 @@ class Filters:
     seed: int
     unfiltered: Searched
     points: tuple[FilterPoint, ...]
-    index_used: str
+    index: Proof
     load: list[float] | None
 
 
@@ -76,7 +76,7 @@ def filters(
     attributes = {kind: _attribute(kind, bench.material, seed) for kind in kinds}
     points = []
     with bench.engine(bench.adapter.settings, attributes=attributes, progress=progress) as (engine, _):
-        unfiltered = bench.searched(engine)
+        unfiltered = bench.searched(engine, confidence=confidence)
         for kind in kinds:
             for share in selectivities:
                 bound = max(1, round(share * len(bench.material.documents)))
@@ -86,8 +86,8 @@ def filters(
                 )
                 points.append(FilterPoint(kind, share, len(among), found))
                 progress("filters", len(points), len(kinds) * len(selectivities))
-        how = engine.proof().how
-    return Filters(bench.dataset, bench.spec, seed, unfiltered, tuple(points), how, load_of_machine())
+        proof = engine.proof()
+    return Filters(bench.dataset, bench.spec, seed, unfiltered, tuple(points), proof, load_of_machine())
 
 
 def _attribute(kind: str, material: Material, seed: int) -> Numbers:

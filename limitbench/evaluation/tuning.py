@@ -24,6 +24,7 @@ LEVELS = (0.9, 0.95, 0.99)  # of agreement, at which throughputs are compared
 _MOST = 4096  # candidates or probes that are tried
 _ENOUGH = 0.999  # of agreement: more candidates would tell nothing
 _HALVINGS = 4
+_LARGEST = {"m": 1024, "ef_construction": 100_000, "lists": 1_000_000}  # as in a spec
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ def tune(
     if not 0 < target <= 1 or repeats < 1:
         raise InputError(f"found target {target:g} and {repeats} repeats, expected a share above 0 and 1 or more")
     given = {"m": m, "ef_construction": ef_construction, "lists": lists}
-    lines = [[(name, value) for value in distinct(values)] for name, values in given.items() if values]
+    lines = [[(name, value) for value in distinct(values, _LARGEST[name])] for name, values in given.items() if values]
     builds = [dict(pairs) for pairs in itertools.product(*lines)]
     before = load_of_machine()
     bench = Bench.of(dataset, by, sample=sample, depth=depth, seed=seed, progress=progress)
@@ -155,12 +156,15 @@ def _searches(
         tried[value] = bench.searched(engine)
         return tried[value]
 
-    value = 1 if name == "probes" else bench.depth
+    value = 1 if name == "probes" else min(bench.depth, _MOST)
     while value <= _MOST:
         found = at(value)
-        if found is None or found.agreement.mean >= _ENOUGH:
+        if found is None or found.agreement.mean >= max(_ENOUGH, target):
             break
         value *= 2
+    if not tried:  # no value is taken at this depth: the usual setting
+        engine.adjust(usual)
+        yield None, None, bench.searched(engine), dict(engine.effective())
     below = max((v for v, found in tried.items() if found.agreement.mean < target), default=None)
     above = min((v for v, found in tried.items() if found.agreement.mean >= target), default=None)
     for _ in range(_HALVINGS):

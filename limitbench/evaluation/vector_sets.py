@@ -55,6 +55,10 @@ def vector_set(
     Raises `SpecError` for a retriever without one fp32 vector a document, `InputError` for a depth below 1 or data without queries.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    if data.ignore_identical_ids:
+        raise InputError(
+            f"dataset '{data.name}' leaves a query's own document out, which no file of vectors can say; choose another"
+        )
     if depth < 1 or not len(data.queries) or not len(data.corpus):
         sizes = f"{len(data.queries)} queries and {len(data.corpus)} documents"
         raise InputError(f"found depth {depth}, {sizes}, expected 1 or more of each")
@@ -105,6 +109,12 @@ def _scores(documents: Any, queries: Any, similarity: str) -> Any:
     return -cdist(queries, documents, "euclidean" if similarity == "euclidean" else "cityblock")
 
 
+def require_format(form: str) -> None:
+    """Raise `InputError` for a format that there is not."""
+    if form not in FORMATS:
+        raise InputError(f"found the format '{form}', expected one of {', '.join(FORMATS)}")
+
+
 def write_vector_set(found: VectorSet, out: Path, form: str) -> list[Path]:
     """Write the files of a format; their paths.
 
@@ -113,8 +123,7 @@ def write_vector_set(found: VectorSet, out: Path, form: str) -> list[Path]:
     big-ann-benchmarks; both with margins.npy. Raises `InputError` for another format or a similarity that it has no name for,
     `MissingExtra` without h5py.
     """
-    if form not in FORMATS:
-        raise InputError(f"found the format '{form}', expected one of {', '.join(FORMATS)}")
+    require_format(form)
     if form == "hdf5":
         return [_hdf5(found, out)]
     try:

@@ -10,7 +10,7 @@ import importlib.metadata
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -261,14 +261,15 @@ class _EngineIndex:
 
     def _hits(self, query: Any, depth: int) -> Hits:
         """The best documents, and every tie across the cut where the engine looks at all documents."""
-        if self.below is not None:
-            assert isinstance(self.engine, VectorEngine)
-            return self.engine.filtered(query, depth, {"share": self.below})
+        search: Callable[[Any, int], Hits] = self.engine.search
         n = len(self.document_ids)
-        wanted = min(depth + 1, n)
+        if self.below is not None and self._among is not None:
+            assert isinstance(self.engine, VectorEngine)
+            search, n = partial(self.engine.filtered, below={"share": self.below}), len(self._among)
+        wanted = max(1, min(depth + 1, n))
         while True:
-            numbers, scores = self.engine.search(query, wanted)
-            if not self.engine.exhaustive or len(numbers) < wanted or wanted == n or scores[-1] < scores[depth - 1]:
+            numbers, scores = search(query, wanted)
+            if not self.engine.exhaustive or len(numbers) < wanted or wanted >= n or scores[-1] < scores[depth - 1]:
                 return numbers, scores
             wanted = min(2 * wanted, n)
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limitbench.checks.engine_gates import MOST, decided, on_engine
-from limitbench.checks.findings import Outcome
+from limitbench.checks.findings import Outcome, Undecided
 from limitbench.checks.measurement import Case
 from limitbench.checks.rule import Rule
 
@@ -57,6 +57,10 @@ def decide(case: Case) -> Outcome | None:
         named = [
             (f"the index behind a filter of {p.selectivity:g} ({p.kind})", p.found.agreement) for p in found.points
         ]
+        if not found.index.used:
+            return Undecided(
+                f"the index is not in use: {found.index.how}", "see docs/engines.md for what each engine needs"
+            )
         return decided(least, named, "filter while searching: see limitbench filters")
 
     return on_engine(case, measured)

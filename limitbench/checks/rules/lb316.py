@@ -30,7 +30,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from limitbench.checks.engine_gates import MOST, decided, on_engine
-from limitbench.checks.findings import Outcome
+from limitbench.checks.findings import Outcome, Undecided
 from limitbench.checks.measurement import Case
 from limitbench.checks.rule import Rule
 
@@ -50,6 +50,10 @@ def decide(case: Case) -> Outcome | None:
 
         found = churn(data, engine, sample=MOST, depth=gate.measure.cutoff, confidence=gate.confidence)
         named = [(f"the index of {p.documents} documents after step {p.step}", p.found.agreement) for p in found.points]
+        if not found.index.used:
+            return Undecided(
+                f"the index is not in use: {found.index.how}", "see docs/engines.md for what each engine needs"
+            )
         return decided(least, named, "rebuild or compact the index more often: see limitbench churn")
 
     return on_engine(case, measured)

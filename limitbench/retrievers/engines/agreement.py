@@ -28,15 +28,16 @@ def shares(
 ) -> tuple[float, float]:
     """Of exact search's best `depth` documents, the share found: by documents, and by scores.
 
-    `exact` are the scores of all documents; only those in `among` may be found, where it is given. By documents, one that ties with
-    the last of the best counts as well. By scores, so does one that is as near as the last, `SLACK` aside.
+    `exact` are the scores of all documents; only those in `among` count, where it is given: one that should have been left out
+    takes a place. By documents, one that ties with the last of the best counts as well. By scores, so does one that is as near as
+    the last, `SLACK` aside.
     """
     allowed = exact if among is None else exact[among]
     depth = min(depth, len(allowed))
     if not depth:
         return 1.0, 1.0
     last = float(np.partition(allowed, len(allowed) - depth)[len(allowed) - depth])
-    got = exact[np.unique(found[:depth])]
+    got = exact[np.unique(found[:depth]) if among is None else np.intersect1d(found[:depth], among)]
     near = got >= last - SLACK * max(1.0, abs(last))
     return min(int((got >= last).sum()), depth) / depth, min(int(near.sum()), depth) / depth
 

@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from limitbench.errors import SpecError
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings
 from limitbench.retrievers.engines.lucene import MOST, URL, LuceneTexts, LuceneVectors, turned_back
-from limitbench.retrievers.engines.rest import plain_url
 
 
 class Elasticsearch(LuceneVectors):
-    """A `dense_vector` field. Without `index` and `dtype`, it is indexed as the server does by itself."""
+    """A `dense_vector` field; fp32 behind a graph where nothing else is asked for."""
 
     name = "elasticsearch"
     similarities = ("cosine", "dot", "euclidean")
@@ -42,13 +42,11 @@ class Elasticsearch(LuceneVectors):
             "index": True,
             "similarity": self._SIMILARITIES[self.similarity],
         }
-        if s.index or s.dtype or s.m or s.ef_construction:
-            graph = {"m": s.m, "ef_construction": s.ef_construction}
-            kind = self._TYPES[s.index or "hnsw", s.dtype or "fp32"]
-            field["index_options"] = {
-                "type": kind,
-                **{name: value for name, value in graph.items() if value is not None},
-            }
+        graph = {"m": s.m, "ef_construction": s.ef_construction}
+        kind = self._TYPES[
+            s.index or "hnsw", s.dtype or "fp32"
+        ]  # named always: what a server chooses depends on its version
+        field["index_options"] = {"type": kind, **{name: value for name, value in graph.items() if value is not None}}
         self.index.make({}, {"v": field})
 
     def _asked(self, query: Floats, depth: int) -> dict[str, Any]:

@@ -15,8 +15,9 @@ import numpy as np
 
 from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.progress import Progress
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import Engine, Floats, Hits, Proof, Settings, TextEngine, VectorEngine
-from limitbench.retrievers.engines.rest import Rest, plain_url
+from limitbench.retrievers.engines.rest import Rest
 
 URL = "http://localhost:9200"
 MOST = 10_000  # rows and candidates of a search
@@ -39,11 +40,11 @@ class ServerIndex:
 
     def make(self, settings: Mapping[str, Any], properties: Mapping[str, Any]) -> None:
         """Make it with these settings and fields."""
+        self.made = True  # before: a call that is cut off may have made it
         usual = {"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"}
         self.server.call(
             "PUT", self.place, {"settings": {"index": {**usual, **settings}}, "mappings": {"properties": properties}}
         )
-        self.made = True
 
     def insert(self, start: int, documents: Sequence[Mapping[str, Any]]) -> None:
         """Documents from a number on. Raises `RetrievalError` that names the first one refused."""

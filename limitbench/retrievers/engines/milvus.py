@@ -20,6 +20,7 @@ from pymilvus.exceptions import MilvusException
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import (
     Floats,
     Hits,
@@ -75,6 +76,8 @@ class Milvus(VectorEngine):
         settings.require(cls.name, {**known, "url": None, "key_env": None, **dict.fromkeys(_OWN.get(kind, ()))})
         if settings.url is None and settings.key_env is not None:
             raise SpecError(f"engine '{cls.name}': key_env is for a server; give its url too")
+        if settings.url is not None:  # a path would be a file of the user's
+            plain_url(cls.name, settings.url, settings.url)
 
     def _connected(self) -> Any:
         s = self.settings
@@ -114,8 +117,8 @@ class Milvus(VectorEngine):
         for attribute in self.attributes:
             schema.add_field(attribute, DataType.INT64)
         with self._talking():
+            self.made = True  # before: a call that is cut off may have made it
             self.client.create_collection(name, schema=schema, consistency_level="Strong")
-            self.made = True
             for start in range(0, n, _BATCH):
                 rows = documents[start : start + _BATCH]
                 self._add(np.arange(start, start + len(rows)), rows)

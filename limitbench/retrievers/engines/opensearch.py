@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from limitbench.errors import RetrievalError
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings
 from limitbench.retrievers.engines.lucene import MOST, URL, LuceneTexts, LuceneVectors, turned_back
-from limitbench.retrievers.engines.rest import plain_url
 
 
 class OpenSearch(LuceneVectors):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -21,7 +22,8 @@ from limitbench.retrievers.engines.postgres import Session, plan_nodes
 _OPERATORS = {"cosine": "<=>", "ip": "<#>", "l2": "<->", "l1": "<+>", "hamming": "<~>", "jaccard": "<%>"}
 _SETTING = re.compile(r"[a-z_]+(\.[a-z_]+)?")
 _INDEXES = """
-    SELECT c.relname, am.amname, pg_get_indexdef(i.indexrelid, 1, true), o.opcname, c.reloptions, i.indisvalid
+    SELECT c.relname, c.oid::regclass::text, am.amname, pg_get_indexdef(i.indexrelid, 1, true), o.opcname, c.reloptions,
+        i.indisvalid
     FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am am ON am.oid = c.relam
     JOIN pg_opclass o ON o.oid = i.indclass[0]
     WHERE i.indrelid = %s::regclass AND am.amname IN ('hnsw', 'ivfflat') ORDER BY c.relname
@@ -35,6 +37,7 @@ _KEY = """
 @dataclass(frozen=True)
 class _Index:
     name: str
+    qualified: str
     method: str
     expression: str  # of the rows' vectors, as the index has it
     type: str
@@ -68,8 +71,13 @@ class PgVectorTable(Collection):
                 f"engine '{self.name}': there is no table {a.collection}; name it SCHEMA.TABLE, as it is spelt"
             )
         self.index = self._chosen(literal)
-        key = a.id or next((name for (name,) in self.session.do(_KEY, [literal])), None)
-        self.key = sql.SQL("{}::text").format(sql.Identifier(key)) if key else sql.SQL("ctid::text")
+        primary = next((name for (name,) in self.session.do(_KEY, [literal])), None)
+        row = sql.SQL("tableoid::regclass::text || ' ' || ctid::text")
+        self.key: sql.Composable = row
+        if a.id is not None and a.id != primary:  # it may name several rows, or none
+            self.key = sql.SQL("coalesce({}::text, 'NULL') || ' ' || ").format(sql.Identifier(a.id)) + row
+        elif primary is not None:
+            self.key = sql.SQL("{}::text").format(sql.Identifier(primary))
         self.session.find_vector_types()
         do(f"SELECT NULL::{self.index.type}")  # loads the library, which then knows its settings
         do("SET LOCAL plan_cache_mode = force_custom_plan")
@@ -82,11 +90,11 @@ class PgVectorTable(Collection):
 
     def _chosen(self, literal: str) -> _Index:
         found = {}
-        for name, method, expression, ops, options, valid in self.session.do(_INDEXES, [literal]):
+        for name, qualified, method, expression, ops, options, valid in self.session.do(_INDEXES, [literal]):
             kind, _, measure = ops.removesuffix("_ops").partition("_")
             if valid and measure in _OPERATORS:
                 given = dict(option.split("=") for option in options or [])
-                found[name] = _Index(name, method, expression, kind, _OPERATORS[measure], given)
+                found[name] = _Index(name, qualified, method, expression, kind, _OPERATORS[measure], given)
         wanted = self.address.vector
         if wanted not in found:
             of_column = [index for index in found.values() if index.expression.strip('"') == wanted]
@@ -168,14 +176,15 @@ class PgVectorTable(Collection):
     def _statement(self) -> sql.Composed:
         index = self.index
         kind = f"bit({self.dim})" if index.type == "bit" else index.type
-        near = sql.SQL(f"{self._vector.as_string()} {index.operator} %s::{kind}")
+        near = sql.SQL(f"{self._vector.as_string()} {index.operator.replace('%', '%%')} %s::{kind}")
         where = (self.address.where or "").replace("%", "%%")
         kept = sql.SQL(f"WHERE ({where})" if where else "")
         return sql.SQL("SELECT {}, {} FROM {} {} ORDER BY {} LIMIT %s").format(self.key, near, self.table, kept, near)
 
     def search(self, query: Any, depth: int) -> Ranked:
         """As an application's `ORDER BY` with a `LIMIT` does."""
-        rows = [row for row in self.session.do(self._statement(), [query, query, depth]) if row[1] is not None]
+        found = self.session.do(self._statement(), [query, query, depth])
+        rows = [row for row in found if row[1] is not None and math.isfinite(row[1])]  # a zero vector has no cosine
         return [name for name, _ in rows], -np.array([distance for _, distance in rows], np.float64)
 
     def exact(self, query: Any, depth: int) -> Ranked:
@@ -191,13 +200,20 @@ class PgVectorTable(Collection):
         self.scans = True
         found = self.search(query, depth)
         do("ROLLBACK TO SAVEPOINT indexed")
+        do("RELEASE SAVEPOINT indexed")
         return found
+
+    @cached_property
+    def _names(self) -> set[str]:
+        """The index, and its parts on a partitioned table."""
+        said = "SELECT relname FROM pg_partition_tree(%s::regclass) JOIN pg_class ON pg_class.oid = relid"
+        return {self.index.name, *(name for (name,) in self.session.do(said, [self.index.qualified]))}
 
     def proof(self, query: Any, depth: int) -> Proof:
         """By the plan that the server chooses."""
         explain = sql.SQL("EXPLAIN (FORMAT JSON) ") + self._statement()
         nodes = list(plan_nodes(self.session.one(explain, [query, query, depth])))
-        used = next((node for node in nodes if node.get("Index Name") == self.index.name), None)
+        used = next((node for node in nodes if node.get("Index Name") in self._names), None)
         if used is not None:
             return Proof(True, f"EXPLAIN: {used['Node Type']} using {self.index.name}")
         return Proof(False, f"EXPLAIN: {nodes[-1]['Node Type']}, not {self.index.name}")

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL, with a schema of its own that goes when the connection is closed.
 
-A schema is named `limitbench_` and eight hex digits, and guarded by an advisory lock of its session. The server frees that lock
-when a process dies. So the next start drops the schemas that killed processes left, and nothing else.
+A schema is named `limitbench_` and eight hex digits, and guarded by a shared advisory lock of its session. The server frees that
+lock when a process dies. So the next start drops the schemas that killed processes left, and nothing else.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class Session:
         """Drop what killed processes left; then make a schema, which unqualified names then mean."""
         self.drop_abandoned()
         self.schema = PREFIX + secrets.token_hex(4)
-        self.one("SELECT pg_advisory_lock(%s, %s)", _lock(self.schema))
+        self.one("SELECT pg_advisory_lock_shared(%s, %s)", _lock(self.schema))
         name = sql.Identifier(self.schema)
         try:
             self.do(sql.SQL("CREATE SCHEMA {}").format(name))
@@ -127,13 +127,13 @@ class Session:
         return gone
 
     def reconnect(self) -> None:
-        """Another connection to the same schema, made before the old one goes, so that nobody takes it for abandoned."""
+        """Another connection to the same schema, which shares the lock before the old one goes: nobody takes it for abandoned."""
         old = self.connection
         self.connection = self._connected()
-        old.close()
         if self.schema:
-            self.one("SELECT pg_advisory_lock(%s, %s)", _lock(self.schema))
+            self.one("SELECT pg_advisory_lock_shared(%s, %s)", _lock(self.schema))
             self._enter()
+        old.close()
 
     def close(self) -> None:
         """Drop the schema and close the connection; a server that is gone leaves it to the next start."""

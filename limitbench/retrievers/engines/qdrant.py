@@ -15,8 +15,9 @@ import numpy as np
 
 from limitbench.errors import LimitbenchError
 from limitbench.progress import Progress
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine
-from limitbench.retrievers.engines.rest import Rest, plain_url
+from limitbench.retrievers.engines.rest import Rest
 
 URL = "http://localhost:6333"
 _DISTANCES = {
@@ -88,8 +89,8 @@ class Qdrant(VectorEngine):
             asked["vectors"]["datatype"] = "float16"
         if self.dtype in _QUANTISED:
             asked["quantization_config"] = _QUANTISED[self.dtype]
+        self.made = True  # before: a call that is cut off may have made it
         self.server.call("PUT", self.place, asked)
-        self.made = True
         for start in range(0, n, _BATCH):
             rows = documents[start : start + _BATCH].tolist()
             batch = {"ids": list(range(start, start + len(rows))), "vectors": rows}

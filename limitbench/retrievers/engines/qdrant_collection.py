@@ -29,11 +29,12 @@ class QdrantCollection(Collection):
         self.server = connected(self.name, address.url, address.key_env)
         try:
             self.version = self.server.call("GET", "/").get("version", "unknown")
-            vectors = self._told()["config"]["params"]["vectors"]
+            vectors = self._told()["config"]["params"].get("vectors") or {}
             named = {"": vectors} if "size" in vectors else {name: vectors[name] for name in vectors}
             self.vector: Mapping[str, Any] = the_one(
                 self.name, address.vector, named, f"vectors of {address.collection}"
             )
+            self.names = tuple(named)
             self.using = next(name for name, found in named.items() if found is self.vector)
         except BaseException:
             self.close()
@@ -70,8 +71,10 @@ class QdrantCollection(Collection):
         del seed
         vectors: Any = [self.using] if self.using else True
         found = self._query({"sample": "random"}, count, {}, with_vector=vectors)
-        pairs = [(point["id"], point["vector"]) for point in found]
-        return [str(name) for name, _ in pairs], [v[self.using] if self.using else v for _, v in pairs]
+        pairs = [(str(point["id"]), point["vector"]) for point in found]
+        if self.using:  # a point may lack it
+            pairs = [(name, vectors[self.using]) for name, vectors in pairs if self.using in vectors]
+        return [name for name, _ in pairs], [vector for _, vector in pairs]
 
     def query(self, vector: npt.NDArray[np.float32]) -> Any:
         """A list of numbers."""
@@ -106,8 +109,12 @@ class QdrantCollection(Collection):
         del query, depth
         told = self._told()
         rows, indexed = int(told.get("points_count") or 0), int(told.get("indexed_vectors_count") or 0)
-        good = told["status"] == "green" and indexed >= rows and not self.params.get("exact")
-        return Proof(good, f"{told['status']}, {indexed} vectors indexed of {rows} points")
+        how = f"{told['status']}, {indexed} vectors indexed of {rows} points"
+        if not self.effective()["m"]:
+            return Proof(False, f"{how}; the collection has no graph")
+        if len(self.names) > 1:
+            how += f", of all its vectors together ({', '.join(self.names)})"
+        return Proof(indexed > 0 and not self.params.get("exact"), how)
 
     def close(self) -> None:
         """Close the connection."""
@@ -129,5 +136,7 @@ def _params(settings: Mapping[str, str]) -> dict[str, Any]:
         place = out
         for part in outer:
             place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise SpecError(f"--set: found {name} beside a value of {part}; give one of them")
         place[last] = _json(f"--set {name}", value)
     return out

@@ -6,26 +6,12 @@ import json
 import os
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
 from limitbench.errors import RetrievalError, SpecError, StorageError
 
 _FULL = ("no space left", "disk usage exceeded", "flood_stage", "flood-stage", "disk is full", "not enough space")
-
-
-def plain_url(engine: str, url: str | None, usual: str) -> str:
-    """The URL, or the usual one. Raises `SpecError` for one that is none, or that holds a user, a password or a query."""
-    parts = urlsplit(url or usual)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SpecError(f"engine '{engine}': found url={url}, expected http://HOST:PORT or https://HOST:PORT")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise SpecError(
-            f"engine '{engine}': the url holds a user, a password, a query or a fragment; keys belong in the environment: name the "
-            "variable by key_env"
-        )
-    return (url or usual).rstrip("/")
 
 
 class Rest:

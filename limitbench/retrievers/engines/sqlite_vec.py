@@ -23,6 +23,7 @@ except ModuleNotFoundError:
 
 _METRICS = {"cosine": "cosine", "euclidean": "l2", "manhattan": "l1"}
 _MOST = 4096  # rows that a search gives
+_MOST_DIMENSIONS = 8192
 _BATCH = 2000
 _COLUMNS = {
     # dtype    column          how a vector becomes one
@@ -71,6 +72,10 @@ class SqliteVec(VectorEngine):
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, one transaction each."""
         n, _ = self.points, self.dim = documents.shape
+        if self.dim > _MOST_DIMENSIONS:
+            raise SpecError(
+                f"engine '{self.name}': found {self.dim} dimensions, and it takes {_MOST_DIMENSIONS}; give dim to the vectors"
+            )
         if self.dtype == "int8" and similarity != "cosine":
             raise SpecError(f"engine '{self.name}': dtype=int8 is for vectors of length 1; give it vectors of a cosine")
         require_room(self.name, self.folder, 3 * documents.nbytes + 1_000_000)

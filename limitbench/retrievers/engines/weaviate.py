@@ -14,8 +14,9 @@ import numpy as np
 
 from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.progress import Progress
+from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import Floats, Hits, Proof, Settings, VectorEngine
-from limitbench.retrievers.engines.rest import Rest, plain_url
+from limitbench.retrievers.engines.rest import Rest
 
 URL = "http://localhost:8080"
 _DISTANCES = {"cosine": "dot", "dot": "dot", "euclidean": "l2-squared", "manhattan": "manhattan"}
@@ -69,8 +70,8 @@ class Weaviate(VectorEngine):
             "class": self.kind, "vectorizer": "none", "vectorIndexType": s.index or "hnsw",
             "vectorIndexConfig": {"distance": self.distance, **own}, "properties": [{"name": "number", "dataType": ["int"]}],
         }  # fmt: skip
+        self.made = True  # before: a call that is cut off may have made it
         self.server.call("POST", "/v1/schema", asked)
-        self.made = True
         for start in range(0, n, _BATCH):
             rows = documents[start : start + _BATCH].tolist()
             objects = [
@@ -96,12 +97,14 @@ class Weaviate(VectorEngine):
         progress("index", 1, 1)
 
     def _state(self) -> tuple[bool, int, int]:
-        """(whether all shards are ready, vectors queued, objects)."""
+        """(whether all shards are ready, vectors queued, objects); nodes tell objects with a delay, so they are counted."""
         nodes = self.server.call("GET", f"/v1/nodes/{self.kind}?output=verbose")["nodes"]
         shards = [shard for node in nodes for shard in node.get("shards") or []]
         queued = sum(int(shard.get("vectorQueueLength", 0)) for shard in shards)
         ready = all(shard.get("vectorIndexingStatus", "READY") == "READY" for shard in shards) and bool(shards)
-        return ready and not queued, queued, sum(int(shard.get("objectCount", 0)) for shard in shards)
+        answer = self.server.call("POST", "/v1/graphql", {"query": f"{{Aggregate {{{self.kind} {{meta {{count}}}}}}}}"})
+        count = int(answer["data"]["Aggregate"][self.kind][0]["meta"]["count"]) if answer.get("data") else 0
+        return ready and not queued, queued, count
 
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the class's index."""
@@ -122,8 +125,7 @@ class Weaviate(VectorEngine):
         ready, queued, count = self._state()
         told = self.server.call("GET", f"/v1/schema/{self.kind}")["vectorIndexType"]
         how = f"{told}, {'ready' if ready else 'not ready'}, {count} of {self.points} objects, {queued} vectors queued"
-        # counts of objects come with a delay; a queue is told at once
-        return Proof(ready and told == (self.settings.index or "hnsw"), how)
+        return Proof(ready and told == (self.settings.index or "hnsw") and count == self.points, how)
 
     def effective(self) -> Mapping[str, Any]:
         """As the schema tells."""
