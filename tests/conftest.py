@@ -33,6 +33,26 @@ def examples(count: int, **others: Any) -> settings:
     return settings(max_examples=count * settings().max_examples // 100, **others)
 
 
+HEAVY = (
+    "pgvector",
+    "postgres-text",
+    "lancedb",
+    "chroma",
+    "milvus",
+)  # engines with a server, or with a client of seconds
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The contract on heavy engines is for `make test-all`; `make test` runs it on the others."""
+    for item in items:
+        given = getattr(item, "callspec", None)
+        if given is None or not item.path.name.startswith("test_engine"):
+            continue
+        if any(name in value for value in given.params.values() if isinstance(value, str) for name in HEAVY):
+            item.add_marker(pytest.mark.process)
+
+
 @pytest.fixture(scope="session")
 def limit_small() -> Path:
     """The folder of the real LIMIT-small; skips, saying so, where it is not at hand."""

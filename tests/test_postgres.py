@@ -24,6 +24,7 @@ from limitbench.retrievers.engines.collection import Address
 from limitbench.retrievers.engines.contract import Settings
 
 psycopg = pytest.importorskip("psycopg", reason="needs pip install 'limitbench[postgres]'")
+pytestmark = pytest.mark.process
 SMALL = "limit-small-synthetic"
 OURS = "SELECT nspname FROM pg_namespace WHERE nspname LIKE 'limitbench!_%' ESCAPE '!'"
 SECRET = "s3cr3t-of-mine"
@@ -194,7 +195,6 @@ def test_a_full_disk_is_one_line(postgres: str) -> None:
     engine.close()
 
 
-@pytest.mark.process
 def test_a_server_that_stops_in_mid_search_keeps_what_was_measured(admin: Any, tmp_path: Path, monkeypatch) -> None:
     """One line; records of other retrievers stay, and the next run cleans up."""
     kind = engine_class("pgvector")
@@ -223,7 +223,6 @@ def test_a_server_that_stops_in_mid_search_keeps_what_was_measured(admin: Any, t
     assert admin.execute(OURS).fetchall() == []
 
 
-@pytest.mark.process
 def test_a_process_killed_in_the_middle_of_indexing_starts_clean(
     admin: Any, items: Any, postgres: str, tmp_path: Path
 ) -> None:

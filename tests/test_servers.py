@@ -20,6 +20,7 @@ from limitbench.retrievers.engines import engine_class
 from limitbench.retrievers.engines.contract import Settings
 from limitbench.retrievers.engines.lucene import turned_back
 
+pytestmark = pytest.mark.process
 SECRET = "k3y-of-mine"
 PLAYED = {
     "qdrant": lambda **settings: Qdrant(**settings),
