@@ -13,7 +13,7 @@ from limitbench.measures import parse_measures
 from limitbench.report import compare, paper, percent, published
 from limitbench.results import Means, Result, Store
 from limitbench.results.store import read
-from limitbench.retrievers import NamedRetriever, retriever
+from limitbench.retrievers import NamedRetriever, RetrieverSpec, retriever
 
 
 def test_evaluate_names_everything() -> None:
@@ -152,13 +152,15 @@ def test_names_become_safe_paths(tmp_path: Path, name: str) -> None:
 
 
 def test_suites() -> None:
-    """The shipped suites parse, and name only datasets and retrievers of the catalogue."""
+    """The shipped suites parse, and name only datasets and retrievers of the catalogue, or engines whose settings are good."""
     from limitbench import catalog
 
     for name in catalog.names("suites"):
         suite = read_suite(name)
         assert set(suite.datasets) <= set(catalog.names("datasets"))
-        assert set(suite.retrievers) <= set(catalog.names("retrievers"))
+        for spec in map(RetrieverSpec.parse, suite.retrievers):
+            assert str(spec) in catalog.names("retrievers") or spec.adapter == "engine"
+            spec.made()
         assert parse_measures(suite.measures or "Recall@2")
 
 
