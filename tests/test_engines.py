@@ -22,7 +22,7 @@ from limitbench.evaluation import Options, losses
 from limitbench.results import Store
 from limitbench.retrievers import RetrieverSpec, retriever
 from limitbench.retrievers.engines import ENGINES, engine_class
-from limitbench.retrievers.engines.contract import Proof, Settings, TextEngine, VectorEngine
+from limitbench.retrievers.engines.contract import ChangeableEngine, Proof, Settings, TextEngine, VectorEngine
 
 SMALL = "limit-small-synthetic"
 VECTOR_ENGINES = ["qdrant-edge", "pgvector", "sqlite-vec", "lancedb", "chroma", "milvus"]
@@ -553,7 +553,7 @@ def test_queries_alone_are_no_batch() -> None:
 
 # ----------------------------------------------------------------------------------------- filters, changes, adjustments
 
-CHANGEABLE = [name for name in VECTOR_ENGINES if engine_class(name).changeable]
+CHANGEABLE = [name for name in VECTOR_ENGINES if issubclass(engine_class(name), ChangeableEngine)]
 ADJUSTABLE = [name for name in VECTOR_ENGINES if "ef" in engine_class(name).adjustable]
 
 

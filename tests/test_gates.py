@@ -120,7 +120,7 @@ def test_a_gate_of_an_unreadable_workload_is_in_the_table(tmp_path: Path) -> Non
         ("of_exact = 0.5", "engine:sqlite-vec,of=wordllama", 0, "passed"),
         ("of_exact = 0.999", "engine:sqlite-vec,of=wordllama", 3, "not decided by these queries"),
         ("of_exact = 0.5", "bm25", 3, "not measured by an engine over vectors"),
-        ("filtered = 0.5", "engine:weaviate,of=wordllama", 3, "does not filter"),
+        ("filtered = 0.5", "engine:weaviate,of=wordllama", 3, "neither filters"),
         ("of_exact = 0.5", "engine:qdrant,of=wordllama,url=http://127.0.0.1:1", 3, "does not answer"),
         ("churned = 0.5", "engine:sqlite-vec,of=wordllama", 3, "sliding-window"),
     ],

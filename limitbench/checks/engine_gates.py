@@ -12,9 +12,39 @@ from limitbench.errors import LimitbenchError
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
     from limitbench.retrievers.engine import Engine
+    from limitbench.retrievers.engines.contract import Proof
     from limitbench.statistics import Interval
 
 MOST = 1000  # queries that are asked
+
+
+Named = Iterable[tuple[str, "Interval"]]
+
+
+def gate(
+    asked: str, measured: Callable[[Case, Dataset, Engine], tuple[Named, Proof]], remedy: str
+) -> Callable[[Case], Outcome | None]:
+    """A rule's decision: whether what was measured of the gate's engine reaches the least that the gate's field `asked` gives.
+
+    `measured` gives named intervals of agreement with exact search, and the proof that the index was in use. The decision is None
+    where the gate does not have the field.
+    """
+
+    def decide(case: Case) -> Outcome | None:
+        least: float | None = getattr(case.gate.engine, asked)
+        if least is None:
+            return None
+
+        def outcome(data: Dataset, engine: Engine) -> Outcome:
+            found, index = measured(case, data, engine)
+            if not index.used:
+                remedy_of_index = "see docs/engines.md for what each engine needs"
+                return Undecided(f"the index is not in use: {index.how}", remedy_of_index)
+            return decided(least, found, remedy)
+
+        return on_engine(case, outcome)
+
+    return decide
 
 
 def on_engine(case: Case, measured: Callable[[Dataset, Engine], Outcome]) -> Outcome:
@@ -70,7 +100,7 @@ def _dataset(case: Case) -> Dataset:
     return Dataset(workload.name, corpus, queries, Qrels.from_sets([[]] * len(queries), len(corpus)))
 
 
-def decided(least: float, found: Iterable[tuple[str, Interval]], remedy: str) -> Outcome:
+def decided(least: float, found: Named, remedy: str) -> Outcome:
     """Violated where a whole interval is below the least, undecided where one holds it; the lowest is told."""
     known = sorted(found, key=lambda pair: pair[1].mean)
     what, lowest = min(known, key=lambda pair: pair[1].high)

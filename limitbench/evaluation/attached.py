@@ -7,22 +7,21 @@ what counts is what the index loses.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.errors import InputError, RetrievalError
+from limitbench.errors import InputError
+from limitbench.evaluation.single import naming
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers.engines import collection_class
+from limitbench.retrievers.engines.agreement import SLACK
 from limitbench.retrievers.engines.collection import Address, Collection, Ranked
 from limitbench.retrievers.engines.contract import Proof
 from limitbench.statistics import Interval, bounded_interval
-
-SLACK = 1e-6  # of the kth score: what rounding may change
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,8 @@ def attached(
     """
     if depth < 1 or sample < 1:
         raise InputError(f"found depth {depth} and sample {sample}, expected both to be 1 or more")
-    with _understood(engine), collection_class(engine)(address) as found:
+    remedy = "is it another service, or a version that limitbench does not know?"
+    with naming(f"engine '{engine}'", remedy), collection_class(engine)(address) as found:
         names, asked = _asked(found, queries, sample, seed)
         own = queries is None
         proof = found.proof(asked[0], depth)
@@ -99,18 +99,6 @@ def attached(
             short=sum(short), seconds=_percentiles(seconds[0]), exact_seconds=_percentiles(seconds[1]), index=proof,
             settings=dict(found.effective()), lost=tuple(pair for pair in worst[:10] if pair[1] < 1),
         )  # fmt: skip
-
-
-@contextmanager
-def _understood(engine: str) -> Iterator[None]:
-    """A service that answers in another form is told, and is no error of ours."""
-    try:
-        yield
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise RetrievalError(
-            f"engine '{engine}': the server's answer has another form than expected ({type(error).__name__}: {error}); is it "
-            "another service, or a version that limitbench does not know?"
-        ) from error
 
 
 def _asked(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,12 +17,12 @@ import numpy as np
 
 from limitbench.collection import Dataset
 from limitbench.datasets.evaluation_sets import parsed_yaml
-from limitbench.errors import DataError, InputError, SpecError
+from limitbench.errors import DataError, InputError
 from limitbench.evaluation.engine_runs import Bench, Searched, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
 from limitbench.retrievers.engine import Engine
-from limitbench.retrievers.engines.contract import Numbers, Proof
+from limitbench.retrievers.engines.contract import ChangeableEngine, Floats, Hits, Numbers, Proof
 
 RUNBOOKS = ("sliding-window", "expiring", "growing")
 
@@ -146,10 +146,7 @@ def churn(
     what is not.
     """
     bench = Bench.of(dataset, by, sample=sample, depth=depth, seed=seed, progress=progress)
-    if not bench.adapter.kind_of_engine.changeable:
-        raise SpecError(
-            f"engine '{bench.adapter.engine}': limitbench does not change its documents; see docs/engines.md"
-        )
+    bench.adapter.require_changeable()
     n = len(bench.material.documents)
     plan = runbook(steps, n, rounds=rounds) if isinstance(steps, str) else list(steps)
     _require_sound(plan, n)
@@ -161,6 +158,7 @@ def churn(
     if plan[0].start:
         raise InputError(f"the first step inserts from document {plan[0].start} on, expected from 0")
     with bench.engine(bench.adapter.settings, rows=first, progress=progress) as (engine, seconds):
+        assert isinstance(engine, ChangeableEngine)
         for number, step in enumerate(plan[1:], 2):
             start, rows = time.perf_counter(), np.arange(step.start, step.end)
             if step.what == "search":
@@ -189,9 +187,12 @@ def churn(
 def _rebuilt(bench: Bench, last: Numbers, confidence: float) -> Searched:
     """The searches of an index built of the last documents alone."""
     with bench.engine(bench.adapter.settings, rows=last) as (engine, _):
-        return bench.searched(
-            engine, lambda q, k: (last[(hits := engine.search(q, k))[0]], hits[1]), among=last, confidence=confidence
-        )
+
+        def by_first_numbers(query: Floats, depth: int) -> Hits:
+            numbers, scores = engine.search(query, depth)
+            return last[numbers], scores
+
+        return bench.searched(engine, by_first_numbers, among=last, confidence=confidence)
 
 
 def _require_sound(plan: Sequence[Step], n: int) -> None:
@@ -210,9 +211,3 @@ def _require_sound(plan: Sequence[Step], n: int) -> None:
         if bad:
             raise InputError(f"step {number} of the runbook: found {bad}; mend it")
         alive[step.start : step.end] = step.what == "insert" if step.what != "search" else rows
-
-
-def told(points: Sequence[ChurnPoint]) -> Mapping[str, float]:
-    """The agreement at the first and the last search, and the lowest."""
-    means = [point.found.agreement.mean for point in points]
-    return {"first": means[0], "last": means[-1], "lowest": min(means)}

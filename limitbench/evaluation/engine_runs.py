@@ -10,20 +10,21 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from limitbench.collection import Dataset, Queries
 from limitbench.datasets import load
-from limitbench.errors import InputError, LimitbenchError, RetrievalError, SpecError, StorageError
+from limitbench.errors import InputError, RetrievalError, SpecError
+from limitbench.evaluation.single import naming
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given, RetrieverSpec
 from limitbench.retrievers.engine import Engine, Material
-from limitbench.retrievers.engines.agreement import exact_scores, shares
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Settings, VectorEngine
+from limitbench.retrievers.engines.agreement import shares
+from limitbench.retrievers.engines.contract import ChangeableEngine, Floats, Hits, Numbers, Settings, VectorEngine
+from limitbench.retrievers.vectors import scores_of
 from limitbench.statistics import Interval, bounded_interval
 
 
@@ -98,24 +99,19 @@ class Bench:
         """An engine filled and proved, with the seconds that took; closed at the end. `rows`: these alone, numbered from 0."""
         made: VectorEngine = self.adapter.kind_of_engine(settings)
         try:
-            made.attributes = attributes or {}
-            start = time.perf_counter()
-            documents = self.material.documents if rows is None else self.material.documents[rows]
-            made.build(documents, self.material.similarity, progress)
-            seconds = time.perf_counter() - start
-            proof = made.proof()
-            if not proof.used:
-                raise RetrievalError(
-                    f"engine '{made.name}' does not use its index: {proof.how}; nothing of it was measured"
-                )
-            yield made, seconds
-        except LimitbenchError:
-            raise
-        except Exception as error:  # whatever a client raises
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
-            full = "no space left" in reason.lower() or "disk is full" in reason.lower()
-            kind = StorageError if full else RetrievalError
-            raise kind(f"engine '{made.name}' failed ({type(error).__name__}: {reason})") from error
+            with naming(f"engine '{made.name}'", "look at its settings and at the server"):
+                if isinstance(made, ChangeableEngine):
+                    made.attributes = attributes or {}
+                start = time.perf_counter()
+                documents = self.material.documents if rows is None else self.material.documents[rows]
+                made.build(documents, self.material.similarity, progress)
+                seconds = time.perf_counter() - start
+                proof = made.proof()
+                if not proof.used:
+                    raise RetrievalError(
+                        f"engine '{made.name}' does not use its index: {proof.how}; nothing of it was measured"
+                    )
+                yield made, seconds
         finally:
             made.close()
 
@@ -142,7 +138,7 @@ class Bench:
             answers = engine.batch(m.queries, self.depth)
             batch = None if answers is None else len(m.queries) / (time.perf_counter() - start)
         pairs = [
-            shares(numbers, exact_scores(m.documents, query, m.similarity), self.depth, among)
+            shares(numbers, scores_of(query, m.documents, m.similarity), self.depth, among)
             for numbers, query in zip(found, m.queries, strict=True)
         ]
         by_id, by_score = (bounded_interval(column, confidence=confidence) for column in zip(*pairs, strict=True))
@@ -151,11 +147,6 @@ class Bench:
         return Searched(
             len(found), self.depth, by_id, by_score, short, len(seconds) / float(seconds.sum()), batch, p50, p95, p99
         )
-
-
-def with_settings(settings: Settings, **changed: Any) -> Settings:
-    """The same settings but for these."""
-    return replace(settings, **changed)
 
 
 def load_of_machine() -> list[float] | None:

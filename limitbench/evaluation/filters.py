@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 
 from limitbench.collection import Dataset
-from limitbench.errors import InputError, SpecError
+from limitbench.errors import InputError
 from limitbench.evaluation.engine_runs import Bench, Searched, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given
 from limitbench.retrievers.engine import Engine, Material
-from limitbench.retrievers.engines.agreement import exact_scores
-from limitbench.retrievers.engines.contract import Numbers, Proof
+from limitbench.retrievers.engines.contract import ChangeableEngine, Numbers, Proof
+from limitbench.retrievers.vectors import scores_of
 
 KINDS = ("random", "near", "far")
 SELECTIVITIES = (0.001, 0.01, 0.1, 0.5)
@@ -71,11 +71,11 @@ def filters(
             f"found kinds {list(kinds)} and selectivities {list(selectivities)}, expected {', '.join(KINDS)} and shares in (0, 1)"
         )
     bench = Bench.of(dataset, by, sample=sample, depth=depth, seed=seed, progress=progress)
-    if not bench.adapter.kind_of_engine.changeable:
-        raise SpecError(f"engine '{bench.adapter.engine}': limitbench does not filter with it; see docs/engines.md")
+    bench.adapter.require_changeable()
     attributes = {kind: _attribute(kind, bench.material, seed) for kind in kinds}
     points = []
     with bench.engine(bench.adapter.settings, attributes=attributes, progress=progress) as (engine, _):
+        assert isinstance(engine, ChangeableEngine)
         unfiltered = bench.searched(engine, confidence=confidence)
         for kind in kinds:
             for share in selectivities:
@@ -95,7 +95,7 @@ def _attribute(kind: str, material: Material, seed: int) -> Numbers:
     n = len(material.documents)
     if kind == "random":
         return np.random.default_rng(seed).permutation(n)
-    near = exact_scores(material.documents, material.queries.mean(axis=0), material.similarity)
+    near = scores_of(material.queries.mean(axis=0), material.documents, material.similarity)
     order = np.argsort(-near if kind == "near" else near, kind="stable")
     out = np.empty(n, np.int64)
     out[order] = np.arange(n)

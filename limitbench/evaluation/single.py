@@ -16,7 +16,7 @@ from scipy import sparse
 
 from limitbench.collection import Dataset
 from limitbench.datasets import load
-from limitbench.errors import InputError, LimitbenchError, RetrievalError
+from limitbench.errors import InputError, LimitbenchError, RetrievalError, StorageError
 from limitbench.evaluation.rankings import described
 from limitbench.measures import DEFAULT_MEASURES, Measure, as_measures, run_remarks, score
 from limitbench.provenance import PeakMemory, provenance
@@ -36,6 +36,8 @@ from limitbench.retrievers import (
 )
 
 log = logging.getLogger("limitbench")
+
+_FULL_DISK = ("no space left", "disk is full")  # as the system and SQLite say it
 
 
 def evaluate(
@@ -59,7 +61,7 @@ def evaluate(
         what = "query" if len(data.corpus) else "document"
         raise InputError(f"dataset '{data.name}' has no {what}; expected at least one")
     depth = max(measure.cutoff for measure in chosen)
-    with _naming(named.name):
+    with naming(f"retriever '{named.name}'", "check its options"):
         found = _timed(data, named, depth, progress)
         ceiling = (
             None if found.candidates is None else score(_perfected(found.candidates, data.qrels), data.qrels, chosen)
@@ -111,9 +113,9 @@ def _timed(data: Dataset, named: NamedRetriever, depth: int, progress: Progress)
     found = index.search(data.queries, asked, progress)
     searched = time.perf_counter()
     _require_run(found, data, named)
-    waits = latencies(index, data.queries, asked)
-    peak = memory.bytes()
     facts = index.facts  # after the search, which found out more
+    waits = latencies(index, data.queries, asked) if facts.query_seconds is None else facts.query_seconds
+    peak = memory.bytes()
     run, candidates = found.run, found.candidates
     if data.ignore_identical_ids:
         run = run.without_own(depth)
@@ -174,22 +176,25 @@ def _perfected(candidates: Run, qrels: Qrels) -> Run:
 
 
 @contextmanager
-def _naming(name: str) -> Iterator[None]:
-    """Turn whatever a retriever's libraries raise into a `RetrievalError` that names it; the cause stays attached."""
+def naming(what: str, remedy: str) -> Iterator[None]:
+    """Turn whatever the libraries behind `what` raise into a `RetrievalError` that names it; the cause stays attached.
+
+    A full disk is a `StorageError`.
+    """
     try:
         yield
     except LimitbenchError:
         raise
     except MemoryError:
-        raise RetrievalError(f"retriever '{name}' ran out of memory; use a smaller batch_size or corpus") from None
+        raise RetrievalError(f"{what} ran out of memory; use a smaller batch_size or corpus") from None
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
-        log.debug("retriever '%s' failed", name, exc_info=True)
-        raise RetrievalError(
-            f"retriever '{name}' failed ({type(error).__name__}: {reason}); check its options"
-        ) from error
+        log.debug("%s failed", what, exc_info=True)
+        if any(words in reason.lower() for words in _FULL_DISK):
+            raise StorageError(f"{what} found no room on the disk ({reason}); free some") from error
+        raise RetrievalError(f"{what} failed ({type(error).__name__}: {reason}); {remedy}") from error
 
 
 def _seeds(data: Dataset, configuration: dict[str, Any]) -> dict[str, int]:
     seeds = {"dataset": data.spec.get("seed"), "retriever": configuration.get("seed")}
-    return {name: int(seed) for name, seed in seeds.items() if seed is not None}
+    return {name: seed for name, seed in seeds.items() if isinstance(seed, int)}

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from limitbench.collection import Dataset
 from limitbench.errors import InputError, SpecError
-from limitbench.evaluation.engine_runs import Bench, Searched, distinct, load_of_machine, with_settings
+from limitbench.evaluation.engine_runs import Bench, Searched, distinct, load_of_machine
 from limitbench.progress import Progress, no_progress
 from limitbench.provenance import provenance
 from limitbench.retrievers import Given
@@ -108,16 +108,16 @@ def tune(
         raise InputError(f"found target {target:g} and {repeats} repeats, expected a share above 0 and 1 or more")
     given = {"m": m, "ef_construction": ef_construction, "lists": lists}
     lines = [[(name, value) for value in distinct(values, _LARGEST[name])] for name, values in given.items() if values]
-    builds = [dict(pairs) for pairs in itertools.product(*lines)]
+    builds: list[dict[str, Any]] = [dict(pairs) for pairs in itertools.product(*lines)]
     before = load_of_machine()
     bench = Bench.of(dataset, by, sample=sample, depth=depth, seed=seed, progress=progress)
     usual = bench.adapter.settings
     for build in builds:  # all of them before any is built
-        bench.adapter.kind_of_engine.check(with_settings(usual, **build))
+        bench.adapter.kind_of_engine.check(replace(usual, **build))
     points: list[TuningPoint] = []
     for number, (build, repeat) in enumerate(itertools.product(builds, range(repeats))):
         progress("build", number, len(builds) * repeats)
-        settings = with_settings(usual, **build)
+        settings = replace(usual, **build)
         with bench.engine(settings) as (engine, seconds):
             shown = {name: value for name, value in {**_shown(settings), **build}.items() if value is not None}
             nbytes, how = engine.nbytes, engine.proof().how
@@ -149,7 +149,7 @@ def _searches(
 
     def at(value: int) -> Searched | None:
         try:
-            engine.adjust(with_settings(usual, **{name: value}))
+            engine.adjust(replace(usual, **dict[str, Any]({name: value})))
         except SpecError:
             return None  # beyond what the engine takes
         effective[value] = dict(engine.effective())

@@ -21,7 +21,7 @@ from limitbench.files import atomic_write
 from limitbench.progress import Progress, no_progress
 from limitbench.retrievers import Given, RetrieverSpec
 from limitbench.retrievers.embedded import usable
-from limitbench.retrievers.vectors import SingleVectorIndex
+from limitbench.retrievers.vectors import SingleVectorIndex, scores_of
 
 FORMATS = ("hdf5", "fvecs", "fbin")
 _ENTRIES = 1 << 23  # of a score matrix in fp64 at a time: 64 MB
@@ -86,7 +86,7 @@ def _answers(
     chunk = max(1, _ENTRIES // len(documents))
     for start in range(0, len(queries), chunk):
         asked = queries[start : start + chunk].astype(np.float64)
-        scores = _scores(wide, asked, similarity)
+        scores = scores_of(asked, wide, similarity)
         order = np.argsort(-scores, axis=1, kind="stable")[:, : depth + 1]
         best = np.take_along_axis(scores, order, axis=1)
         tied = best[:, depth] == best[:, depth - 1] if best.shape[1] > depth else np.zeros(len(asked), bool)
@@ -99,14 +99,6 @@ def _answers(
                 margins[i] = row[inside].min() - row[~inside].max()
         yield order[:, :depth], best[:, :depth], margins, tied
         progress("exact search", min(start + chunk, len(queries)), len(queries))
-
-
-def _scores(documents: Any, queries: Any, similarity: str) -> Any:
-    if similarity in ("cosine", "dot"):
-        return queries @ documents.T
-    from scipy.spatial.distance import cdist
-
-    return -cdist(queries, documents, "euclidean" if similarity == "euclidean" else "cityblock")
 
 
 def require_format(form: str) -> None:

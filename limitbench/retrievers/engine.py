@@ -33,10 +33,18 @@ from limitbench.retrievers.base import (
 )
 from limitbench.retrievers.embedded import usable
 from limitbench.retrievers.engines import engine_class
-from limitbench.retrievers.engines.agreement import PARTS, exact_scores, shares, spread
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Settings, TextEngine, VectorEngine
+from limitbench.retrievers.engines.agreement import PARTS, shares, spread
+from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
+    Floats,
+    Hits,
+    Numbers,
+    Settings,
+    TextEngine,
+    VectorEngine,
+)
 from limitbench.retrievers.spec import RetrieverSpec
-from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable
+from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable, scores_of
 
 _CHECKED = 200  # queries of a search that are compared with exact search
 
@@ -77,13 +85,19 @@ class Engine(Adapter):
     def _has(self) -> Self:
         """Before any text is embedded."""
         self.kind_of_engine.check(self.settings)
-        if self.filter is not None and not getattr(self.kind_of_engine, "changeable", False):
-            raise SpecError(
-                f"engine '{self.engine}': limitbench does not filter with it; see docs/engines.md for those that can"
-            )
+        if self.filter is not None:
+            self.require_changeable()
         if self.of is not None and RetrieverSpec.parse(self.of).parts:
             raise self._no_single_vector
         return self
+
+    def require_changeable(self) -> None:
+        """Raise `SpecError` for an engine that limitbench neither filters nor changes."""
+        if not issubclass(self.kind_of_engine, ChangeableEngine):
+            raise SpecError(
+                f"engine '{self.engine}': limitbench neither filters it nor changes its documents; see docs/engines.md for those "
+                "that can"
+            )
 
     @property
     def _no_single_vector(self) -> SpecError:
@@ -154,7 +168,7 @@ class Engine(Adapter):
         else:
             assert source is not None
             fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
-            if self.filter is not None:
+            if isinstance(engine, ChangeableEngine) and self.filter is not None:
                 engine.attributes = {"share": spread(corpus.ids)}
             engine.build(source.vectors.documents, source.vectors.similarity, progress)
         proof = engine.proof()
@@ -264,7 +278,7 @@ class _EngineIndex:
         search: Callable[[Any, int], Hits] = self.engine.search
         n = len(self.document_ids)
         if self.below is not None and self._among is not None:
-            assert isinstance(self.engine, VectorEngine)
+            assert isinstance(self.engine, ChangeableEngine)
             search, n = partial(self.engine.filtered, below={"share": self.below}), len(self._among)
         wanted = max(1, min(depth + 1, n))
         while True:
@@ -293,7 +307,7 @@ class _EngineIndex:
         assert self.source is not None
         known, first = self.source.vectors, min(_CHECKED, len(asked))
         pairs = [
-            shares(np.array(best, np.int64), exact_scores(known.documents, query, known.similarity), depth, self._among)
+            shares(np.array(best, np.int64), scores_of(query, known.documents, known.similarity), depth, self._among)
             for best, query in zip(_columns(run, first), asked[:first], strict=True)
         ]
         by_id, by_score = np.mean(pairs, axis=0).tolist()

@@ -95,6 +95,20 @@ class Storage:
         return x
 
 
+def scores_of(queries: npt.NDArray[Any], documents: npt.NDArray[Any], similarity: str) -> npt.NDArray[Any]:
+    """The scores (m, n) of queries (m, d), or (n,) of one (d,): inner products, or distances with the sign turned.
+
+    Inner products keep the precision of the vectors; distances come in fp64.
+    """
+    if similarity not in DISTANCES:
+        return np.asarray(queries @ documents.T)
+    from scipy.spatial.distance import cdist
+
+    metric: Any = DISTANCES[similarity][0]
+    found = -cdist(np.atleast_2d(queries), documents, metric)
+    return np.asarray(found[0] if queries.ndim == 1 else found)
+
+
 def rankable(kept: Floats, x: Floats, storage: Storage, ids: Sequence[str]) -> Floats:
     """The stored values, where no float dtype made a vector zero or infinite. Raises `SpecError` with the id of the first."""
     if storage.dtype in ("fp16", "bf16"):
@@ -233,13 +247,8 @@ class VectorIndex:
         return best(self._scores(asked), ids, self.document_ids, depth)
 
     def _scores(self, asked: Floats) -> Floats:
-        """The scores (m, n) of queries (m, d) as stored: inner products, or distances with the sign turned."""
-        if self.similarity not in DISTANCES:
-            return asked @ self.documents.T
-        from scipy.spatial.distance import cdist
-
-        metric: Any = DISTANCES[self.similarity][0]
-        return np.asarray(-cdist(asked, self.documents, metric), np.float32)
+        """The scores (m, n) of queries (m, d) as stored."""
+        return np.asarray(scores_of(asked, self.documents, self.similarity), np.float32)
 
     def _flat(self, asked: Floats, ids: tuple[str, ...], depth: int) -> Run:
         """The run by faiss's brute force, which keeps no score matrix; rows that tie at the cut by theirs."""

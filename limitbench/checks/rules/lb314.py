@@ -34,35 +34,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limitbench.checks.engine_gates import MOST, decided, on_engine
-from limitbench.checks.findings import Outcome
+from limitbench.checks.engine_gates import MOST, Named, gate
 from limitbench.checks.measurement import Case
 from limitbench.checks.rule import Rule
 
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
     from limitbench.retrievers.engine import Engine
+    from limitbench.retrievers.engines.contract import Proof
 
 
-def decide(case: Case) -> Outcome | None:
-    """Whether the engine finds as much as the gate asks; None where it asks for nothing of the kind."""
-    asked, gate = case.gate.engine, case.gate
-    least = asked.of_exact
-    if least is None:
-        return None
+def _measured(case: Case, data: Dataset, engine: Engine) -> tuple[Named, Proof]:
+    from limitbench.evaluation.engine_runs import Bench
 
-    def measured(data: Dataset, engine: Engine) -> Outcome:
-        from limitbench.evaluation.engine_runs import Bench
-
-        bench = Bench.of(data, engine, sample=MOST, depth=gate.measure.cutoff, seed=0)
-        found = []
-        for number in range(1, asked.builds + 1):
-            with bench.engine(engine.settings) as (made, _):
-                what = "the index" if asked.builds == 1 else f"build {number} of {asked.builds}"
-                found.append((what, bench.searched(made, confidence=gate.confidence).agreement))
-        return decided(least, found, "search wider or build a better index: limitbench tune")
-
-    return on_engine(case, measured)
+    builds, depth = case.gate.engine.builds, case.gate.measure.cutoff
+    bench = Bench.of(data, engine, sample=MOST, depth=depth, seed=0)
+    found = []
+    for number in range(1, builds + 1):
+        with bench.engine(engine.settings) as (made, _):
+            what = "the index" if builds == 1 else f"build {number} of {builds}"
+            found.append((what, bench.searched(made, confidence=case.gate.confidence).agreement))
+            proof = made.proof()
+    return found, proof
 
 
 RULE = Rule(
@@ -71,7 +64,7 @@ RULE = Rule(
     scope="gate",
     evidence="measured",
     severity="error",
-    decide=decide,
+    decide=gate("of_exact", _measured, "search wider or build a better index: limitbench tune"),
     field="engine",
     asked=True,
     doc=__doc__ or "",

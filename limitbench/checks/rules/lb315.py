@@ -31,39 +31,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limitbench.checks.engine_gates import MOST, decided, on_engine
-from limitbench.checks.findings import Outcome, Undecided
+from limitbench.checks.engine_gates import MOST, Named, gate
 from limitbench.checks.measurement import Case
 from limitbench.checks.rule import Rule
 
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
     from limitbench.retrievers.engine import Engine
+    from limitbench.retrievers.engines.contract import Proof
 
 
-def decide(case: Case) -> Outcome | None:
-    """Whether the engine finds as much behind filters as the gate asks; None where it asks for nothing of the kind."""
-    asked, gate = case.gate.engine, case.gate
-    least = asked.filtered
-    if least is None:
-        return None
+def _measured(case: Case, data: Dataset, engine: Engine) -> tuple[Named, Proof]:
+    from limitbench.evaluation import filters
 
-    def measured(data: Dataset, engine: Engine) -> Outcome:
-        from limitbench.evaluation import filters
-
-        found = filters(
-            data, engine, selectivities=[asked.selectivity], sample=MOST, depth=gate.measure.cutoff, confidence=gate.confidence
-        )  # fmt: skip
-        named = [
-            (f"the index behind a filter of {p.selectivity:g} ({p.kind})", p.found.agreement) for p in found.points
-        ]
-        if not found.index.used:
-            return Undecided(
-                f"the index is not in use: {found.index.how}", "see docs/engines.md for what each engine needs"
-            )
-        return decided(least, named, "filter while searching: see limitbench filters")
-
-    return on_engine(case, measured)
+    shares, depth = [case.gate.engine.selectivity], case.gate.measure.cutoff
+    found = filters(data, engine, selectivities=shares, sample=MOST, depth=depth, confidence=case.gate.confidence)
+    named = [(f"the index behind a filter of {p.selectivity:g} ({p.kind})", p.found.agreement) for p in found.points]
+    return named, found.index
 
 
 RULE = Rule(
@@ -72,7 +56,7 @@ RULE = Rule(
     scope="gate",
     evidence="measured",
     severity="error",
-    decide=decide,
+    decide=gate("filtered", _measured, "filter while searching: see limitbench filters"),
     field="engine",
     asked=True,
     doc=__doc__ or "",

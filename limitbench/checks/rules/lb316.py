@@ -29,34 +29,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from limitbench.checks.engine_gates import MOST, decided, on_engine
-from limitbench.checks.findings import Outcome, Undecided
+from limitbench.checks.engine_gates import MOST, Named, gate
 from limitbench.checks.measurement import Case
 from limitbench.checks.rule import Rule
 
 if TYPE_CHECKING:
     from limitbench.collection import Dataset
     from limitbench.retrievers.engine import Engine
+    from limitbench.retrievers.engines.contract import Proof
 
 
-def decide(case: Case) -> Outcome | None:
-    """Whether the engine finds as much after changes as the gate asks; None where it asks for nothing of the kind."""
-    least, gate = case.gate.engine.churned, case.gate
-    if least is None:
-        return None
+def _measured(case: Case, data: Dataset, engine: Engine) -> tuple[Named, Proof]:
+    from limitbench.evaluation import churn
 
-    def measured(data: Dataset, engine: Engine) -> Outcome:
-        from limitbench.evaluation import churn
-
-        found = churn(data, engine, sample=MOST, depth=gate.measure.cutoff, confidence=gate.confidence)
-        named = [(f"the index of {p.documents} documents after step {p.step}", p.found.agreement) for p in found.points]
-        if not found.index.used:
-            return Undecided(
-                f"the index is not in use: {found.index.how}", "see docs/engines.md for what each engine needs"
-            )
-        return decided(least, named, "rebuild or compact the index more often: see limitbench churn")
-
-    return on_engine(case, measured)
+    found = churn(data, engine, sample=MOST, depth=case.gate.measure.cutoff, confidence=case.gate.confidence)
+    named = [(f"the index of {p.documents} documents after step {p.step}", p.found.agreement) for p in found.points]
+    return named, found.index
 
 
 RULE = Rule(
@@ -65,7 +53,7 @@ RULE = Rule(
     scope="gate",
     evidence="measured",
     severity="error",
-    decide=decide,
+    decide=gate("churned", _measured, "rebuild or compact the index more often: see limitbench churn"),
     field="engine",
     asked=True,
     doc=__doc__ or "",

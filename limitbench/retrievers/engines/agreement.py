@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.retrievers.engines.contract import Floats, Numbers
+from limitbench.retrievers.engines.contract import Numbers
 
 SLACK = 1e-6  # of the kth score: what rounding may change
 PARTS = 1_000_000  # into which ids are spread for a filter by share
 
 
-def exact_scores(documents: Floats, query: Floats, similarity: str) -> npt.NDArray[np.float64]:
-    """The scores (n,) of documents (n, d) for a query (d,): inner products, or distances with the sign turned."""
-    if similarity == "euclidean":
-        return np.asarray(-np.linalg.norm((documents - query).astype(np.float64), axis=1))
-    if similarity == "manhattan":
-        return np.asarray(-np.abs((documents - query).astype(np.float64)).sum(axis=1))
-    return (documents @ query).astype(np.float64)
-
-
 def shares(
-    found: Numbers, exact: npt.NDArray[np.float64], depth: int, among: Numbers | None = None
+    found: Numbers, exact: npt.NDArray[np.floating[Any]], depth: int, among: Numbers | None = None
 ) -> tuple[float, float]:
     """Of exact search's best `depth` documents, the share found: by documents, and by scores.
 
@@ -32,6 +24,7 @@ def shares(
     takes a place. By documents, one that ties with the last of the best counts as well. By scores, so does one that is as near as
     the last, `SLACK` aside.
     """
+    exact = exact.astype(np.float64)  # or the slack would be rounded away
     allowed = exact if among is None else exact[among]
     depth = min(depth, len(allowed))
     if not depth:

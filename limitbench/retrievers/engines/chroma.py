@@ -13,7 +13,15 @@ import numpy as np
 
 from limitbench.errors import SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
+    Floats,
+    Hits,
+    Numbers,
+    Proof,
+    Settings,
+    require_room,
+)
 
 _SPACES = {"cosine": "cosine", "dot": "ip", "euclidean": "l2"}
 _GRAPH = {"m": "max_neighbors", "ef_construction": "ef_construction", "ef": "ef_search"}
@@ -21,21 +29,19 @@ _EF = 100  # Chroma's
 _COUNT = struct.Struct("<iQQQ")  # how hnswlib's header begins: version, offset, places, elements
 
 
-class Chroma(VectorEngine):
+class Chroma(ChangeableEngine):
     """One collection of a persistent client. Its log of writes is turned into the graph at once, and not after 1,000 of them."""
 
     name = "chroma"
     package = "chromadb"
     similarities = tuple(_SPACES)
     adjustable = ("ef",)
-    changeable = True
     scans = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.collection: Any = None
         self.client: Any = None
-        self.points = 0
 
     @classmethod
     def check(cls, settings: Settings) -> None:
@@ -49,7 +55,7 @@ class Chroma(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in the largest batches that it takes."""
-        self.points = n = len(documents)
+        n = len(documents)
         if n < 2:
             raise SpecError(f"engine '{self.name}': found {n} documents; its graph is written from two on")
         require_room(self.name, self.folder, 6 * documents.nbytes + 10_000_000)
@@ -61,14 +67,15 @@ class Chroma(VectorEngine):
         self.collection = self.client.create_collection(
             "docs", configuration={"hnsw": {**space, **given}}, embedding_function=None
         )
-        batch = self.client.get_max_batch_size()
-        for start in range(0, n, batch):
-            rows = documents[start : start + batch]
-            self._add(np.arange(start, start + len(rows)), rows)
-            progress("insert", min(start + batch, n), n)
+        self.insert(np.arange(n), documents, progress)
         progress("index", 0, 1)
         self.search(documents[0], 1)  # brings the graph up to the log
         progress("index", 1, 1)
+
+    @property
+    def batch_size(self) -> int:
+        """The most that it takes."""
+        return int(self.client.get_max_batch_size())
 
     def _open(self) -> None:
         quiet = chromadb.config.Settings(anonymized_telemetry=False)
@@ -78,17 +85,8 @@ class Chroma(VectorEngine):
         more = [self._row_attributes(number) for number in numbers.tolist()] if self.attributes else None
         self.collection.add(ids=[str(number) for number in numbers], embeddings=rows, metadatas=more)
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """In the largest batches that it takes."""
-        batch = self.client.get_max_batch_size()
-        for start in range(0, len(numbers), batch):
-            self._add(numbers[start : start + batch], rows[start : start + batch])
-        self.points += len(numbers)
-
-    def delete(self, numbers: Numbers) -> None:
-        """By their ids."""
+    def _remove(self, numbers: Numbers) -> None:
         self.collection.delete(ids=[str(number) for number in numbers])
-        self.points -= len(numbers)
 
     def _adjusted(self) -> None:
         """Chroma notes a new `ef_search` and goes on with the old one; so the folder is opened again."""
@@ -96,10 +94,6 @@ class Chroma(VectorEngine):
             warnings.simplefilter("ignore", DeprecationWarning)  # of collections without an embedding function
             self.collection.modify(configuration={"hnsw": {"ef_search": self.settings.ef or _EF}})
         self.reopen()
-
-    def search(self, query: Floats, depth: int) -> Hits:
-        """The best documents by the graph."""
-        return self.filtered(query, depth, {})
 
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """Among the documents that pass, which Chroma finds first."""

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.errors import SpecError, StorageError
-from limitbench.progress import Progress
+from limitbench.progress import Progress, no_progress
 
 Floats = npt.NDArray[np.float32]
 Numbers = npt.NDArray[np.int64]
@@ -133,17 +133,13 @@ class Engine(ABC):
 class VectorEngine(Engine):
     """An engine that searches vectors by a similarity; queries are (d,).
 
-    `adjustable` are the settings that count in a search alone, so that one index serves all their values. `attributes` are whole
-    numbers from 0 on, one a document, by which a search may be filtered; they are set before the engine is filled.
+    `adjustable` are the settings that count in a search alone, so that one index serves all their values.
     """
 
     similarities: ClassVar[tuple[str, ...]]
     adjustable: ClassVar[tuple[str, ...]] = ()
     scans: ClassVar[bool] = True  # whether it has index=flat
     indexes: ClassVar[bool] = True  # whether it has anything else
-    changeable: ClassVar[bool] = False  # whether it is filtered, and documents come and go, here
-    attributes: Mapping[str, Numbers] = MappingProxyType({})
-    points: int  # documents that are there
 
     @classmethod
     def usual_dtype(cls, settings: Settings) -> str:
@@ -168,32 +164,64 @@ class VectorEngine(Engine):
         del queries, depth
         return None
 
+    @abstractmethod
+    def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
+        """Store documents (n, d), index them, and come back when the index is there. Rows of a cosine are unit vectors."""
+
+
+class ChangeableEngine(VectorEngine):
+    """A vector engine whose searches can be filtered, and in which documents come and go.
+
+    `attributes` are whole numbers from 0 on, one a document, by which a search may be filtered; they are set before the engine is
+    filled. `points` is how many documents are there.
+    """
+
+    attributes: Mapping[str, Numbers] = MappingProxyType({})
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.points = 0
+
+    @property
+    def batch_size(self) -> int:
+        """Documents that one call stores."""
+        return 2000
+
+    @abstractmethod
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """The best documents among those whose attributes are below these bounds."""
-        raise self._unable("filter", query, depth, below)
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """Store these documents too, under their numbers, with their attributes."""
-        raise self._unable("insert", numbers, rows)
+    def search(self, query: Floats, depth: int) -> Hits:
+        """The best documents, without a filter."""
+        return self.filtered(query, depth, {})
+
+    def insert(self, numbers: Numbers, rows: Floats, progress: Progress = no_progress) -> None:
+        """Store these documents too, under their numbers, with their attributes, in batches."""
+        n = len(numbers)
+        for start in range(0, n, self.batch_size):
+            end = min(start + self.batch_size, n)
+            self._add(numbers[start:end], rows[start:end])
+            self.points += end - start
+            progress("insert", end, n)
 
     def delete(self, numbers: Numbers) -> None:
         """Remove these documents."""
-        raise self._unable("delete", numbers)
+        self._remove(numbers)
+        self.points -= len(numbers)
 
     def settle(self) -> None:
         """Wait until what came and went is indexed, as the engine does by itself."""
 
-    def _unable(self, what: str, *_: Any) -> SpecError:
-        return SpecError(
-            f"engine '{self.name}': limitbench does not {what} with it; the engines that can: see docs/engines.md"
-        )
+    @abstractmethod
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
+        """Store one batch."""
+
+    @abstractmethod
+    def _remove(self, numbers: Numbers) -> None:
+        """Remove documents by their numbers."""
 
     def _row_attributes(self, number: int) -> dict[str, int]:
         return {name: int(values[number]) for name, values in self.attributes.items()}
-
-    @abstractmethod
-    def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
-        """Store documents (n, d), index them, and come back when the index is there. Rows of a cosine are unit vectors."""
 
 
 class TextEngine(Engine):

@@ -16,7 +16,15 @@ from lancedb.index import HnswFlat, HnswPq, HnswSq, IvfFlat, IvfPq, IvfRq, IvfSq
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
+    Floats,
+    Hits,
+    Numbers,
+    Proof,
+    Settings,
+    require_room,
+)
 
 _METRICS = {"cosine": "cosine", "dot": "dot", "euclidean": "l2"}
 _INDEXES = {
@@ -30,24 +38,24 @@ _INDEXES = {
     ("hnsw", "pq"): HnswPq,
 }
 _DTYPES = {None: "fp32", "sq": "int8", "pq": "pq", "rq": "rq"}
-_BATCH = 10_000
+
 _LEAST_M = 4
 _LEAST_FOR_PQ = 256
 
 
-class LanceDB(VectorEngine):
+class LanceDB(ChangeableEngine):
     """One table in a folder."""
 
     name = "lancedb"
     package = "lancedb"
     similarities = tuple(_METRICS)
     adjustable = ("ef", "probes")
-    changeable = True
+    batch_size = 10_000
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.table: Any = None
-        self.points = 0
+
         self.metric = "cosine"
 
     @classmethod
@@ -81,16 +89,13 @@ class LanceDB(VectorEngine):
         os.environ.setdefault(
             "LANCE_INCLUDE_VECTOR_CENTROIDS", "false"
         )  # statistics without them, and without a warning
-        n, d = self.points, _ = documents.shape
+        n, d = documents.shape
         s, self.metric = self.settings, _METRICS[similarity]
         require_room(self.name, self.folder, 4 * documents.nbytes + 1_000_000)
         more = [(name, pa.int64()) for name in self.attributes]
         schema = pa.schema([("number", pa.int64()), ("v", pa.list_(pa.float32(), d)), *more])
         self.table = lancedb.connect(str(self.folder)).create_table("docs", schema=schema)
-        for start in range(0, n, _BATCH):
-            rows = documents[start : start + _BATCH]
-            self._add(np.arange(start, start + len(rows)), rows)
-            progress("insert", min(start + _BATCH, n), n)
+        self.insert(np.arange(n), documents, progress)
         if self.kind == "flat":
             return
         kind: Any = _INDEXES[self.kind, s.dtype or self.usual_dtype(s)]
@@ -116,18 +121,11 @@ class LanceDB(VectorEngine):
         more = [pa.array(values[numbers], pa.int64()) for values in self.attributes.values()]
         self.table.add(pa.table([pa.array(numbers, pa.int64()), column, *more], schema=self.table.schema))
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """One fragment; until `settle`, LanceDB scans it."""
-        self._add(numbers, rows)
-        self.points += len(numbers)
-
-    def delete(self, numbers: Numbers) -> None:
-        """By their numbers."""
+    def _remove(self, numbers: Numbers) -> None:
         self.table.delete(f"number IN ({', '.join(map(str, numbers.tolist()))})")
-        self.points -= len(numbers)
 
     def settle(self) -> None:
-        """Compact, and take new rows into the index."""
+        """Compact, and take new rows into the index: until then, LanceDB scans them."""
         self.table.optimize()
 
     def _query(self, query: Floats, depth: int) -> Any:
@@ -141,12 +139,8 @@ class LanceDB(VectorEngine):
             asked = asked.ef(max(s.ef, depth))  # it refuses less
         return (asked.bypass_vector_index() if self.kind == "flat" else asked).limit(depth)
 
-    def search(self, query: Floats, depth: int) -> Hits:
-        """The best documents by the table's index; scores of a quantised index are its estimates."""
-        return self.filtered(query, depth, {})
-
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
-        """Among the rows that pass, which LanceDB finds first."""
+        """Among the rows that pass, which LanceDB finds first. Scores of a quantised index are its estimates."""
         asked = self._query(query, depth)
         if below:
             asked = asked.where(" AND ".join(f"{name} < {int(bound)}" for name, bound in below.items()), prefilter=True)

@@ -22,12 +22,12 @@ from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
 from limitbench.retrievers.engines.addresses import plain_url
 from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
     Floats,
     Hits,
     Numbers,
     Proof,
     Settings,
-    VectorEngine,
     bytes_below,
     require_room,
 )
@@ -45,24 +45,24 @@ _INDEXES = {
 _M, _EF_CONSTRUCTION, _LISTS = 16, 200, 128  # the client sets them; the first two are the server's for AUTOINDEX's kin
 _OWN = {"hnsw": ("m", "ef_construction", "ef"), "ivf": ("lists", "probes")}
 _MOST = 16_384  # rows that a search gives
-_BATCH = 1000
+
 _PATIENCE = 3600.0  # seconds that an index may take
 
 
-class Milvus(VectorEngine):
+class Milvus(ChangeableEngine):
     """One collection: of a file of its own, or on a server, where its name is `limitbench_` and eight hex digits."""
 
     name = "milvus"
     package = "pymilvus"
     similarities = tuple(_METRICS)
     adjustable = ("ef", "probes")
-    changeable = True
+    batch_size = 1000
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs errors that it also raises
         self.collection = f"limitbench_{secrets.token_hex(4)}"
-        self.points = 0
+
         self.metric = "IP"
         self.made = False
         self.client = self._connected()
@@ -105,7 +105,7 @@ class Milvus(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, make the index, wait until no row is pending, load."""
-        n, d = self.points, _ = documents.shape
+        n, d = documents.shape
         if not self.settings.url:
             require_room(self.name, self.folder, 6 * documents.nbytes + 10_000_000)
         self.metric = _METRICS[similarity]
@@ -119,10 +119,7 @@ class Milvus(VectorEngine):
         with self._talking():
             self.made = True  # before: a call that is cut off may have made it
             self.client.create_collection(name, schema=schema, consistency_level="Strong")
-            for start in range(0, n, _BATCH):
-                rows = documents[start : start + _BATCH]
-                self._add(np.arange(start, start + len(rows)), rows)
-                progress("insert", min(start + _BATCH, n), n)
+            self.insert(np.arange(n), documents, progress)
             self.client.flush(name)
             progress("index", 0, 1)
             asked = MilvusClient.prepare_index_params()
@@ -136,22 +133,13 @@ class Milvus(VectorEngine):
 
     def _add(self, numbers: Numbers, rows: Floats) -> None:
         pairs = zip(numbers.tolist(), rows, strict=True)
-        self.client.insert(
-            self.collection, [{"number": number, "v": row, **self._row_attributes(number)} for number, row in pairs]
-        )
-
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """In batches."""
+        told = [{"number": number, "v": row, **self._row_attributes(number)} for number, row in pairs]
         with self._talking():
-            for start in range(0, len(numbers), _BATCH):
-                self._add(numbers[start : start + _BATCH], rows[start : start + _BATCH])
-        self.points += len(numbers)
+            self.client.insert(self.collection, told)
 
-    def delete(self, numbers: Numbers) -> None:
-        """By their numbers."""
+    def _remove(self, numbers: Numbers) -> None:
         with self._talking():
             self.client.delete(self.collection, ids=numbers.tolist())
-        self.points -= len(numbers)
 
     def settle(self) -> None:
         """Flush, and wait until no row is pending."""
@@ -175,12 +163,8 @@ class Milvus(VectorEngine):
             told: Mapping[str, Any] = self.client.describe_index(self.collection, "v") or {}
         return told
 
-    def search(self, query: Floats, depth: int) -> Hits:
-        """The best documents by the collection's index; at most 16,384."""
-        return self.filtered(query, depth, {})
-
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
-        """Among the rows that pass."""
+        """Among the rows that pass; at most 16,384."""
         return self._asked(query[None], depth, below)[0]
 
     def batch(self, queries: Floats, depth: int) -> list[Hits]:

@@ -17,24 +17,22 @@ from psycopg import sql
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine
+from limitbench.retrievers.engines.contract import ChangeableEngine, Floats, Hits, Numbers, Proof, Settings
 from limitbench.retrievers.engines.postgres import Session, plan_nodes
 
-_BATCH = 2000
 _OPERATORS = {"cosine": ("<#>", "ip"), "dot": ("<#>", "ip"), "euclidean": ("<->", "l2"), "manhattan": ("<+>", "l1")}
 _TYPES = {"fp32": "vector", "fp16": "halfvec", "binary": "bit"}
 _MOST_DIMENSIONS = {"fp32": 2000, "fp16": 4000, "binary": 64_000}  # of an index
 _LISTS = 100  # pgvector has no default; its README starts there
 
 
-class PgVector(VectorEngine):
+class PgVector(ChangeableEngine):
     """One table in a schema of its own."""
 
     name = "pgvector"
     package = "psycopg"
     similarities = tuple(_OPERATORS)
     adjustable = ("ef", "probes")
-    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
@@ -45,7 +43,7 @@ class PgVector(VectorEngine):
             self.session.close()
             raise
         self.operator = "<#>"
-        self.points = 0
+
         self.deepest = 1
 
     @classmethod
@@ -90,7 +88,7 @@ class PgVector(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Copy rows in batches, make the index, gather statistics."""
-        n, d = self.points, _ = documents.shape
+        n, d = documents.shape
         most = _MOST_DIMENSIONS[self.dtype]
         if self.kind != "flat" and d > most:
             raise SpecError(
@@ -104,10 +102,7 @@ class PgVector(VectorEngine):
         more = "".join(f", {name} int4 NOT NULL" for name in self.attributes)
         do(f"CREATE TABLE docs (number int4 NOT NULL, v {column} NOT NULL{more})")
         self._enter()
-        for start in range(0, n, _BATCH):
-            rows = documents[start : start + _BATCH]
-            self._copy(np.arange(start, start + len(rows)), rows)
-            progress("insert", min(start + _BATCH, n), n)
+        self.insert(np.arange(n), documents, progress)
         if self.kind != "flat":
             progress("index", 0, 1)
             do(f"CREATE INDEX docs_v ON docs USING {self.kind} (v {_TYPES[self.dtype]}_{ops}_ops) {self._with()}")
@@ -142,17 +137,11 @@ class PgVector(VectorEngine):
         for name, value in (("hnsw.ef_search", s.ef), ("ivfflat.probes", s.probes)):
             self.session.do(f"SET {name} = {int(value)}" if value is not None else f"RESET {name}")
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """One COPY; the index takes them in."""
-        self._copy(numbers, rows)
-        self.points += len(numbers)
-
-    def delete(self, numbers: Numbers) -> None:
-        """One DELETE; dead rows stay in the index until a VACUUM, which is autovacuum's to run."""
+    def _remove(self, numbers: Numbers) -> None:
+        """Dead rows stay in the index until a VACUUM, which is autovacuum's to run."""
         self.session.do("DELETE FROM docs WHERE number = ANY(%s::int4[])", [numbers.tolist()])
-        self.points -= len(numbers)
 
-    def _copy(self, numbers: Numbers, rows: Floats) -> None:
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
         said = "COPY docs FROM STDIN WITH (FORMAT BINARY)"
         with self.session.talking(), self.session.connection.cursor() as cursor, cursor.copy(said) as copy:
             copy.set_types(["int4", _TYPES[self.dtype], *["int4"] * len(self.attributes)])
@@ -175,7 +164,7 @@ class PgVector(VectorEngine):
     def search(self, query: Floats, depth: int) -> Hits:
         """The best documents by the table's index."""
         self.deepest = max(self.deepest, depth)
-        return self.filtered(query, depth, {})
+        return super().search(query, depth)
 
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
         """By the table's index, whose rows are passed over until enough meet the condition."""

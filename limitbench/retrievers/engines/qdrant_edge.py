@@ -15,18 +15,18 @@ import qdrant_edge as qdrant
 from limitbench.files import read_record
 from limitbench.progress import Progress
 from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
     Floats,
     Hits,
     Numbers,
     Proof,
     Settings,
-    VectorEngine,
     bytes_below,
     require_room,
 )
 
 _VECTOR = "v"
-_BATCH = 2000
+
 _DISTANCES = {
     "cosine": qdrant.Distance.Dot,  # of unit vectors, so that scores are those of other engines
     "dot": qdrant.Distance.Dot,
@@ -38,19 +38,18 @@ _QUANTISED = ("int8", "binary")
 _LOGS = 100_000_000  # bytes of its log of writes and of files that it makes at once
 
 
-class QdrantEdge(VectorEngine):
+class QdrantEdge(ChangeableEngine):
     """One shard in a folder."""
 
     name = "qdrant-edge"
     package = "qdrant-edge-py"
     similarities = tuple(_DISTANCES)
     adjustable = ("ef",)
-    changeable = True
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.shard: Any = None
-        self.points = 0
+
         self.sign = 1.0  # distances are turned, so that larger is nearer
 
     @classmethod
@@ -77,34 +76,24 @@ class QdrantEdge(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, then optimise until the segment is indexed."""
-        n, d = self.points, _ = documents.shape
+        n, d = documents.shape
         require_room(self.name, self.folder, _LOGS + 4 * documents.nbytes)
         self.sign = -1.0 if similarity in ("euclidean", "manhattan") else 1.0
         self.shard = qdrant.EdgeShard.create(str(self.folder), self._config(d, similarity))
         for name in self.attributes:
             self.shard.update(qdrant.UpdateOperation.create_field_index(name, qdrant.PayloadSchemaType.Integer))
-        for start in range(0, n, _BATCH):
-            rows = documents[start : start + _BATCH]
-            self._upsert(np.arange(start, start + len(rows)), rows)
-            progress("insert", min(start + _BATCH, n), n)
+        self.insert(np.arange(n), documents, progress)
         progress("index", 0, 1)
         self.settle()
         progress("index", 1, 1)
 
-    def _upsert(self, numbers: Numbers, rows: Floats) -> None:
+    def _add(self, numbers: Numbers, rows: Floats) -> None:
         pairs = zip(numbers.tolist(), rows.tolist(), strict=True)
         points = [qdrant.Point(number, {_VECTOR: row}, self._row_attributes(number) or None) for number, row in pairs]
         self.shard.update(qdrant.UpdateOperation.upsert_points(points))
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """One batch."""
-        self._upsert(numbers, rows)
-        self.points += len(numbers)
-
-    def delete(self, numbers: Numbers) -> None:
-        """By their ids."""
+    def _remove(self, numbers: Numbers) -> None:
         self.shard.update(qdrant.UpdateOperation.delete_points(numbers.tolist()))
-        self.points -= len(numbers)
 
     def settle(self) -> None:
         """Optimise until there is nothing left to do: one round may leave segments for the next."""
@@ -132,12 +121,11 @@ class QdrantEdge(VectorEngine):
         optimizers = qdrant.EdgeOptimizersConfig(indexing_threshold=1, default_segment_number=1)
         return qdrant.EdgeConfig(vectors={_VECTOR: vectors}, optimizers=optimizers)
 
-    def search(self, query: Floats, depth: int) -> Hits:
-        """The best documents by the shard's index, without rescoring in the original vectors."""
-        return self.filtered(query, depth, {})
-
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
-        """By Qdrant's own way with filters: it walks the graph, or scans what passes where that is little."""
+        """By the shard's index, without rescoring in the original vectors.
+
+        Behind a filter, Qdrant walks the graph, or scans what passes where that is little.
+        """
         s = self.settings
         quantisation = (
             qdrant.QuantizationSearchParams(ignore=False, rescore=False) if self.dtype in _QUANTISED else None

@@ -14,7 +14,15 @@ import sqlite_vec
 
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.progress import Progress
-from limitbench.retrievers.engines.contract import Floats, Hits, Numbers, Proof, Settings, VectorEngine, require_room
+from limitbench.retrievers.engines.contract import (
+    ChangeableEngine,
+    Floats,
+    Hits,
+    Numbers,
+    Proof,
+    Settings,
+    require_room,
+)
 
 try:
     import pysqlite3 as sqlite3
@@ -24,7 +32,7 @@ except ModuleNotFoundError:
 _METRICS = {"cosine": "cosine", "euclidean": "l2", "manhattan": "l1"}
 _MOST = 4096  # rows that a search gives
 _MOST_DIMENSIONS = 8192
-_BATCH = 2000
+
 _COLUMNS = {
     # dtype    column          how a vector becomes one
     "fp32": ("float[{d}]", "?"),
@@ -33,19 +41,19 @@ _COLUMNS = {
 }
 
 
-class SqliteVec(VectorEngine):
+class SqliteVec(ChangeableEngine):
     """One virtual table in one file."""
 
     name = "sqlite-vec"
     package = "sqlite-vec"
     similarities = tuple(_METRICS)
-    changeable = True
+
     indexes = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.db: Any = None
-        self.points = 0
+
         self.dim = 0
         self.metric = "cosine"
 
@@ -71,7 +79,7 @@ class SqliteVec(VectorEngine):
 
     def build(self, documents: Floats, similarity: str, progress: Progress) -> None:
         """Insert in batches, one transaction each."""
-        n, _ = self.points, self.dim = documents.shape
+        n, self.dim = documents.shape
         if self.dim > _MOST_DIMENSIONS:
             raise SpecError(
                 f"engine '{self.name}': found {self.dim} dimensions, and it takes {_MOST_DIMENSIONS}; give dim to the vectors"
@@ -85,10 +93,7 @@ class SqliteVec(VectorEngine):
         more = "".join(f", {name} integer" for name in self.attributes)
         metric = "" if self.dtype == "binary" else f" distance_metric={self.metric}"
         self.db.execute(f"CREATE VIRTUAL TABLE docs USING vec0(v {column.format(d=self._bits)}{metric}{more})")
-        for start in range(0, n, _BATCH):
-            rows = documents[start : start + _BATCH]
-            self._add(np.arange(start, start + len(rows)), rows)
-            progress("insert", min(start + _BATCH, n), n)
+        self.insert(np.arange(n), documents, progress)
 
     def _add(self, numbers: Numbers, rows: Floats) -> None:
         names = "".join(f", {name}" for name in self.attributes)
@@ -100,16 +105,9 @@ class SqliteVec(VectorEngine):
                 said, ((number, self._bytes(row), *self._row_attributes(number).values()) for number, row in pairs)
             )
 
-    def insert(self, numbers: Numbers, rows: Floats) -> None:
-        """One transaction."""
-        self._add(numbers, rows)
-        self.points += len(numbers)
-
-    def delete(self, numbers: Numbers) -> None:
-        """One transaction."""
+    def _remove(self, numbers: Numbers) -> None:
         with self.db:
             self.db.executemany("DELETE FROM docs WHERE rowid = ?", ((number,) for number in numbers.tolist()))
-        self.points -= len(numbers)
 
     def _open(self) -> None:
         self.db = sqlite3.connect(str(self.folder / "vectors.db"))
@@ -124,12 +122,8 @@ class SqliteVec(VectorEngine):
     def _bytes(self, row: Floats) -> bytes:
         return np.pad(row, (0, self._bits - self.dim)).astype("<f4").tobytes()
 
-    def search(self, query: Floats, depth: int) -> Hits:
-        """The nearest rows; of more than 4,096 the first 4,096."""
-        return self.filtered(query, depth, {})
-
     def filtered(self, query: Floats, depth: int, below: Mapping[str, int]) -> Hits:
-        """Among the rows that pass."""
+        """Among the rows that pass; of more than 4,096 the first 4,096."""
         value, more = _COLUMNS[self.dtype][1], "".join(f" AND {name} < ?" for name in below)
         said = f"SELECT rowid, distance FROM docs WHERE v MATCH {value} AND k = ?{more}"
         rows = self.db.execute(said, (self._bytes(query), min(depth, _MOST), *map(int, below.values()))).fetchall()
