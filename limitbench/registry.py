@@ -29,6 +29,9 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "constructed": ("limitbench.retrievers.constructed:Constructed", "models"),
     "hybrid": ("limitbench.retrievers.hybrid:Hybrid", None),
     "rerank": ("limitbench.retrievers.rerank:Rerank", "models"),
+    "rerank-endpoint": ("limitbench.retrievers.rerank_endpoint:RerankEndpoint", "endpoint"),
+    "rerank-llm": ("limitbench.retrievers.rerank_llm:RerankLLM", "endpoint"),
+    "long-context": ("limitbench.retrievers.long_context:LongContext", "endpoint"),
     "engine": ("limitbench.retrievers.engine:Engine", None),
     "mteb": ("limitbench.retrievers.mteb_model:MtebModel", "mteb"),
 }

@@ -823,11 +823,11 @@ def test_keys_do_not_belong_into_urls() -> None:
 
 def test_requests_are_spread_over_the_minute(stub, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """per_minute bounds the rate: the client sleeps until the next request is due."""
-    from limitbench.retrievers import endpoint as module
+    from limitbench.retrievers import service as module
 
     pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
     slept = []
-    monkeypatch.setattr(module.time, "sleep", slept.append)
+    monkeypatch.setattr(module.Service, "_sleep", lambda _, seconds: slept.append(seconds))
     stub.answers = [embedding_answer]
     index = retriever(endpoint(stub, per_minute=6, batch_size=5)).retriever.index(load("graph-petersen").corpus)
     assert index.facts.nbytes == 10 * 3 * 4

@@ -52,7 +52,8 @@ class IndexFacts:
     `nbytes` are those of the index itself, texts and models aside. `load_seconds` are those of `Retriever.index` that went into
     loading models, 0 where they were loaded before. `remarks` are sentences to read before the numbers; `cut_texts` are told apart,
     since a check counts them. `vectors` are the documents' (n, d) as stored, where each has one. `more` is JSON-ready: prompts,
-    tokens, the device.
+    tokens, the device. `query_seconds` are those of each query, where a service was asked; None: queries may be searched again, to
+    time them.
     """
 
     nbytes: int
@@ -65,6 +66,7 @@ class IndexFacts:
     remarks: Sequence[str] = ()
     cut_texts: Sequence[CutTexts] = ()
     vectors: npt.NDArray[Any] | None = None
+    query_seconds: npt.NDArray[np.float64] | None = None
 
     @property
     def record(self) -> dict[str, Any]:

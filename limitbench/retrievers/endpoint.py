@@ -1,45 +1,34 @@
 """Embeddings from an OpenAI-compatible `/v1/embeddings` endpoint.
 
-Requests are tried again a bounded number of times where trying again can help: no answer, 429, 5xx, an answer that is not JSON or
-tells of an error. A batch that the service refuses as it is (400, 413, 422) is halved. Every finished batch is in the cache, so
-nothing paid for is lost; what the cache may serve is decided by a canary (`canary`) at the start of every use. The key is read
-from the environment when a request is made; it is in no option, record, message or log.
+A batch that the service refuses as it is (400, 413, 422) is halved. Every finished batch is in the cache, so nothing paid for is
+lost; what the cache may serve is decided by a canary (`canary`) at the start of every use.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
-import email.utils
-import os
-import time
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
-import httpx
 import numpy as np
-from pydantic import Field, field_validator
-from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_after_attempt
+from pydantic import Field
 
 from limitbench.collection import Corpus
-from limitbench.errors import LimitbenchError, RetrievalError
-from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, Progress, Reuse, no_progress
+from limitbench.errors import RetrievalError
+from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
 from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
 from limitbench.retrievers.index_files import packed, unpacked
+from limitbench.retrievers.service import Refused, Service, ServiceAdapter, estimated_tokens
 from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
 
-_LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
-_BYTES_PER_TOKEN = 3  # by which tokens are estimated: English has about 4, other scripts fewer
 
-
-class Endpoint(Adapter):
+class Endpoint(ServiceAdapter):
     """`endpoint:MODEL,url=https://HOST/v1`; the key comes from the variable that `key_env` names, if it is set.
 
     `dimensions` asks the service for so many; `dim` keeps the first of what it gives. `batch_tokens` bounds a request, where the
@@ -48,11 +37,6 @@ class Endpoint(Adapter):
     """
 
     adapter: ClassVar[str] = "endpoint"
-    argument: ClassVar[str | None] = "model"
-    path_fields: ClassVar[tuple[str, ...] | None] = ()
-    model: str = Field(min_length=1)
-    url: str = "https://api.openai.com/v1"
-    key_env: str = "OPENAI_API_KEY"
     similarity: Similarity = "cosine"
     dimensions: int | None = Field(None, ge=1)
     dim: int | None = Field(None, ge=1)
@@ -63,26 +47,6 @@ class Endpoint(Adapter):
     encoding: Literal["float", "base64", "none"] = "float"
     batch_size: int = Field(64, ge=1)
     batch_tokens: int | None = Field(None, ge=1)
-    timeout: float = Field(60, gt=0, allow_inf_nan=False)  # seconds a request may take
-    retries: int = Field(4, ge=0, le=20)
-    wait: float = Field(1.0, ge=0, le=60)  # seconds before the first retry, doubled with each
-    per_minute: float | None = Field(None, gt=0, allow_inf_nan=False)  # requests at most
-    reuse: Reuse = Field("all", exclude=True)  # set by what asks, never by a spec
-
-    @field_validator("url")
-    @classmethod
-    def _plain(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValueError("expected http://HOST/v1 or https://HOST/v1")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("expected a URL without user, password, query or fragment: keys belong in the environment")
-        return value.rstrip("/")
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model's name and where it is asked."""
-        return {"id": self.model, "url": self.url}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus embedded by the endpoint."""
@@ -100,24 +64,11 @@ class Endpoint(Adapter):
         return EmbeddedIndex(vectors, client, self.dim)
 
 
-class _TryAgain(Exception):
-    """A request failed in a way that another try may mend; `after` is how many seconds the service asked to wait."""
-
-    def __init__(self, problem: str, after: float | None = None) -> None:
-        self.after = after
-        super().__init__(problem)
-
-
-class _TooMuch(Exception):
-    """The service refused a batch as it is."""
-
-
 @dataclass(eq=False)
 class _Client:
-    """The encoder of one endpoint; knows when it asked last, how many dimensions it got first, and which service it is."""
+    """The encoder of one endpoint; knows how many dimensions it got first, and which service it is."""
 
     options: Endpoint
-    asked_at: float = field(default=-np.inf, init=False)
     width: int | None = field(default=None, init=False)
     encoding: str = field(default="", init=False)
     load_seconds: ClassVar[float] = 0.0
@@ -125,6 +76,7 @@ class _Client:
 
     def __post_init__(self) -> None:
         self.encoding = self.options.encoding
+        self.http = Service(self.options, "/embeddings", holds="data", kept="what was encoded is kept")
 
     @property
     def similarity(self) -> str:
@@ -172,13 +124,6 @@ class _Client:
         known: Generation | None = self.__dict__.get("service")
         return {} if known is None else {"service": packed(known.name)}
 
-    @cached_property
-    def http(self) -> httpx.Client:
-        """The connection, kept open as long as this client."""
-        made = httpx.Client(timeout=self.options.timeout, follow_redirects=True)
-        weakref.finalize(self, made.close)
-        return made
-
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d) as the endpoint gives them."""
         options = self.options
@@ -205,7 +150,7 @@ class _Client:
     @property
     def name(self) -> str:
         """The service and the model, for messages."""
-        return f"endpoint {self.options.url}, model '{self.options.model}'"
+        return self.http.name
 
     def _batch(self, texts: Sequence[str], prompt: str) -> Floats:
         """Vectors of a batch, by as many requests as `batch_tokens` and the service's own limits need."""
@@ -227,7 +172,7 @@ class _Client:
         parts: list[list[str]] = []
         room = 0
         for text in texts:
-            size = -(-len(text.encode("utf-8", "replace")) // _BYTES_PER_TOKEN)
+            size = estimated_tokens(text)
             if not parts or size > room:
                 parts.append([])
                 room = most
@@ -239,7 +184,7 @@ class _Client:
         """The vectors of texts; where the service refuses them together, those of each half."""
         try:
             return list(self._request(texts))
-        except _TooMuch as refused:
+        except Refused as refused:
             if len(texts) == 1:
                 raise RetrievalError(
                     f"{self.name}: answered {refused}; check the URL, the model, {self.options.key_env} and the text"
@@ -248,66 +193,19 @@ class _Client:
         return [*self._halving(texts[:middle]), *self._halving(texts[middle:])]
 
     def _request(self, texts: list[str]) -> Floats:
-        """One request, tried again where that may help."""
-        options = self.options
-        tries = Retrying(
-            stop=stop_after_attempt(options.retries + 1), wait=self._pause, sleep=time.sleep,
-            retry=retry_if_exception_type(_TryAgain), reraise=True,
-        )  # fmt: skip
-        try:
-            return tries(self._once, texts)
-        except _TryAgain as problem:
-            raise RetrievalError(
-                f"{self.name}: {problem}, {options.retries + 1} times; what was encoded is kept: run the same command again later"
-            ) from None
-
-    def _pause(self, state: RetryCallState) -> float:
-        """Seconds to wait: what the service asked for, else doubling."""
-        problem = state.outcome.exception() if state.outcome is not None else None
-        asked = problem.after if isinstance(problem, _TryAgain) else None
-        return min(_LONGEST_WAIT, self.options.wait * 2.0 ** (state.attempt_number - 1) if asked is None else asked)
-
-    def _once(self, texts: list[str]) -> Floats:
-        options = self.options
-        if options.per_minute is not None:
-            time.sleep(max(0.0, self.asked_at + 60 / options.per_minute - time.monotonic()))
-        self.asked_at = time.monotonic()
-        payload: dict[str, Any] = {"model": options.model, "input": texts}
+        """The vectors of one request."""
+        payload: dict[str, Any] = {"model": self.options.model, "input": texts}
         if self.encoding != "none":
             payload["encoding_format"] = self.encoding
-        if options.dimensions is not None:
-            payload["dimensions"] = options.dimensions
-        key = os.environ.get(options.key_env, "")
-        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if self.options.dimensions is not None:
+            payload["dimensions"] = self.options.dimensions
         try:
-            answer = self.http.post(f"{options.url}/embeddings", json=payload, headers=headers)
-        except httpx.TimeoutException:
-            raise _TryAgain(f"no answer within {options.timeout:g} s") from None
-        except httpx.HTTPError as error:
-            raise _TryAgain(f"cannot be reached ({type(error).__name__})") from None
-        except (ValueError, UnicodeError):
-            raise LimitbenchError(f"the key in {options.key_env} is not one line of ASCII; mend the variable") from None
-        status = answer.status_code
-        if status == 429 or status >= 500:
-            raise _TryAgain(f"answered {status}", _seconds(answer.headers.get("Retry-After", "")))
-        said = " ".join(answer.text[:2000].split())[:200]
-        said = said.replace(key, "[key]") if key else said
-        if status in (400, 413, 422):
-            if self.encoding != "none" and "encoding_format" in said:
-                self.encoding = "none"  # a service that does not know the field
-                return self._once(texts)
-            raise _TooMuch(f"{status} ({said})")
-        if status != 200:
-            raise RetrievalError(
-                f"{self.name}: answered {status} ({said}); check the URL, the model and {options.key_env}"
-            )
-        try:
-            content = answer.json()
-        except (ValueError, RecursionError):
-            raise _TryAgain("answered what is not JSON") from None
-        if isinstance(content, dict) and content.get("error") and not content.get("data"):
-            raise _TryAgain(f"answered an error ({said})")
-        return self._checked(content, len(texts))
+            return self._checked(self.http.ask(payload), len(texts))
+        except Refused as refused:
+            if self.encoding == "none" or "encoding_format" not in str(refused):
+                raise
+        self.encoding = "none"  # a service that does not know the field
+        return self._request(texts)
 
     def _checked(self, answer: Any, count: int) -> Floats:
         try:
@@ -340,15 +238,3 @@ def _vector(given: Any) -> Any:
     if not isinstance(given, list) or not all(type(value) in (int, float) for value in given):
         raise TypeError
     return given
-
-
-def _seconds(after: str) -> float | None:
-    """What a Retry-After says: seconds, or a date; None where it says nothing that can be read."""
-    try:
-        return max(0.0, float(after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(after).timestamp() - time.time())
-    except (TypeError, ValueError):
-        return None

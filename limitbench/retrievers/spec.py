@@ -25,6 +25,8 @@ from limitbench.validation import Problem, first_problem
 Given = str | Mapping[str, Any]  # a line, or a table with `name` and options
 _QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a value in JSON's form, up to the next comma or the end
 _NAME = "name"
+# adapter -> the option that holds the retriever behind it
+_BEHIND = {"rerank": "first", "rerank-endpoint": "first", "rerank-llm": "first", "engine": "of"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,9 @@ class RetrieverSpec:
         if self.adapter != "engine":
             return self.without("index")
         made = self.made()
-        if not getattr(made.kind_of_engine, "scans", True):
+        if made.source is None:
+            return self
+        if not made.kind_of_engine.scans:
             return RetrieverSpec.parse(self.get("of") or "minilm")
         flat = self.without("m", "ef_construction", "ef", "lists", "probes").with_options(index="flat")
         try:
@@ -142,7 +146,7 @@ class RetrieverSpec:
         given = {**self.entry.get("options", {}), **dict(self.options)}
         if self.adapter == "hybrid":
             return _listed(self.argument if self.argument is not None else given.get("members", ()))
-        behind = {"rerank": "first", "engine": "of"}.get(self.adapter, "")
+        behind = _BEHIND.get(self.adapter, "")
         return [given[behind]] if given.get(behind) else []
 
     @property
