@@ -557,9 +557,9 @@ CHANGEABLE = [name for name in VECTOR_ENGINES if issubclass(engine_class(name), 
 ADJUSTABLE = [name for name in VECTOR_ENGINES if "ef" in engine_class(name).adjustable]
 
 
-def filled(name: str, documents: Any, **settings: Any) -> VectorEngine:
+def filled(name: str, documents: Any, **settings: Any) -> ChangeableEngine:
     """An engine whose documents have the attributes `number`'s twin and its half."""
-    made: VectorEngine = engine_class(name)(Settings(**settings))
+    made: ChangeableEngine = engine_class(name)(Settings(**settings))
     made.attributes = {"twin": np.arange(len(documents)), "half": np.arange(len(documents)) // 2}
     made.build(documents, "cosine", lambda *_: None)
     return made
@@ -590,7 +590,7 @@ def test_documents_come_and_go(name: str) -> None:
     """Those deleted are not found, those inserted are, with their attributes; the index is used all the same."""
     documents, queries = unit(700, 16), unit(20, 16, seed=1)
     settings = {"index": "hnsw"} if name in GRAPHS else {}
-    engine: VectorEngine = engine_class(name)(Settings(**settings))
+    engine: ChangeableEngine = engine_class(name)(Settings(**settings))
     engine.attributes = {"twin": np.arange(700)}
     engine.build(documents[:500], "cosine", lambda *_: None)
     engine.delete(np.arange(100, 300))
