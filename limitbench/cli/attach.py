@@ -64,21 +64,9 @@ def attach(
     )  # fmt: skip
     asked = None if queries is None else _read(queries)
     with progress_bars() as bars:
-        found = attached(
-            engine,
-            address,
-            queries=asked,
-            sample=sample,
-            depth=depth,
-            seed=seed,
-            progress=bars(f"{engine} {collection}"),
-        )
-    if not found.index.used:
-        say(f"{engine} {collection}: searches go through no index: {found.index.how}")
-    if found.short:
-        say(f"{engine} {collection}: {found.short} of {found.queries} queries got fewer documents than exact search")
-    if found.unanswered:
-        say(f"{engine} {collection}: {found.unanswered} queries are left out: exact search gives nothing for them")
+        shown = bars(f"{engine} {collection}")
+        found = attached(engine, address, queries=asked, sample=sample, depth=depth, seed=seed, progress=shown)
+    _remark(found)
     if json:
         echo_json({"schema_version": 1, **dataclasses.asdict(found)})
     else:
@@ -86,6 +74,17 @@ def attach(
     code = 0 if least is None else _verdict(found, least)
     if code:
         raise typer.Exit(code)
+
+
+def _remark(found: Attached) -> None:
+    """Say what to know before the numbers."""
+    what = f"{found.engine} {found.collection}"
+    if not found.index.used:
+        say(f"{what}: searches go through no index: {found.index.how}")
+    if found.short:
+        say(f"{what}: {found.short} of {found.queries} queries got fewer documents than exact search")
+    if found.unanswered:
+        say(f"{what}: {found.unanswered} queries are left out: exact search gives nothing for them")
 
 
 def _settings(given: list[str]) -> dict[str, str]:
@@ -120,6 +119,7 @@ def _print(found: Attached) -> None:
         return " / ".join(f"{1000 * value:.2f}" for value in seconds.values())
 
     settings = ", ".join(f"{name} {value}" for name, value in found.settings.items())
+    limits = f"{100 * found.agreement.confidence:g} % limits, for any distribution"
     print_table(
         ["what", "found"],
         [
@@ -132,7 +132,7 @@ def _print(found: Attached) -> None:
             ["index used", f"{'yes' if found.index.used else 'NO'}: {found.index.how}"],
             ["settings", settings],
         ],
-        title=f"{found.engine} {found.collection}: what its index finds (95 % limits, for any distribution)",
+        title=f"{found.engine} {found.collection}: what its index finds ({limits})",
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from limitbench.evaluation.engine_runs import Searched
+    from limitbench.evaluation.tuning import Tuning
     from limitbench.retrievers.engines.contract import Proof
     from limitbench.statistics import Interval
 
@@ -87,39 +88,48 @@ def tune(
         from limitbench.report.tuning import draw
 
         draw(found, plot)
-    best = found.best
     if json:
         levels = {str(level): found.throughput(level) for level in _levels()}
-        more = {
-            "best": None if best is None else dataclasses.asdict(best),
-            "queries_a_second": levels,
-            "spread": found.spread,
-        }
+        best = None if found.best is None else dataclasses.asdict(found.best)
+        more = {"best": best, "queries_a_second": levels, "spread": found.spread}
         echo_json({"schema_version": 1, **dataclasses.asdict(found), **more})
     else:
-        rows = [
-            [
-                ", ".join(f"{k}={v}" for k, v in p.build.items()) or "usual", str(p.repeat),
-                "" if p.name is None else f"{p.name}={p.value}", _share(p.found.agreement), _ms(p.found), f"{p.found.qps:.0f}",
-                "" if p.found.batch_qps is None else f"{p.found.batch_qps:.0f}",
-                f"{p.build_seconds:.1f}", "*" if p.on_frontier else "",
-            ]
-            for p in found.points
-        ]  # fmt: skip
-        print_table(
-            ["build", "no.", "search", "of exact, %", "ms p50/p95/p99", "queries/s", "in a batch", "built in s", "frontier"],
-            rows, title=f"{found.dataset}, {found.retriever}: what is found, at what cost", keep=3,
-        )  # fmt: skip
+        _print_tuning(found)
+    _conclude_tuning(found, repeats)
+
+
+def _print_tuning(found: Tuning) -> None:
+    """Every point, a row each."""
+    rows = [
+        [
+            ", ".join(f"{k}={v}" for k, v in p.build.items()) or "usual", str(p.repeat),
+            "" if p.name is None else f"{p.name}={p.value}", _share(p.found.agreement), _ms(p.found), f"{p.found.qps:.0f}",
+            "" if p.found.batch_qps is None else f"{p.found.batch_qps:.0f}",
+            f"{p.build_seconds:.1f}", "*" if p.on_frontier else "",
+        ]
+        for p in found.points
+    ]  # fmt: skip
+    print_table(
+        ["build", "no.", "search", "of exact, %", "ms p50/p95/p99", "queries/s", "in a batch", "built in s", "frontier"],
+        rows, title=f"{found.dataset}, {found.retriever}: what is found, at what cost", keep=3,
+    )  # fmt: skip
+
+
+def _conclude_tuning(found: Tuning, repeats: int) -> None:
+    """Say what was found, and exit with 1 where no setting reaches the target."""
     for level in _levels():
         rate = found.throughput(level)
         say(f"agreement {level:g}: {'not reached' if rate is None else f'{rate:.0f} single queries a second'}")
     if repeats > 1:
         say(f"builds of one setting differ by {100 * found.spread:.1f} points at most")
+    best = found.best
     if best is None:
-        say(f"no setting reaches an agreement of {target:g}; try a larger --m and --ef-construction, or a finer dtype")
+        say(
+            f"no setting reaches an agreement of {found.target:g}; try a larger --m and --ef-construction, or a finer dtype"
+        )
         raise typer.Exit(1)
     chosen = {**best.build, **({best.name: best.value} if best.name else {})}
-    say(f"cheapest for {target:g}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
+    say(f"cheapest for {found.target:g}: {', '.join(f'{key}={value}' for key, value in chosen.items())}")
 
 
 def _levels() -> tuple[float, ...]:
