@@ -19,6 +19,8 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "tfidf-items": ("limitbench.retrievers.tfidf_items:TfidfItems", None),
     "exact": ("limitbench.retrievers.exact:Exact", None),
     "random": ("limitbench.retrievers.random:Random", None),
+    "random-tokens": ("limitbench.retrievers.random_tokens:RandomTokens", None),
+    "feedback": ("limitbench.retrievers.feedback:Feedback", None),
     "gaussian": ("limitbench.retrievers.gaussian:Gaussian", None),
     "dense": ("limitbench.retrievers.dense:Dense", "models"),
     "maxsim": ("limitbench.retrievers.maxsim:MaxSim", "models"),

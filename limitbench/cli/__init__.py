@@ -27,6 +27,7 @@ from limitbench.cli import (
     design,
     doctor,
     engines,
+    fuse,
     loss,
     report,
     results,
@@ -50,7 +51,7 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity,
+    run, sweep, fuse, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity,
     checks, training, doctor,
 )  # fmt: skip
 for module in COMMANDS:

@@ -6,6 +6,8 @@ from limitbench.evaluation.attached import Attached, attached
 from limitbench.evaluation.churn import Churn, churn, read_runbook
 from limitbench.evaluation.corpus_size import drown
 from limitbench.evaluation.filters import Filters, filters
+from limitbench.evaluation.fine_tuning import FineTuned, fine_tune
+from limitbench.evaluation.fusion import Fusion, learn_fusion
 from limitbench.evaluation.imported import imported
 from limitbench.evaluation.loss import Losses, Part, losses
 from limitbench.evaluation.options import Found, Options
@@ -19,7 +21,9 @@ __all__ = [
     "Attached",
     "Churn",
     "Filters",
+    "FineTuned",
     "Found",
+    "Fusion",
     "Losses",
     "Options",
     "Outcome",
@@ -33,7 +37,9 @@ __all__ = [
     "drown",
     "evaluate",
     "filters",
+    "fine_tune",
     "imported",
+    "learn_fusion",
     "losses",
     "read_runbook",
     "read_suite",

@@ -16,8 +16,8 @@ from limitbench.capacity.fit import Fit, fit, published
 from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.task import OPTIMIZERS
 from limitbench.errors import InputError
-from limitbench.files import atomic_write
-from limitbench.report.svg import INK, drawing, render
+from limitbench.report.saved import require_format, save
+from limitbench.report.svg import INK, drawing
 from limitbench.theory import design
 from limitbench.theory.codes import kept_by
 
@@ -28,7 +28,6 @@ _COLOURS = {
     "gaussian": "#E69F00", "simplex": "#56B4E9", "simplices": "#E6AB02", "polynomial": "#8A7F00",
 }  # fmt: skip
 _ENOUGH = 8  # dimensions that a cubic of our own is fitted to
-_FORMATS = ("svg", "png", "pdf")
 
 
 @dataclass(frozen=True)
@@ -97,16 +96,10 @@ def frontier(records: Iterable[CapacityRecord], *, k: int = 2, margin: float = 0
 
 def draw(shown: Frontier, out: Path) -> None:
     """Write the picture; the suffix (svg, png, pdf) chooses the format. Raises `MissingExtra` without matplotlib."""
-    if out.suffix.lstrip(".").lower() not in _FORMATS:
-        raise InputError(f"found --out {out.name}, expected a file that ends in .svg, .png or .pdf")
-    kind = out.suffix.lstrip(".").lower()
+    require_format(out, "--out")
     with drawing(8, 5.5) as figure:
         draw_on(figure.subplots(), shown)
-        with atomic_write(out) as file:
-            if kind == "svg":
-                file.write(render(figure, "critical-n", "Critical-n against dimension", inline=False).encode())
-            else:
-                figure.savefig(file, format=kind, dpi=150, facecolor="white")
+        save(figure, out, "critical-n", "Critical-n against dimension")
 
 
 def draw_on(axes: Any, shown: Frontier) -> None:

@@ -21,7 +21,7 @@ INK, GRID, PAPER = "#010203", "#040506", "#070809"
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A7F00", "#7B68C8")
 _MOST_TEXT = 40  # characters of a name in a legend
 _INLINE = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"}
-_ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
+ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     text = stream.getvalue().decode()
-    for colour, shown in (_INLINE if inline else _ALONE).items():
+    for colour, shown in (_INLINE if inline else ALONE).items():
         text = text.replace(colour, shown)
     text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)

@@ -6,19 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from limitbench.errors import InputError
 from limitbench.evaluation import Tuning
-from limitbench.files import atomic_write
-from limitbench.report.svg import COLOURS, GRID, INK, drawing, render, text_of
-
-_FORMATS = ("svg", "png", "pdf")
+from limitbench.report.saved import require_format, save
+from limitbench.report.svg import COLOURS, GRID, INK, drawing, text_of
 
 
 def draw(found: Tuning, path: Path) -> None:
     """Write the figure. Raises `InputError` for another suffix, `StorageError` where it cannot be written."""
-    kind = path.suffix.removeprefix(".")
-    if kind not in _FORMATS:
-        raise InputError(f"--plot: found {path.name}, expected a name that ends in .{', .'.join(_FORMATS)}")
+    require_format(path)
     least = 1 / (2 * max(p.found.queries * p.found.depth for p in found.points))  # a logit has neither 0 nor 1
     with drawing(7, 4.5) as figure:
         ax = figure.add_subplot()
@@ -41,15 +36,4 @@ def draw(found: Tuning, path: Path) -> None:
         ax.set_ylabel("single queries a second (log)")
         ax.set_title(text_of(f"{found.retriever} on {found.dataset}"))
         ax.legend()
-        with atomic_write(path) as file:
-            if kind == "svg":
-                file.write(
-                    render(
-                        figure, "tuning", f"Agreement against throughput of {found.retriever}", inline=False
-                    ).encode()
-                )
-            else:
-                for colour, shown in ((INK, "#222222"), (GRID, "#c8c8c8")):
-                    for artist in figure.findobj(lambda a, c=colour: getattr(a, "get_color", lambda: None)() == c):
-                        artist.set_color(shown)
-                figure.savefig(file, format=kind, dpi=150, facecolor="white")
+        save(figure, path, "tuning", f"Agreement against throughput of {found.retriever}")

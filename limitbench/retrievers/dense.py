@@ -173,20 +173,21 @@ class Encoder:
         return found
 
 
-def _load(options: Dense) -> Loaded:
+def fresh_model(options: Dense, source: Source) -> Any:
+    """The SentenceTransformer of these options, which nobody else holds."""
     chosen = None if options.device == "auto" else options.device
+    if options.model == "wordllama":
+        return _wordllama(chosen)
+    return SentenceTransformer(
+        str(source.folder),
+        device=chosen,
+        trust_remote_code=options.trust_remote_code,
+        model_kwargs={"use_safetensors": True},
+    )
 
-    def make(source: Source) -> Any:
-        if options.model == "wordllama":
-            return _wordllama(chosen)
-        return SentenceTransformer(
-            str(source.folder),
-            device=chosen,
-            trust_remote_code=options.trust_remote_code,
-            model_kwargs={"use_safetensors": True},
-        )
 
-    return loaded("model", options, make, options.trust_remote_code, unread=True)
+def _load(options: Dense) -> Loaded:
+    return loaded("model", options, partial(fresh_model, options), options.trust_remote_code, unread=True)
 
 
 def _wordllama(device: str | None) -> Any:

@@ -5,7 +5,7 @@ Documents that a member ties share its mean rank, so the order among equals deci
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, Literal, Self
@@ -136,22 +136,21 @@ class _HybridIndex:
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The fused run of these queries."""
-        options, n = self.options, len(self.document_ids)
-        weights = options.weights or (1.0,) * len(self.members)
-        keys, values = [], []
-        for member, weight in zip(self.members, weights, strict=True):
-            run = member.search(queries, max(depth, options.candidates), progress).run
-            points = (
-                1 / (options.k + mean_ranks(run)) if options.fusion == "rrf" else normalised(run, options.normalise)
-            )
-            keys.append(run.rows * n + run.indices)
-            values.append(weight * points)
-        distinct, place = np.unique(np.concatenate(keys), return_inverse=True)
-        scores = np.bincount(place, weights=np.concatenate(values), minlength=len(distinct))
-        fused = Run.from_entries(
-            distinct // n, distinct % n, scores, query_ids=queries.ids, document_ids=self.document_ids, depth=depth
-        )
-        return Retrieved(fused)
+        o = self.options
+        runs = [member.search(queries, max(depth, o.candidates), progress).run for member in self.members]
+        points = [1 / (o.k + mean_ranks(run)) if o.fusion == "rrf" else normalised(run, o.normalise) for run in runs]
+        return Retrieved(fused(runs, points, o.weights or (1.0,) * len(runs), depth))
+
+
+def fused(runs: Sequence[Run], points: Sequence[npt.NDArray[np.float64]], weights: Sequence[float], depth: int) -> Run:
+    """The run of weighted sums: `points` are those of each run's entries; what a run does not rank adds 0."""
+    n = len(runs[0].document_ids)
+    keys = np.concatenate([run.rows * n + run.indices for run in runs])
+    values = np.concatenate([weight * row for weight, row in zip(weights, points, strict=True)])
+    distinct, place = np.unique(keys, return_inverse=True)
+    scores = np.bincount(place, weights=values, minlength=len(distinct))
+    ids = {"query_ids": runs[0].query_ids, "document_ids": runs[0].document_ids}
+    return Run.from_entries(distinct // n, distinct % n, scores, **ids, depth=depth)
 
 
 def mean_ranks(run: Run) -> npt.NDArray[np.float64]:

@@ -64,9 +64,11 @@ class ModelAdapter(Adapter):
 
     @property
     def card(self) -> dict[str, Any]:
-        """The model's name, licence where known, and weights."""
+        """The model's name, licence where known, weights, and the label of one that limitbench trained."""
         known = PACKAGED.get(self.model, {"id": model_and_revision(self.model)[0]})
-        return {**known, "weights": self.source.weights}
+        trained = self.source.folder / "limitbench.json"
+        label = {"label": read_record(trained).get("label")} if trained.is_file() else {}
+        return {**known, "weights": self.source.weights, **label}
 
     def located(self, place: Callable[[str], str]) -> Self:
         """The same with the model's folder in its place; a packaged name is no folder."""

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 
 from limitbench.errors import RetrievalError
-from limitbench.files import read_record
 from limitbench.retrievers.base import CutTexts, Progress
 from limitbench.retrievers.cut_texts import cut_pairs
 from limitbench.retrievers.model_files import Source
@@ -32,13 +31,6 @@ class Rerank(Reranker, ModelAdapter):
     def device_of_first(self) -> str | None:
         """The reranker's own, where one is given."""
         return None if self.device == "auto" else self.device
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The model, the label of one that limitbench trained, and the first stage."""
-        trained = self.source.folder / "limitbench.json"
-        label = {"label": read_record(trained).get("label")} if trained.is_file() else {}
-        return {**super().card, **label}
 
     def scorer(self) -> Scorer:
         """The cross-encoder."""

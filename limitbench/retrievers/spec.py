@@ -26,7 +26,7 @@ Given = str | Mapping[str, Any]  # a line, or a table with `name` and options
 _QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a value in JSON's form, up to the next comma or the end
 _NAME = "name"
 # adapter -> the option that holds the retriever behind it
-_BEHIND = {"rerank": "first", "rerank-endpoint": "first", "rerank-llm": "first", "engine": "of"}
+_BEHIND = {"rerank": "first", "rerank-endpoint": "first", "rerank-llm": "first", "engine": "of", "feedback": "of"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""Pseudo-relevance feedback: a query is asked again with the words that tell its first documents from the others.
+
+The first `documents` of a first search are taken as relevant. A word of theirs weighs by how often it stands there and by how rare
+it is in the corpus (Rocchio 1971, with the idf of BM25); the best `terms` are added to the query's text. It goes with any retriever
+of texts, and gives a reranker candidates that share no word with the query.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from limitbench.collection import Corpus, Queries
+from limitbench.retrievers.base import (
+    Adapter,
+    Arrays,
+    Index,
+    IndexFacts,
+    Progress,
+    Retrieved,
+    Retriever,
+    Reuse,
+    TextVectors,
+    no_progress,
+)
+from limitbench.retrievers.index_files import nested, restored_part
+from limitbench.retrievers.spec import RetrieverSpec
+from limitbench.retrievers.words import Splitter, Tokens, known_language
+
+
+class Feedback(Adapter):
+    """`feedback,of=bm25,documents=5,terms=10`: `of` is any retriever of texts. The query's own text is said `keep` times."""
+
+    adapter: ClassVar[str] = "feedback"
+    path_fields: ClassVar[tuple[str, ...] | None] = ()
+    of: str = "bm25"
+    documents: int = Field(5, ge=1, le=1000)
+    terms: int = Field(10, ge=1, le=1000)
+    keep: int = Field(2, ge=1, le=100)
+    tokens: Tokens = "auto"
+    language: str = "english"
+    device: str | None = None  # of a retriever that does not say
+    precision: str | None = None
+    reuse: Reuse | None = Field(None, exclude=True)
+
+    @field_validator("of", mode="before")
+    @classmethod
+    def _line(cls, value: Any) -> Any:
+        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
+
+    @field_validator("language")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_language(value)
+
+    @cached_property
+    def behind(self) -> Retriever:
+        """The retriever that is asked twice, made once."""
+        usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
+        made: Retriever = RetrieverSpec.parse(self.of).made(**usual)
+        return made
+
+    def located(self, place: Callable[[str], str]) -> Self:
+        """The same with the files of the retriever behind it in their places."""
+        return self.with_part("behind", lambda behind: behind.located(place))
+
+    def sharing(self, vectors: TextVectors) -> Self:
+        """The same with a retriever behind it that shares these vectors of texts."""
+        return self.with_part("behind", lambda behind: behind.sharing(vectors))
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option, and the configuration of the retriever behind it."""
+        return {**super().configuration, "of": self.behind.configuration}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """The card of the retriever behind it."""
+        return self.behind.card
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """The corpus indexed by the retriever behind it."""
+        return _FeedbackIndex(corpus, self.behind.index(corpus, progress), self)
+
+    def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
+        """Its index that was saved."""
+        return _FeedbackIndex(corpus, restored_part(self.behind, corpus, arrays, "behind"), self)
+
+
+@dataclass(eq=False)
+class _FeedbackIndex:
+    corpus: Corpus
+    behind: Index
+    options: Feedback
+
+    @property
+    def arrays(self) -> dict[str, Any]:
+        """Those of the index behind it."""
+        return nested({"behind": self.behind})
+
+    @property
+    def facts(self) -> IndexFacts:
+        """Those of the index behind it."""
+        return self.behind.facts
+
+    @cached_property
+    def splitter(self) -> Splitter:
+        """How texts become words."""
+        o = self.options
+        return Splitter.of(o.tokens, "none", o.language, self.corpus.contents)
+
+    @cached_property
+    def words(self) -> list[list[str]]:
+        """The words of every document, without stop words."""
+        return self.splitter(self.corpus.contents)
+
+    @cached_property
+    def rarity(self) -> dict[str, float]:
+        """BM25's idf of every word."""
+        counts = Counter(word for words in self.words for word in set(words))
+        n = len(self.corpus)
+        return {word: float(np.log1p((n - count + 0.5) / (count + 0.5))) for word, count in counts.items()}
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
+        """The run of the queries that were added to."""
+        o = self.options
+        first = self.behind.search(queries, o.documents, progress).run
+        asked = []
+        for number, text in enumerate(queries.texts):
+            a = int(first.indptr[number])
+            best = first.indices[a : int(first.indptr[number + 1])][: o.documents].tolist()
+            asked.append(" ".join([*[text] * o.keep, *self.added(text, best)]) if best else text)
+        return self.behind.search(Queries(queries.ids, tuple(asked)), depth, progress)
+
+    def added(self, text: str, documents: list[int]) -> list[str]:
+        """The words that tell these documents from the others, the query's own aside; the best first, equal ones by spelling."""
+        weights: dict[str, float] = {}
+        for document in documents:
+            words = self.words[document]
+            for word, count in Counter(words).items():
+                weights[word] = weights.get(word, 0.0) + count / len(words) * self.rarity[word]
+        own = {*self.splitter([text])[0]}
+        ranked = sorted((-weight, word) for word, weight in weights.items() if word not in own and weight > 0)
+        return [word for _, word in ranked[: self.options.terms]]
