@@ -53,8 +53,12 @@ PATTERNS: dict[str, tuple[str, str | None]] = {
 
 WORLDS: dict[str, tuple[str, str | None]] = {
     # name      how texts are phrased and parsed
-    "people": ("limitbench.datasets.language:People", None),
-    "products": ("limitbench.datasets.language:Products", None),
+    "people": ("limitbench.datasets.worlds:People", None),
+    "products": ("limitbench.datasets.worlds:Products", None),
+    "reports": ("limitbench.datasets.worlds:Reports", None),
+    "german": ("limitbench.datasets.worlds:German", None),
+    "french": ("limitbench.datasets.worlds:French", None),
+    "spanish": ("limitbench.datasets.worlds:Spanish", None),
 }
 
 

@@ -11,15 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limitbench import catalog, load, registry
+from limitbench import catalog, load
 from limitbench.datasets import dataset_spec, generate, read_folder, write_folder
 from limitbench.datasets.density import describe
 from limitbench.datasets.draw import Draw
-from limitbench.datasets.language import People, contained, exact_match, forms, vocabulary
+from limitbench.datasets.language import contained, exact_match, forms, vocabulary
+from limitbench.datasets.typed import typed_match
+from limitbench.datasets.worlds import People, world_of
 from limitbench.errors import DataError, MissingExtra, OfflineError, UnknownName
 from limitbench.relevance import Qrels
 
-GENERATED = [name for name in catalog.names("datasets") if dataset_spec(name).pattern]
+GENERATED = [name for name in catalog.names("datasets") if dataset_spec(name).hub is None]
 TABLE_2 = {"query_graph_density": 0.085481, "average_query_strength": 28.4653, "document_graph_density": 0.966184}
 
 
@@ -29,7 +31,10 @@ def test_generated_datasets_are_what_they_say(name: str) -> None:
     spec = dataset_spec(name)
     data = generate(spec, name)
     assert data.digest == spec.sha256
-    world = registry.resolve("world", registry.WORLDS, spec.language.world)()
+    if spec.typed is not None:
+        assert typed_match(data.corpus, data.queries) == data.qrels
+        return
+    world = world_of(spec.language.world)
     said = {asked: listed for listed, asked in forms(spec.language.vocabulary)}
     assert exact_match(data.corpus, data.queries, world, said) == data.qrels
     assert spec.card.strip()

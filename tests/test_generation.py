@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,8 +27,7 @@ from limitbench.datasets.density import document_graph_density
 from limitbench.datasets.draw import below, words
 from limitbench.datasets.language import (
     OPERATORS,
-    People,
-    Products,
+    World,
     contained,
     exact_match,
     forms,
@@ -38,12 +38,16 @@ from limitbench.datasets.latent import Language, Names, latent_table
 from limitbench.datasets.patterns import all_k, block, cycle, dense, disjoint, graph, like, power_law, random
 from limitbench.datasets.spec import parse_spec
 from limitbench.datasets.stream import folder_digest, write_table
+from limitbench.datasets.typed import Typed, typed_dataset, typed_match
+from limitbench.datasets.worlds import French, German, People, Products, Reports, Spanish, world_of
 from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName
 from limitbench.measures import parse_measures, score
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 
-WORLDS: dict[str, People | Products] = {"people": People(), "products": Products()}
+WORLDS: dict[str, World] = {
+    "people": People(), "products": Products(), "reports": Reports(), "german": German(), "french": French(), "spanish": Spanish(),
+}  # fmt: skip
 SIZES = st.one_of(st.integers(1, 4), st.lists(st.integers(1, 4), min_size=1, max_size=3))
 
 
@@ -199,6 +203,8 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
         per_document=data.draw(st.sampled_from([30, (25, 40)])),
         operators=tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5))),
         decoys=data.draw(st.integers(0, 2)),
+        denials=data.draw(st.integers(0, 2)),
+        asked_at=data.draw(st.sampled_from(["anywhere", "first", "middle", "last"])),
         distractors=data.draw(st.integers(2, 6)),  # room for the decoys
         ids=data.draw(st.sampled_from(["name", "number"])),
     )  # fmt: skip
@@ -211,6 +217,150 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
     listed = [WORLDS[language.world].listed(text) for text in found.corpus.texts]
     assert all(len(set(row)) == len(row) <= high for row in listed)
     assert all(len(row) >= low for row in listed)
+
+
+def test_hard_negatives_are_as_good_to_a_bag_of_words() -> None:
+    """Each has both words of what is asked for, in two attributes, and does not have it; so has every relevant document."""
+    language = Language(vocabulary="composed", hard_negatives=3, distractors=40)
+    pattern = dense(60, 2, n=12)
+    made = latent_table(pattern, language, 5)
+    found = made.dataset("d")
+    assert exact_match(found.corpus, found.queries, People(), {}) == pattern_with(pattern, 40)
+    lists = [People().listed(text) for text in found.corpus.texts]
+    for text, relevant in zip(found.queries.texts, pattern.sets(), strict=True):
+        asked = People().asked(text)
+        words = asked.split()
+        both = [d for d, row in enumerate(lists) if all(any(word in item.split() for item in row) for word in words)]
+        assert set(relevant) <= set(both)
+        assert len(both) >= 5
+        assert all(len(row) == len(set(row)) for row in lists)
+    bm25 = score(
+        retriever("bm25").retriever.index(found.corpus).search(found.queries, 10).run,
+        found.qrels,
+        parse_measures("Recall@2"),
+    )
+    assert bm25["Recall@2"].mean < 0.6
+
+
+def pattern_with(pattern: Qrels, more: int) -> Qrels:
+    """The pattern with documents that are relevant to nothing behind it."""
+    return Qrels.from_sets(list(pattern.sets()), pattern.n_documents + more)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"hard_negatives": 1}, "one attribute of two words"),
+        ({"hard_negatives": 1, "vocabulary": "composed", "operators": ("and",)}, "operator 'and'"),
+        ({"hard_negatives": 500, "vocabulary": "composed", "distractors": 3000}, "too few attributes"),
+        ({"hard_negatives": 8, "vocabulary": "composed", "per_document": 6}, "room for a hard negative"),
+    ],
+)
+def test_hard_negatives_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
+    """With the knob to turn."""
+    with pytest.raises(SpecError, match=says):
+        latent_table(random(12, 20, 2, 1), Language(**options), 0)
+
+
+def test_denials_are_said_and_asked() -> None:
+    """Who likes a thing is not who does not; decoys of the one are the answers of the other."""
+    made = latent_table(random(30, 20, 2, 1), Language(operators=("one", "denies"), denials=3, decoys=3), 0)
+    found = made.dataset("d")
+    assert any("does not like" in text for text in found.corpus.texts)
+    assert [("not" in text) for text in found.queries.texts] == [False, True] * 10
+    for world in (People(), Products(), Reports(), German(), French(), Spanish()):
+        said = world.sentence("N", ["tea", "not rain", "not cold soup"])
+        assert sorted(world.listed(said)) == ["not cold soup", "not rain", "tea"]
+        assert world.listed(world.sentence("N", ["not rain"])) == ["not rain"]
+        assert world.asked(world.question("not rain")) == "not rain"
+    for (name, parts), relevant in zip(made.asked, made.qrels.sets(), strict=True):
+        other = parts[0] if name == "denies" else ~parts[0]
+        holders = {d for d, own in made.own.items() if other in own}
+        assert len(holders) == 3
+        assert not holders & set(relevant)
+
+
+@pytest.mark.parametrize("place", ["first", "middle", "last"])
+def test_what_is_asked_for_stands_where_it_should(place: str) -> None:
+    """At the beginning, in the middle or at the end of every list, whatever the order of the others."""
+    made = latent_table(random(20, 20, 2, 1), Language(asked_at=place, per_document=30), 0)  # type: ignore[arg-type]
+    found = made.dataset("d")
+    plain = latent_table(random(20, 20, 2, 1), Language(per_document=30), 0).dataset("d")
+    for document, own in made.own.items():
+        row = People().listed(found.corpus.texts[document])
+        places = sorted(row.index(made.said[a]) for a in own)
+        first = {"first": 0, "middle": (30 - len(own)) // 2, "last": 30 - len(own)}[place]
+        assert places == list(range(first, first + len(own)))
+        assert sorted(row) == sorted(People().listed(plain.corpus.texts[document]))
+
+
+def test_new_knobs_leave_old_datasets_alone() -> None:
+    """A knob that has its default is not part of what a table says of itself."""
+    assert not {"denials", "hard_negatives", "asked_at"} & Language().model_dump().keys()
+    assert Language(denials=1).model_dump()["denials"] == 1
+    assert Language.model_validate(Language(asked_at="last").model_dump()) == Language(asked_at="last")
+
+
+def test_languages_say_the_same_things() -> None:
+    """Line by line, each once; documents in one and questions in another give the pattern back."""
+    lists = [vocabulary(name) for name in ("everyday", "german", "french", "spanish")]
+    assert {len(row) for row in lists} == {152}
+    assert all(len(set(row)) == 152 for row in lists)
+    language = Language(world="german/people", vocabulary="german/everyday", per_document=20)
+    found = latent_table(all_k(8, 2), language, 0).dataset("d")
+    said = {asked: listed for listed, asked in forms("german/everyday")}
+    assert found.queries.texts[0].startswith("Who likes ")
+    assert " mag " in found.corpus.texts[0]
+    assert exact_match(found.corpus, found.queries, German(), {}) != found.qrels
+    assert exact_match(found.corpus, found.queries, world_of("german/people"), said) == found.qrels
+    with pytest.raises(SpecError, match="expected as many"):
+        forms("german/attributes")
+    with pytest.raises(UnknownName):
+        world_of("german/klingon")
+
+
+@examples(25)
+@given(
+    st.integers(5, 40), st.integers(1, 12), st.one_of(st.integers(1, 4), st.tuples(st.integers(1, 3), st.integers(1, 4))),
+    st.permutations(["weight", "date", "price"]), st.integers(1, 3), st.integers(0, 2**40),
+)  # fmt: skip
+def test_ranges_are_read_back_from_the_texts(
+    n: int, m: int, k: int | tuple[int, ...], kinds: list[str], count: int, seed: int
+) -> None:
+    """The texts' own numbers and dates give the qrels; every question has k documents, and no bound stands in a document."""
+    how = Typed(n=n, m=m, k=k, kinds=tuple(kinds[:count]))  # type: ignore[arg-type]
+    try:
+        found = typed_dataset("d", how, seed)
+    except SpecError:
+        assert m > count * (n - max(how.sizes) + 1) // len(how.sizes) or max(how.sizes) >= n
+        return
+    assert typed_match(found.corpus, found.queries) == found.qrels
+    assert len(set(found.queries.texts)) == m
+    sizes = how.sizes
+    assert [len(row) for row in found.qrels.sets()] == [sizes[(q // count) % len(sizes)] for q in range(m)]
+    assert found.digest == typed_dataset("d", how, seed).digest
+
+
+@pytest.mark.parametrize(
+    ("options", "says"), [({"k": 5}, "expected 1 to 4"), ({"m": 900}, "more are asked for"), ({"k": ()}, "found k")]
+)
+def test_ranges_that_cannot_be_are_refused(options: dict[str, Any], says: str) -> None:
+    """Too wide, or more than there are."""
+    with pytest.raises(SpecError, match=says):
+        typed_dataset("d", Typed(**{"n": 5, "m": 3, **options}), 0)
+
+
+def test_typed_datasets_are_generated(cli, tmp_path: Path) -> None:
+    """By the command, once; a spec with both a pattern and typed attributes is refused."""
+    code, _, err = cli("generate", "devices", "--out", tmp_path / "d")
+    assert (code, "200 documents, 300 queries" in err) == (0, True), err
+    assert read_folder(tmp_path / "d").digest == load("devices").digest
+    assert cli("generate", "devices", "--out", tmp_path / "d")[0] == 2
+    assert cli("generate", "devices", "--out", tmp_path / "d", "--overwrite", "--gz")[0] == 0
+    with pytest.raises(SpecError, match="exactly one"):
+        parse_spec({"title": "t", "licence": "l", "typed": {"n": 5, "m": 2}, "pattern": {"kind": "dense"}}, "x")
+    code, _, err = cli("generate", "devices", "--out", tmp_path / "e", "--documents", "1e4")
+    assert (code, "its size cannot be chosen" in err) == (2, True), err
 
 
 def test_decoys_matter() -> None:

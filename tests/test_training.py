@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from limitbench import load
-from limitbench.datasets.language import WORLD_FORMS
+from limitbench.datasets.worlds import WORLD_FORMS
 from limitbench.errors import InputError, SpecError
 from limitbench.measures import parse_measures, score
 from limitbench.retrievers import retriever

@@ -54,6 +54,9 @@ def generate(
     from limitbench.datasets.stream import already_written, is_underway
 
     spec, title = _spec(name, documents, per_document, seed, part)
+    if spec.typed is not None:
+        _write_typed(spec, title, out, gz=gz, overwrite=overwrite, json=json)
+        return
     made = table_of(spec, title)
     if not overwrite and _present(out) and not is_underway(made, out, gz=gz):
         sha256 = already_written(made, out, expected=spec.sha256)
@@ -66,6 +69,20 @@ def generate(
         return
     _write(made, out, title, gz=gz, expected=spec.sha256, json=json)
     (out / "ids.tsv").unlink(missing_ok=True)  # of an adapted dataset that stood here
+
+
+def _write_typed(spec: DatasetSpec, title: str, out: Path, *, gz: bool, overwrite: bool, json: bool) -> None:
+    """Write a dataset of typed attributes, which is small enough to be made in memory."""
+    from limitbench.datasets import generate as made_of
+    from limitbench.datasets import write_folder
+
+    if not overwrite and _present(out):
+        raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
+    data = made_of(spec, title)
+    write_folder(data, out, gz=gz)
+    files = [str(path.relative_to(out)) for path in _present(out)]
+    say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
+    _report(title, data.digest, out, files, 0, json)
 
 
 def _spec(

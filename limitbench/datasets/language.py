@@ -1,14 +1,14 @@
 """How relevance is put into words: worlds with their sentence forms, query operators, vocabularies.
 
-A world says that a named thing has attributes, and asks for the things that have one, or a combination. What it says it can
-read back (`listed`, `asked`), so exact attribute logic over the texts must give the qrels back (`exact_match`), and a test
+A world (`worlds`) says that a named thing has attributes, and asks for the things that have one, or a combination. What it says
+it can read back (`listed`, `asked`), so exact attribute logic over the texts must give the qrels back (`exact_match`), and a test
 holds us to it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +17,7 @@ import numpy as np
 
 from limitbench import catalog
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import UnknownName
+from limitbench.errors import SpecError, UnknownName
 from limitbench.relevance import Qrels
 
 Holders = set[int]
@@ -29,26 +29,34 @@ class Operator:
 
     arity: int
     phrase: Callable[..., str]
-    holds: Callable[..., Holders]  # of the holders of each attribute
+    holds: Callable[..., Holders]  # of the holders of each attribute, or of those that deny it
+    denied: bool = False
 
 
+DENIED = "not "  # before an attribute that a document says it does not have
 OPERATORS: dict[str, Operator] = {
     "one": Operator(1, "{}".format, lambda a: a),
+    "denies": Operator(1, "not {}".format, lambda a: a, denied=True),
     "and": Operator(2, "both {} and {}".format, lambda a, b: a & b),
     "or": Operator(2, "{} or {}".format, lambda a, b: a | b),
     "not": Operator(2, "{} but not {}".format, lambda a, b: a - b),
     "two-of": Operator(3, "at least two of {}, {} and {}".format, lambda a, b, c: a & b | a & c | b & c),
+    "and-or": Operator(3, "both {} and either {} or {}".format, lambda a, b, c: a & (b | c)),
+    "and-not": Operator(3, "both {} and {} but not {}".format, lambda a, b, c: (a & b) - c),
 }
 
-_FORMS = {
+_FORMS = {  # the first that fits counts
+    "denies": re.compile(r"not (.+)"),
     "two-of": re.compile(r"at least two of (.+), (.+) and (.+)"),
+    "and-or": re.compile(r"both (.+) and either (.+) or (.+)"),
+    "and-not": re.compile(r"both (.+) and (.+) but not (.+)"),
     "and": re.compile(r"both (.+) and (.+)"),
     "not": re.compile(r"(.+) but not (.+)"),
     "or": re.compile(r"(.+) or (.+)"),
 }
 
 
-def parse_expression(text: str, known: Iterable[str] | Mapping[str, object] = ()) -> tuple[str, tuple[str, ...]]:
+def parse_expression(text: str, known: Container[str] = ()) -> tuple[str, tuple[str, ...]]:
     """The operator and the attributes of what a question asks for; a known attribute is one, whatever words it holds."""
     if text not in known:
         for name, form in _FORMS.items():
@@ -57,8 +65,30 @@ def parse_expression(text: str, known: Iterable[str] | Mapping[str, object] = ()
     return "one", (text,)
 
 
+@dataclass(frozen=True)
+class _Either:
+    """What either of two mappings has."""
+
+    one: Mapping[str, object]
+    other: Mapping[str, object]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.one or key in self.other
+
+
+def answers(asked: str, holders: Mapping[str, Holders], said: Mapping[str, str]) -> Holders:
+    """The documents that an expression asks for, of the holders of every attribute that documents list, denied ones too.
+
+    `said` maps what queries say of an attribute to what documents say, where they differ.
+    """
+    name, attributes = parse_expression(asked, _Either(holders, said))
+    operator = OPERATORS[name]
+    prefix = DENIED if operator.denied else ""
+    return operator.holds(*(holders.get(prefix + said.get(a, a), set()) for a in attributes))
+
+
 class World(Protocol):
-    """A way to say that something has attributes, and to ask for it."""
+    """A way to say that something has attributes, and to ask for it. An attribute that begins with "not " is denied."""
 
     def sentence(self, name: str, attributes: Sequence[str]) -> str:
         """The text of a document."""
@@ -73,59 +103,6 @@ class World(Protocol):
         """The expression that a question asks for; "" where the text has another form."""
 
 
-class People:
-    """People and what they like."""
-
-    def sentence(self, name: str, attributes: Sequence[str]) -> str:
-        """ "Ada Lovelace likes chess, green tea and engines." """
-        *most, last = attributes
-        return f"{name} likes {', '.join(most)}{' and ' if most else ''}{last}."
-
-    def question(self, expression: str) -> str:
-        """The question for an attribute, such as "Who likes green tea?"."""
-        return f"Who likes {expression}?"
-
-    def listed(self, text: str) -> list[str]:
-        """The attributes that a sentence lists; [] where the text has another form.
-
-        The last comma leaves "Y and Z", and where an attribute itself holds an "and" there is more than one way to
-        read that: all of them are given.
-        """
-        _, found, rest = text.strip().removesuffix(".").partition(" likes ")
-        if not found:
-            return []
-        *most, tail = rest.split(", ")
-        joints = [match.start() for match in re.finditer(" and ", tail)]
-        return [*most, *(part for at in joints for part in (tail[:at], tail[at + 5 :]))] if joints else [*most, tail]
-
-    def asked(self, text: str) -> str:
-        """The expression that a question asks for; "" where the text has another form."""
-        return text.strip().removesuffix("?").partition(" likes ")[2]
-
-
-class Products:
-    """Products and their features, listed line by line as data sheets do."""
-
-    def sentence(self, name: str, attributes: Sequence[str]) -> str:
-        """ "Data sheet of model Ada Lovelace. Features: chess; green tea; engines" """
-        return f"Data sheet of model {name}. Features: {'; '.join(attributes)}"
-
-    def question(self, expression: str) -> str:
-        """ "Show me every model with green tea." """
-        return f"Show me every model with {expression}."
-
-    def listed(self, text: str) -> list[str]:
-        """The attributes that a data sheet lists; [] where the text has another form."""
-        return text.strip().partition(". Features: ")[2].split("; ") if ". Features: " in text else []
-
-    def asked(self, text: str) -> str:
-        """The expression that is asked for; "" where the text has another form."""
-        return text.strip().removesuffix(".").partition("every model with ")[2]
-
-
-WORLD_FORMS: tuple[World, ...] = (People(), Products())
-
-
 def vocabulary(name: str) -> tuple[str, ...]:
     """The attributes of a vocabulary of the catalogue as documents write them, in file order."""
     return tuple(said for said, _ in forms(name))
@@ -135,8 +112,17 @@ def forms(name: str) -> tuple[tuple[str, str], ...]:
     """(what documents say, what queries say) for every attribute of a vocabulary of the catalogue, in file order.
 
     A line of its file holds both with a tab between, or one for both. `composed` is every modifier before every attribute of
-    one word. Raises `UnknownName` for a name that is not there.
+    one word. `german/everyday` is what documents say of the first and queries of the second, line by line. Raises `UnknownName`
+    for a name that is not there, `SpecError` for two of other lengths.
     """
+    listed, across, asked = name.partition("/")
+    if across:
+        pair = [[said for said, _ in forms(part)] for part in (listed, asked)]
+        if len(pair[0]) != len(pair[1]):
+            raise SpecError(
+                f"vocabulary '{name}': found {len(pair[0])} and {len(pair[1])} attributes, expected as many"
+            )
+        return tuple(zip(*pair, strict=True))
     if name == "composed":
         heads = [said for said, _ in forms("attributes") if " " not in said and "-" not in said]
         made = [f"{modifier} {head}" for head in heads for modifier, _ in forms("modifiers") if modifier != head]
@@ -173,9 +159,5 @@ def exact_match(corpus: Corpus, queries: Queries, world: World, said: Mapping[st
     for number, text in enumerate(corpus.texts):
         for attribute in dict.fromkeys(world.listed(text)):
             holders.setdefault(attribute, set()).add(number)
-    known = {*holders, *said}
-    rows = []
-    for text in queries.texts:
-        name, attributes = parse_expression(world.asked(text), known)
-        rows.append(sorted(OPERATORS[name].holds(*(holders.get(said.get(a, a), set()) for a in attributes))))
+    rows = [sorted(answers(world.asked(text), holders, said)) for text in queries.texts]
     return Qrels.from_sets([np.array(row, np.int64) for row in rows], len(corpus))

@@ -15,20 +15,30 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StrictInt,
+    field_validator,
+    model_serializer,
+)
 
-from limitbench import registry
 from limitbench.collection import Corpus, Dataset, Queries
+from limitbench.datasets.decoys import Giving, shares
 from limitbench.datasets.draw import Draw, below, words
-from limitbench.datasets.language import OPERATORS, World, forms, vocabulary
+from limitbench.datasets.language import DENIED, OPERATORS, World, forms, vocabulary
+from limitbench.datasets.worlds import world_of
 from limitbench.errors import SpecError, UnknownName
 from limitbench.relevance import Qrels
 
 _SPARE = 5  # fillers of a document whose list is longer than the language's
+_LATER = {"denials": 0, "hard_negatives": 0, "asked_at": "anywhere"}
 _POOL = 4_000_000  # fillers to choose from, over the documents of a block: 32 MB
 
 
@@ -46,6 +56,11 @@ class Language(BaseModel):
     decoys: int = Field(
         2, ge=0, strict=True
     )  # per query: documents with a part of what an operator asks for, not relevant
+    denials: int = Field(0, ge=0, strict=True)  # per query for one attribute: documents that say they do not have it
+    hard_negatives: int = Field(
+        0, ge=0, strict=True
+    )  # per query for a composed attribute: documents with both its words
+    asked_at: Literal["anywhere", "first", "middle", "last"] = "anywhere"  # where in a list what queries ask for stands
     distractors: int = Field(0, ge=0, strict=True)  # documents after the pattern's, relevant to nothing
     ids: Literal["name", "number"] = "name"  # of documents; names hold spaces, as LIMIT's do
 
@@ -66,6 +81,12 @@ class Language(BaseModel):
             if name not in OPERATORS:
                 raise UnknownName("operator", name, OPERATORS)
         return value
+
+    @model_serializer(mode="wrap")
+    def _dumped(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Knobs that came later are left out where they have their default: what was made before keeps its digest."""
+        told: dict[str, Any] = dump(self)
+        return {name: value for name, value in told.items() if name not in _LATER or value != _LATER[name]}
 
     @property
     def lengths(self) -> tuple[int, int]:
@@ -90,8 +111,7 @@ class LatentTable:
     @cached_property
     def world(self) -> World:
         """The sentence forms of the table's world."""
-        made: World = registry.resolve("world", registry.WORLDS, self.language.world)()
-        return made
+        return world_of(self.language.world)
 
     @property
     def n(self) -> int:
@@ -114,7 +134,10 @@ class LatentTable:
         for document, attributes in self.own.items():
             for attribute in attributes:
                 holders.setdefault(attribute, set()).add(document)
-        rows = [OPERATORS[name].holds(*(holders.get(a, set()) for a in parts)) for name, parts in self.asked]
+        rows = []
+        for name, parts in self.asked:
+            operator = OPERATORS[name]
+            rows.append(operator.holds(*(holders.get(~a if operator.denied else a, set()) for a in parts)))
         return Qrels.from_sets([np.array(sorted(row), np.int64) for row in rows], self.n)
 
     @cached_property
@@ -150,7 +173,17 @@ class LatentTable:
             end = min(stop, at + self.block)
             for document, listed in zip(range(at, end), self._lists(at, end), strict=True):
                 name = self.names[document]
-                yield self._id(document, name), self.world.sentence(name, [self.said[a] for a in listed])
+                told = [self.said[a] if a >= 0 else DENIED + self.said[~a] for a in self._placed(document, listed)]
+                yield self._id(document, name), self.world.sentence(name, told)
+
+    def _placed(self, document: int, listed: list[int]) -> list[int]:
+        """The list with what queries ask for where the language wants it."""
+        if self.language.asked_at == "anywhere" or document not in self.own:
+            return listed
+        mine = set(self.own[document])
+        asked, others = [a for a in listed if a in mine], [a for a in listed if a not in mine]
+        before = {"first": 0, "middle": len(others) // 2, "last": len(others)}[self.language.asked_at]
+        return [*others[:before], *asked, *others[before:]]
 
     def corpus_lines(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """`corpus.jsonl` from document `start` on, line by line; equal to the dataset's own."""
@@ -257,13 +290,15 @@ def latent_table(pattern: Qrels, language: Language, seed: int, *, stretch: bool
     for name, relevant in zip(operators, pattern.sets(), strict=True):
         parts = tuple(order.pop() for _ in range(OPERATORS[name].arity))
         asked.append((name, parts))
-        for document, held in _shares(name, parts, relevant, draw):
+        for document, held in shares(name, parts, relevant, draw):
             own.setdefault(document, []).extend(held)
     if not stretch:
         _require_room(own, language)
+    giving = Giving(own, language, n, draw, stretch)
     for (name, parts), relevant in zip(asked, pattern.sets(), strict=True):
-        if OPERATORS[name].arity > 1:
-            _decoys(name, parts, relevant, own, language, n, draw, stretch=stretch)
+        giving.decoys(name, parts, relevant)
+    if language.hard_negatives:
+        order = giving.hard_negatives(asked, list(pattern.sets()), [said for said, _ in pairs], order)
     fillers = np.array(order, np.int32)
     least = min((len(held) for held in own.values()), default=0) if len(own) == n else 0
     if language.lengths[1] - least > len(fillers):
@@ -316,45 +351,3 @@ def _require_room(own: dict[int, list[int]], language: Language) -> None:
             f"a document is relevant to so many queries that it needs {most} attributes; found per_document = "
             f"{language.lengths[1]}: raise it, or ask fewer queries"
         )
-
-
-def _shares(
-    name: str, parts: tuple[int, ...], relevant: Sequence[int], draw: Draw
-) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """What each relevant document holds of a query's attributes."""
-    if name == "or":  # some hold the one, the others the other
-        mixed = draw.shuffled(relevant)
-        half = (len(mixed) + 1) // 2
-        yield from ((document, parts[:1]) for document in mixed[:half])
-        yield from ((document, parts[1:]) for document in mixed[half:] or mixed[:1])
-    elif name == "two-of":
-        for document in relevant:
-            left_out = draw.below(3)
-            yield document, tuple(a for i, a in enumerate(parts) if i != left_out)
-    else:
-        yield from ((document, parts if name == "and" else parts[:1]) for document in relevant)
-
-
-def _decoys(
-    name: str, parts: tuple[int, ...], relevant: Sequence[int], own: dict[int, list[int]], language: Language, n: int,
-    draw: Draw, *, stretch: bool,
-) -> None:  # fmt: skip
-    """Give a query's decoys a part of what it asks for, where their lists have room: one attribute, or both of "A but not B"."""
-    taken, most = set(relevant), language.lengths[1]
-    size = {"and": 1, "two-of": 1, "not": 2}.get(name, 0)
-
-    def fits(document: int) -> bool:
-        return document not in taken and (stretch or len(own.get(document, ())) + size <= most)
-
-    for turn in range(language.decoys if size else 0):
-        tried = (draw.below(n) for _ in range(100))
-        document = next((d for d in tried if fits(d)), None)
-        if document is None:  # hardly any has room: look at them all
-            document = next((d for d in range(n) if fits(d)), None)
-        if document is None:
-            raise SpecError(
-                f"found no document with room for a decoy of '{name}' after {turn}; raise per_document, lower decoys, add "
-                "distractors, or ask fewer queries"
-            )
-        taken.add(document)
-        own.setdefault(document, []).extend(parts if size == 2 else (parts[turn % len(parts)],))

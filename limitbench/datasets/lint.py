@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from limitbench import registry
 from limitbench.collection import Dataset
-from limitbench.datasets.language import contained, parse_expression
+from limitbench.datasets.language import DENIED, contained, parse_expression
 from limitbench.datasets.layouts import corpus_files, qrels_files, queries_files, rows
 from limitbench.errors import DataError
 from limitbench.files import Lookalikes, breaks_trec, is_text, read_lines
@@ -242,9 +242,8 @@ def _attributes(documents: dict[str, str], questions: dict[str, str], out: _Flaw
         asked = [expression for text in questions.values() if (expression := world.asked(text))]
         if 2 * len(asked) < len(questions) or not asked:
             continue
-        listed = dict.fromkeys(
-            item for text in documents.values() for item in world.listed(text) if item and item.count(" ") < _WORDS
-        )
+        items = (item.removeprefix(DENIED) for text in documents.values() for item in world.listed(text))
+        listed = dict.fromkeys(item for item in items if item and item.count(" ") < _WORDS)
         said = dict.fromkeys(item for text in asked for item in parse_expression(text, listed)[1] if item)
         for inner, outer in contained([*listed, *(item for item in said if item not in listed)]):
             out.add("contained-attribute", f"'{inner}' in '{outer}'")

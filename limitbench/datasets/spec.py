@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, validate_cal
 from limitbench import catalog, registry
 from limitbench.collection import Dataset
 from limitbench.datasets.latent import Language, LatentTable, latent_table
+from limitbench.datasets.typed import Typed, typed_dataset
 from limitbench.errors import LimitbenchError, SpecError
 from limitbench.relevance import Qrels
 from limitbench.validation import first_problem
@@ -33,13 +34,14 @@ class Hub(_Table):
 
 
 class DatasetSpec(_Table):
-    """One dataset of the catalogue: generated (`pattern`, `language`, `seed`) or fetched (`hub`)."""
+    """One dataset of the catalogue: generated (`pattern` and `language`, or `typed`, and `seed`), or fetched (`hub`)."""
 
     title: str
     licence: str
     card: str = ""
     pattern: Pattern | None = None
     language: Language = Language()
+    typed: Typed | None = None
     seed: int = Field(0, ge=0)
     sha256: str | None = None
     hub: Hub | None = None
@@ -70,18 +72,22 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
         raise SpecError(f"dataset '{name}': {first_problem(error, 'the table')}; mend the spec") from None
     except LimitbenchError as error:
         raise SpecError(f"dataset '{name}': {error}; mend the spec") from None
-    if (spec.pattern is None) == (spec.hub is None):
-        raise SpecError(f"dataset '{name}': expected exactly one of [pattern] and [hub]; mend the spec")
+    if sum(part is not None for part in (spec.pattern, spec.typed, spec.hub)) != 1:
+        raise SpecError(f"dataset '{name}': expected exactly one of [pattern], [typed] and [hub]; mend the spec")
     return spec
 
 
 def generate(spec: DatasetSpec, name: str) -> Dataset:
-    """The dataset that a spec with a pattern describes; the same spec gives the same bytes everywhere."""
+    """The dataset that a spec describes; the same spec gives the same bytes everywhere. Raises `SpecError` for a fetched one."""
+    if spec.typed is not None:
+        return typed_dataset(name, spec.typed, spec.seed, recipe(spec))
     return table_of(spec, name).dataset(name, recipe(spec))
 
 
 def table_of(spec: DatasetSpec, name: str) -> LatentTable:
     """The latent table of a spec with a pattern: everything decided, no text made yet. Raises `SpecError` for what cannot be."""
+    if spec.typed is not None:
+        raise SpecError(f"dataset '{name}' has typed attributes and no pattern of words")
     if spec.pattern is None:
         raise SpecError(f"dataset '{name}' is fetched, not generated; use it with: limitbench run -d {name}")
     return latent_table(make_pattern(spec.pattern, name), spec.language, spec.seed)
@@ -90,7 +96,7 @@ def table_of(spec: DatasetSpec, name: str) -> LatentTable:
 def pattern_size(spec: DatasetSpec, name: str) -> int:
     """How many documents the pattern of a spec has, without distractors."""
     if spec.pattern is None:
-        raise SpecError(f"dataset '{name}' is fetched, not generated; its size cannot be chosen")
+        raise SpecError(f"dataset '{name}' has no pattern; its size cannot be chosen")
     return make_pattern(spec.pattern, name).n_documents
 
 
@@ -119,6 +125,5 @@ def make_pattern(pattern: Pattern, name: str) -> Qrels:
 
 def recipe(spec: DatasetSpec) -> dict[str, object]:
     """What decides the bytes of a spec's dataset, JSON-ready, and which published figures stand beside it."""
-    return spec.model_dump(
-        mode="json", exclude={"title", "card", "sha256", "licence", "ignore_identical_ids"}, exclude_none=True
-    )
+    unneeded = {"title", "card", "sha256", "licence", "ignore_identical_ids", *({"language"} if spec.typed else ())}
+    return spec.model_dump(mode="json", exclude=unneeded, exclude_none=True)

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from limitbench.collection import Corpus
-from limitbench.datasets.language import OPERATORS, WORLD_FORMS, forms, parse_expression
+from limitbench.datasets.language import answers, forms
+from limitbench.datasets.worlds import WORLD_FORMS
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 
 
@@ -32,15 +33,14 @@ class Exact(Adapter):
             for item in next((found for world in WORLD_FORMS if (found := world.listed(text))), []):
                 holders.setdefault(item, set()).add(row)
         said = {} if self.vocabulary is None else {asked: listed for listed, asked in forms(self.vocabulary)}
-        known = {*holders, *said}
+
         progress("index", n, n)
 
         def scores(_ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
             out = np.full((len(texts), n), -np.inf, np.float32)
             for row, text in enumerate(texts):
                 asked = next((found for world in WORLD_FORMS if (found := world.asked(text))), "")
-                name, parts = parse_expression(asked, known)
-                out[row, sorted(OPERATORS[name].holds(*(holders.get(said.get(a, a), set()) for a in parts)))] = 1
+                out[row, sorted(answers(asked, holders, said))] = 1
             return out
 
         return ScoredIndex.bounded(corpus.ids, scores, 8 * sum(map(len, holders.values())))

@@ -13,7 +13,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.datasets.language import WORLD_FORMS, parse_expression
+from limitbench.datasets.language import parse_expression
+from limitbench.datasets.worlds import WORLD_FORMS
 from limitbench.retrievers.base import Adapter, Index, Progress, ScoredIndex, no_progress
 
 

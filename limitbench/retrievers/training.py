@@ -20,8 +20,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from limitbench.collection import Dataset
 from limitbench.datasets.draw import Draw
-from limitbench.datasets.language import WORLD_FORMS, People, World, forms, parse_expression, vocabulary
+from limitbench.datasets.language import World, forms, parse_expression, vocabulary
 from limitbench.datasets.latent import Names
+from limitbench.datasets.worlds import WORLD_FORMS, People
 from limitbench.errors import InputError, SpecError
 from limitbench.files import atomic_write, require_writable, storing
 from limitbench.retrievers.model_files import model_source, quiet
