@@ -10,8 +10,9 @@ import pytest
 
 from limitbench import Corpus, Dataset, Queries, evaluate, load
 from limitbench.errors import InputError, SpecError
-from limitbench.evaluation import Options, fine_tune, learn_fusion
+from limitbench.evaluation import Options, fine_tune, learn_fusion, surface
 from limitbench.evaluation.fusion import Setting, _settings
+from limitbench.evaluation.surface import said
 from limitbench.relevance import Qrels
 from limitbench.results import Store
 from limitbench.retrievers import RetrieverSpec, retriever
@@ -228,3 +229,35 @@ def test_train_embedder_refuses(tmp_path: Path, cli) -> None:
     ):
         code, _, err = cli("train", "embedder", "--out", tmp_path / "m", "--steps", 1, option, value)
         assert (code, says in err) == (2, True), err
+
+
+# ------------------------------------------------------------------------------------------------------------- wordings
+
+
+def test_wordings_are_measured_and_spread() -> None:
+    """Each as if it had been asked so; what a retriever does not read changes nothing."""
+    data = load("graph-petersen")
+    found = surface(data, "bm25", templates=["{}", "lower", "Who likes it? {}", "nothing{}"], measure="Recall@2")
+    means = {wording.query: wording.interval.mean for wording in found.wordings}
+    assert means["{}"] == means["lower"] == 1.0
+    assert found.spread == pytest.approx(max(means.values()) - min(means.values()))
+    plain = evaluate(data, "bm25", measures="Recall@2").measures["Recall@2"].mean
+    assert means["{}"] == plain
+    both = surface(data, "bm25", templates=["{}"], document_templates=["{}", "gone {}"], measure="Recall@2")
+    assert [wording.document for wording in both.wordings] == ["{}", "gone {}"]
+    assert said("Is it (so)?", "no-punctuation") == "Is it so"
+
+
+@pytest.mark.parametrize("template", ["no place", "{} and {}", ""])
+def test_wrong_templates_are_refused(template: str) -> None:
+    """Before anything is measured."""
+    with pytest.raises(InputError, match="a single {}"):
+        surface("graph-petersen", "bm25", templates=[template])
+
+
+def test_prompts_command(cli) -> None:
+    """A table from the best to the worst, and the spread in words."""
+    code, out, err = cli("prompts", "-d", "graph-petersen", "-r", "random-tokens,dim=16", "--measure", "Recall@2")
+    assert (code, "wordings move the mean by" in err, "search_query" in out) == (0, True, True), err
+    told = json.loads(cli("prompts", "-d", "graph-petersen", "-r", "bm25", "--template", "{}", "--json")[1])
+    assert (told["spread"], len(told["wordings"])) == (0.0, 1)

@@ -27,11 +27,11 @@ from limitbench.retrievers.index_files import load_index, save_index
 
 LIGHT = [
     "bm25", "bm25,stemmer=none,stopwords=none", "rank-bm25", "rank-bm25,variant=plus", "tfidf-items", "exact", "random",
-    "hybrid:bm25+rank-bm25", "hybrid:bm25+tfidf-items,fusion=sum,normalise=z-score",
+    "random-tokens,dim=64", "feedback,documents=1,terms=1", "hybrid:bm25+rank-bm25", "hybrid:bm25+tfidf-items,fusion=sum,normalise=z-score",
 ]  # fmt: skip
 NEURAL = [
     "minilm", "minilm,dim=32", "wordllama", "wordllama,dtype=int8", "wordllama,dtype=binary", "wordllama,index=flat", "hybrid",
-    "minilm-maxsim", "engine:qdrant-edge,of=wordllama,index=flat", "engine:qdrant-edge,index=flat,dtype=fp16", "engine:tantivy",
+    "minilm-maxsim", "minilm-maxsim,index=muvera,pool=2", "minilm-maxsim,index=plaid,probes=1000", "engine:qdrant-edge,of=wordllama,index=flat", "engine:qdrant-edge,index=flat,dtype=fp16", "engine:tantivy",
 ]  # fmt: skip
 MADE = ["splade", "rerank", "endpoint"]  # of models that the tests make
 

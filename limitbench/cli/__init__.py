@@ -29,6 +29,7 @@ from limitbench.cli import (
     engines,
     fuse,
     loss,
+    prompts,
     report,
     results,
     run,
@@ -51,8 +52,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, fuse, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design, capacity,
-    checks, training, doctor,
+    run, sweep, fuse, prompts, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design,
+    capacity, checks, training, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

@@ -13,6 +13,7 @@ from limitbench.evaluation.loss import Losses, Part, losses
 from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import evaluate
 from limitbench.evaluation.suite import Outcome, Suite, read_suite, run_all
+from limitbench.evaluation.surface import Surface, surface
 from limitbench.evaluation.sweep import Point, sweep
 from limitbench.evaluation.tuning import Tuning, tune
 from limitbench.evaluation.vector_sets import VectorSet, vector_set, write_vector_set
@@ -30,6 +31,7 @@ __all__ = [
     "Part",
     "Point",
     "Suite",
+    "Surface",
     "Tuning",
     "VectorSet",
     "attached",
@@ -44,6 +46,7 @@ __all__ = [
     "read_runbook",
     "read_suite",
     "run_all",
+    "surface",
     "sweep",
     "tune",
     "vector_set",

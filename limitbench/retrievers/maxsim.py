@@ -7,28 +7,72 @@ Documents' token vectors are kept in one matrix; scoring goes in chunks of docum
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
+from pydantic import Field, model_validator
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.best_columns import Floats, best
+from limitbench.retrievers.candidates_of_tokens import Muvera, Plaid, TokenIndex, pooled
 from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
 from limitbench.retrievers.model_files import PACKAGED, Source
 from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 
+_MUVERA, _PLAID = ("repetitions", "planes", "projected", "seed"), ("centroids", "probes", "seed")
+_LOOKED_AT = 200  # queries that are compared with exact search
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
 
 
 class MaxSim(ModelAdapter):
-    """`maxsim:MODEL`: a sentence-transformers MultiVectorEncoder, by id, `id@revision` or folder, or `minilm`."""
+    """`maxsim:MODEL`: a sentence-transformers MultiVectorEncoder, by id, `id@revision` or folder, or `minilm`.
+
+    `pool` merges the tokens of a document into one for so many. `index=muvera` and `index=plaid` choose `candidates` documents
+    without comparing all tokens, and score those exactly; how far that is from exact search is recorded. The other options are
+    those of `candidates_of_tokens`.
+    """
 
     adapter: ClassVar[str] = "maxsim"
+    pool: int = Field(1, ge=1, le=64)
+    kind: Literal["exact", "muvera", "plaid"] = Field("exact", alias="index")
+    candidates: int = Field(1000, ge=1)
+    repetitions: int = Field(20, ge=1, le=1000)  # of muvera
+    planes: int = Field(4, ge=1, le=10)
+    projected: int = Field(16, ge=1, le=1024)
+    centroids: int | None = Field(None, ge=1)  # of plaid
+    probes: int = Field(2, ge=1)
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        """An option of another index than the one asked for would count for nothing."""
+        own = {"exact": (), "muvera": ("candidates", *_MUVERA), "plaid": ("candidates", *_PLAID)}[self.kind]
+        foreign = sorted(({"candidates", *_MUVERA, *_PLAID} & self.model_fields_set) - {*own})
+        if foreign:
+            raise ValueError(f"{foreign[0]} is of another index than index={self.kind}; leave it out")
+        return self
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option that counts, and which weights they stand for."""
+        own = {"exact": (), "muvera": ("candidates", *_MUVERA), "plaid": ("candidates", *_PLAID)}[self.kind]
+        needless = {*(("index",) if self.kind == "exact" else ()), *(("pool",) if self.pool == 1 else ())}
+        others = {"candidates", *_MUVERA, *_PLAID} - {*own}
+        return {name: value for name, value in super().configuration.items() if name not in needless | others}
+
+    def chosen(self, tokens: Floats, starts: np.ndarray[Any, np.dtype[np.int64]]) -> TokenIndex | None:
+        """What chooses candidates among these tokens; None where all are compared."""
+        options = {name: getattr(self, name) for name in (_MUVERA if self.kind == "muvera" else _PLAID)}
+        if self.kind == "exact" or not len(tokens):
+            return None
+        return (
+            Muvera.built(tokens, starts, **options) if self.kind == "muvera" else Plaid.built(tokens, starts, **options)
+        )
 
     @property
     def card(self) -> dict[str, Any]:
@@ -40,13 +84,16 @@ class MaxSim(ModelAdapter):
         encoder = _Encoder.of(self)
         with naming(corpus.ids, corpus.contents):
             vectors = encoder.encode(corpus.contents, "document", progress)
+        vectors = pooled(vectors, self.pool)
         lengths = np.array([len(x) for x in vectors], np.int64)
         tokens = np.concatenate(vectors) if lengths.sum() else np.zeros((0, 1), np.float32)
-        return MaxSimIndex(corpus.ids, tokens, np.concatenate([[0], np.cumsum(lengths)]), encoder)
+        starts = np.concatenate([[0], np.cumsum(lengths)])
+        return MaxSimIndex(corpus.ids, tokens, starts, encoder, self.chosen(tokens, starts))
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The token vectors that were saved."""
-        return MaxSimIndex(corpus.ids, arrays["tokens"], arrays["starts"], _Encoder.of(self))
+        tokens, starts = arrays["tokens"], arrays["starts"]
+        return MaxSimIndex(corpus.ids, tokens, starts, _Encoder.of(self), self.chosen(tokens, starts))
 
 
 @dataclass(eq=False)
@@ -80,7 +127,7 @@ class _Encoder:
         return [made[text] for text in texts]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class MaxSimIndex:
     """Token vectors (tokens, d) of all documents, document i's from `starts[i]` to `starts[i + 1]`."""
 
@@ -88,6 +135,8 @@ class MaxSimIndex:
     tokens: Floats
     starts: np.ndarray[Any, np.dtype[np.int64]]
     encoder: _Encoder
+    chooser: TokenIndex | None = None
+    seen: dict[str, Any] = field(default_factory=dict)  # what the first search found out
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -99,18 +148,21 @@ class MaxSimIndex:
         """Dimension, number and bytes of the token vectors; how long the model took to load, and what it cuts."""
         held = self.encoder.held
         return IndexFacts(
-            nbytes=self.tokens.nbytes,
+            nbytes=self.tokens.nbytes + (0 if self.chooser is None else self.chooser.nbytes),
             load_seconds=held.load_seconds,
             dim=int(self.tokens.shape[1]),
+            kind=None if self.chooser is None else self.encoder.options.kind,
             similarity="MaxSim",
-            more={"tokens": len(self.tokens)},
+            more={"tokens": len(self.tokens), **self.seen},
             cut_texts=held.cut_texts,
         )
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """The exact run of these queries."""
+        """The run of these queries: exact, or of the candidates that the index chooses."""
         with naming(queries.ids, queries.texts):
             asked = self.encoder.encode(queries.texts, "query", progress)
+        if self.chooser is not None:
+            return self._by_candidates(self.chooser, asked, queries, depth, progress)
 
         def parts() -> Iterator[Run]:
             for start in range(0, len(queries), 32):
@@ -120,9 +172,53 @@ class MaxSimIndex:
 
         return Retrieved(Run.concatenate(parts()))
 
+    def _by_candidates(
+        self, chooser: TokenIndex, asked: Sequence[Floats], queries: Queries, depth: int, progress: Progress
+    ) -> Retrieved:  # fmt: skip
+        """Exact scores of each query's candidates alone; the first search of several looks how far that is from all."""
+        most, looking = self.encoder.options.candidates, len(queries) > 1 and "agreement_with_exact" not in self.seen
+        rows, columns, estimates, scores, shares = [], [], [], [], []
+        for number, query in enumerate(asked):
+            estimate = chooser.scores(query)
+            looked = int(np.isfinite(estimate).sum())
+            chosen = np.sort(np.argsort(-estimate, kind="stable")[: min(most, looked)])
+            found = self._exact_of(query, chosen)
+            if looking and number < _LOOKED_AT:
+                shares.append(_agreement(found, chosen, self.scores([query])[0], depth))
+            rows.append(np.full(len(chosen), number))
+            columns.append(chosen)
+            estimates.append(estimate[chosen])
+            scores.append(found)
+            if (number + 1) % 32 == 0 or number + 1 == len(queries):
+                progress("search", number + 1, len(queries))
+        if looking and shares:
+            self.seen |= {"agreement_with_exact": float(np.mean(shares)), "agreement_at": depth}
+        ids: Any = {"query_ids": queries.ids, "document_ids": self.document_ids}
+        entries = [np.concatenate(part) if part else np.empty(0) for part in (rows, columns, scores, estimates)]
+        r, c = entries[0].astype(np.int64), entries[1].astype(np.int64)
+        run = Run.from_entries(r, c, entries[2], **ids, depth=depth)
+        return Retrieved(run, Run.from_entries(r, c, entries[3], **ids, depth=most))
+
+    def _exact_of(self, query: Floats, chosen: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:
+        """MaxSim (chosen,) of a query with these documents."""
+        lengths = np.diff(self.starts)[chosen]
+        places = np.concatenate(
+            [np.arange(self.starts[d], self.starts[d + 1]) for d in chosen.tolist()] or [np.empty(0, int)]
+        )
+        found: Floats = maxsim([query], self.tokens[places], np.concatenate([[0], np.cumsum(lengths)]))[0]
+        return found
+
     def scores(self, asked: Sequence[Floats]) -> Floats:
         """The sum over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""
         return maxsim(asked, self.tokens, self.starts)
+
+
+def _agreement(found: Floats, chosen: np.ndarray[Any, np.dtype[np.int64]], exact: Floats, depth: int) -> float:
+    """The share of exact search's best documents that were found, those that tie with the last counted."""
+    depth = min(depth, len(exact))
+    last = np.partition(exact, len(exact) - depth)[len(exact) - depth]
+    best_found = chosen[np.argsort(-found, kind="stable")[:depth]]
+    return min(int((exact[best_found] >= last).sum()), depth) / max(1, depth)
 
 
 def maxsim(asked: Sequence[Floats], tokens: Floats, starts: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:

@@ -109,11 +109,12 @@ class _Sums:
         return found
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
-        """Sums (texts, dim) of the vectors of a text's words, as often as they stand there; `side` and `seen` are not used."""
+        """Sums (texts, dim) of the vectors of a text's words, as often as they stand there; one without a word is one itself."""
         del side, seen
         out = np.zeros((len(texts), self.options.dim), np.float32)
         for start in range(0, len(texts), _CHUNK):
-            rows = self.splitter(texts[start : start + _CHUNK])
+            part = texts[start : start + _CHUNK]
+            rows = [found or [text.strip()] for found, text in zip(self.splitter(part), part, strict=True)]
             place: dict[str, int] = {}
             columns = [place.setdefault(word, len(place)) for words in rows for word in words]
             ends = np.cumsum([0, *map(len, rows)])

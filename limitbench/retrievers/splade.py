@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy import sparse
 
 from limitbench.collection import Corpus
@@ -19,15 +20,28 @@ from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 
 
 class Splade(ModelAdapter):
-    """`splade:MODEL`: any SPLADE by id, `id@revision` or folder. A document without a term of the query is not retrieved."""
+    """`splade:MODEL`: any SPLADE by id, `id@revision` or folder. A document without a term of the query is not retrieved.
+
+    `query_terms` and `document_terms` keep the heaviest terms alone, as servers do to answer quickly.
+    """
 
     adapter: ClassVar[str] = "splade"
+    query_terms: int | None = Field(None, ge=1)
+    document_terms: int | None = Field(None, ge=1)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option that is given, and which weights they stand for."""
+        pruning = ("query_terms", "document_terms")
+        return {
+            name: value for name, value in super().configuration.items() if name not in pruning or value is not None
+        }
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The corpus as a sparse matrix of term weights, terms by documents."""
         encoder = SparseTextEncoder.of(self)
         with naming(corpus.ids, corpus.contents):
-            documents = encoder.weights(corpus.contents, "document", progress)
+            documents = pruned(encoder.weights(corpus.contents, "document", progress), self.document_terms)
         return _searchable(corpus, sparse.csr_array(documents.T), encoder)  # (terms, n)
 
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
@@ -42,7 +56,7 @@ def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEn
 
     def scores(ids: Sequence[str], texts: Sequence[str]) -> npt.NDArray[Any]:
         with naming(ids, texts):
-            asked = encoder.weights(texts, "query", no_progress)
+            asked = pruned(encoder.weights(texts, "query", no_progress), encoder.options.query_terms)
         found = sparse.csr_array(asked @ by_term)  # (m, n)
         out = np.full((len(texts), n), -np.inf, np.float32)
         rows = np.repeat(np.arange(len(texts)), np.diff(found.indptr))
@@ -61,6 +75,16 @@ def _searchable(corpus: Corpus, by_term: sparse.csr_array, encoder: SparseTextEn
         )
 
     return ScoredIndex(corpus.ids, scores, known, arrays)
+
+
+def pruned(weights: sparse.csr_array, most: int | None) -> sparse.csr_array:
+    """The `most` heaviest terms of each row, those of equal weight by their numbers; all where it is None."""
+    if most is None:
+        return weights
+    rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
+    order = np.lexsort((weights.indices, -weights.data, rows))
+    kept = order[np.arange(len(order)) - weights.indptr[rows[order]] < most]
+    return sparse.csr_array((weights.data[kept], (rows[kept], weights.indices[kept])), shape=weights.shape)
 
 
 @dataclass(eq=False)
