@@ -27,6 +27,7 @@ from limitbench.report.drowning import curves
 from limitbench.report.figures import heat, recall_by_dimension
 from limitbench.report.gallery import slug
 from limitbench.report.gathered import gather
+from limitbench.report.story import story
 from limitbench.report.table_rows import glance
 from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
 from limitbench.retrievers.vectors import Storage
@@ -212,8 +213,61 @@ def test_the_best_is_best_by_the_measure_that_is_named(one: Result, tmp_path: Pa
     report = gather(tmp_path)
     assert [row.system for row in report.tables[0].ours] == ["b", "c", "a", "d"]
     (line, *_) = glance(report)
-    assert line.startswith("limit-small-synthetic: b and c share the highest Recall@2, 60.0 (57.")
+    assert line.startswith("limit-small-synthetic: among the first 2 documents, b and c find 60.0 % (57.")
+    assert line.endswith("of the relevant ones, a 50.0 % (46.9 to 52.9), chance 4.3 %.")
     assert report.tables[0].letters["b"] == report.tables[0].letters["c"] != report.tables[0].letters["a"]
+
+
+def test_the_story_has_references_and_folds_variants(one: Result, tmp_path: Path) -> None:
+    """Oracles and the floor are lines and never best; a model's variants are one row; published rows are hollow."""
+    folder = Store(tmp_path)
+    half, most, low = [0.5] * 1000, [1.0] * 1000, [0.1] * 1000
+    made = {
+        "exact": (most, {"adapter": "exact"}), "random": (low, {"adapter": "random"}), "minilm": (half, {"adapter": "dense"}),
+        "minilm,dim=32": (low, {"adapter": "dense", "dim": 32}), "minilm,dim=64,dtype=int8": (low, {"adapter": "dense", "dim": 64}),
+    }  # fmt: skip
+    for name, (values, options) in made.items():
+        folder.write(other(one, values={"Recall@2": values}, name=name, configuration=options))
+    (table,) = gather(tmp_path).tables
+    found = story(table)
+    ours = [dot for dot in found.dots if dot.source == "ours"]
+    assert [(dot.name, dot.value, dot.more) for dot in ours] == [("minilm", 0.5, 2)]
+    assert [(line.name, line.shown) for line in found.lines] == [("oracle exact", "100.0"), ("chance", "4.3")]
+    assert found.sentence == "Among the first 2 documents, minilm finds 50.0 % of the relevant ones, chance 4.3 %."
+    page = shown(tmp_path)
+    assert '<li class="published">' in page
+    assert "and 2 variants" in page
+
+
+def test_a_lead_measure_can_be_chosen(one: Result, tmp_path: Path, cli) -> None:
+    """By --measure; without it nDCG@10 leads for data of users, and a measure that all rows share before one that some lack."""
+    values = {"Recall@2": [1.0] * 1000, "nDCG@10": [0.2] * 1000, "MRR@10": [0.3] * 1000}
+    folder = Store(tmp_path)
+    folder.write(
+        other(one, values=values, name="a", configuration={"x": 1}, dataset={"name": "mine", "published_as": None})
+    )
+    folder.write(
+        other(
+            one,
+            values={"Recall@2": [0.4] * 1000, "nDCG@10": [0.9] * 1000},
+            name="b",
+            configuration={"x": 2},
+            dataset={"name": "mine", "published_as": None},
+        )
+    )
+    (table,) = gather(tmp_path).tables
+    assert (table.headline, [row.system for row in table.ours]) == ("nDCG@10", ["b", "a"])
+    assert gather(tmp_path, measure="Recall@2").tables[0].headline == "Recall@2"
+    code, out, _ = cli("compare", "--results", tmp_path, "--measure", "recall@2")
+    assert code == 0
+    assert out.index("Recall@2") < out.index("nDCG@10")
+    code, _, err = cli("report", "--results", tmp_path, "--measure", "Recall@7")
+    assert (code, "no record here has Recall@7; they have" in err) == (2, True), err
+    page = shown(tmp_path)
+    assert "By nDCG@10, b 90.0 % and a 20.0 %." in page
+    assert "median query" in page
+    assert cli("report", "--results", tmp_path, "--no-latency", "--out", tmp_path / "p.html")[0] == 0
+    assert "median query" not in (tmp_path / "p.html").read_text()
 
 
 def test_two_datasets_of_one_name_are_two(one: Result, tmp_path: Path) -> None:
@@ -303,7 +357,7 @@ def test_a_ceiling_stays_below_its_row(one: Result, store: Path, tmp_path: Path)
     best = {title: {"mean": 0.9, "worst": 0.9, "best": 0.9} for title in one.measures}
     Store(tmp_path).write(other(one, ceiling=best, name="reranked", configuration={"x": 1}))
     page = shown(tmp_path)
-    row = re.search(r'<tr class="under"><th scope="row">reranked: its first stage.*?</tr>', page, re.S)
+    row = re.search(r'<tr class="under"><th scope="row"><span class="w">reranked: its first stage.*?</tr>', page, re.S)
     assert row is not None
     assert 'data-v="0.9"' in row[0]
 

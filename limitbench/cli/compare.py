@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.options import JsonFlag, ResultsFolder
+from limitbench.cli.options import JsonFlag, LeadMeasure, ResultsFolder, lead
 from limitbench.cli.output import echo_json, print_table
 from limitbench.errors import InputError
 
@@ -24,6 +24,7 @@ def compare(
     results: ResultsFolder = Path("results"),
     dataset: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")] = None,
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
+    measure: LeadMeasure = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -32,7 +33,8 @@ def compare(
     from limitbench.report import markdown as as_markdown
     from limitbench.results import Store
 
-    found = [c for c in comparisons(Store(results), all_dims=all_dims) if not dataset or c.dataset in dataset]
+    every = comparisons(Store(results), all_dims=all_dims, measure=lead(measure))
+    found = [c for c in every if not dataset or c.dataset in dataset]
     if not found and not dataset and any(True for _ in Store(results)):
         raise InputError(
             f"the records in {results} are of parts of larger corpora alone; see them with: limitbench report"
@@ -48,7 +50,7 @@ def compare(
         if markdown:
             typer.echo(f"### {c.dataset}\n\n{c.caption}\n\n{as_markdown(head, rows)}\n")
         else:
-            print_table(head, rows, title=f"{c.dataset} (percent)", caption=c.caption)
+            print_table(head, rows, title=f"{c.dataset} (percent)", caption=c.caption, keep=3)
 
 
 def _json(c: Comparison) -> dict[str, Any]:
@@ -67,22 +69,27 @@ def _json(c: Comparison) -> dict[str, Any]:
 
 
 def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
-    """Head and rows; the measures that the paper has come first, and the dimension after four of them."""
+    """Head and rows: the system, the lead measure and its interval first, so that a narrow terminal has them."""
     from limitbench.report import percent
+    from limitbench.report.numbers import interval
+    from limitbench.statistics import bootstrap_interval
 
     theirs = {title for row in c.rows if row.source == "published" for title in row.means}
-    titles = sorted(c.measures, key=lambda title: title not in theirs)
-    first, more = titles[:4], titles[4:]
+    titles = sorted((t for t in c.measures if t != c.headline), key=lambda title: title not in theirs)
     approximate = any(row.of_exact is not None for row in c.rows)
-    rows = [
-        [
-            row.system,
-            row.source,
-            *(percent(row.means.get(t)) for t in first),
-            str(row.dim or ""),
-            *(percent(row.means.get(t)) for t in more),
-            *(["" if row.of_exact is None else f"{100 * row.of_exact:.1f}"] if approximate else []),
-        ]
-        for row in c.rows
-    ]
-    return ["system", "source", *first, "dim", *more, *(["of exact"] if approximate else [])], rows
+    rows = []
+    for row in c.rows:
+        values = row.values.get(c.headline)
+        rows.append(
+            [
+                row.system,
+                percent(row.means.get(c.headline)),
+                interval(bootstrap_interval(values, resamples=1999)) if values and row.source == "ours" else "",
+                *(percent(row.means.get(t)) for t in titles),
+                str(row.dim or ""),
+                row.origin,
+                *(["" if row.of_exact is None else f"{100 * row.of_exact:.1f}"] if approximate else []),
+            ]
+        )
+    head = ["system", c.headline, "95 % interval", *titles, "dim", "source", *(["of exact"] if approximate else [])]
+    return head, rows

@@ -21,6 +21,12 @@ Datasets = Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Nam
 OneDataset = Annotated[str, typer.Option("-d", "--dataset", help="Name or folder.")]
 Retrievers = Annotated[list[str] | None, typer.Option("-r", "--retriever", help="Name or spec; repeats.")]
 Measures = Annotated[str, typer.Option(help="For example Recall@2,10,nDCG@10.")]
+LeadMeasure = Annotated[
+    str | None,
+    typer.Option(
+        "--measure", help="The measure that rows are sorted by. [default: Recall@2 for LIMIT, nDCG@10 for other data]"
+    ),
+]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")]
 Device = Annotated[str | None, typer.Option(help="Of models whose spec does not say: auto, cpu, cuda.")]
@@ -40,6 +46,13 @@ IgnoreIdenticalIds = Annotated[
         show_default=False,
     ),
 ]
+
+
+def lead(measure: str | None) -> str | None:
+    """The title of a lead measure as records have it. Raises `SpecError` for one that is none."""
+    from limitbench.measures import parse_measures
+
+    return None if measure is None else repr(parse_measures(measure)[0])
 
 
 def reading(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from limitbench.cli.options import IgnoreIdenticalIds, MinGrade, ResultsFolder, SkipUnanswerable
+from limitbench.cli.options import IgnoreIdenticalIds, LeadMeasure, MinGrade, ResultsFolder, SkipUnanswerable, lead
 from limitbench.cli.output import echo_json, say, status_line
 from limitbench.errors import InputError
 
@@ -33,6 +33,8 @@ def report(
     skip_unanswerable: SkipUnanswerable = False,
     ignore_identical_ids: IgnoreIdenticalIds = None,
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
+    measure: LeadMeasure = None,
+    latency: Annotated[bool, typer.Option("--latency/--no-latency", help="Show latencies of queries.")] = True,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
 ) -> None:
     """Make a report of the records: one self-contained HTML page, Markdown, JSON, or the figures.
@@ -51,7 +53,8 @@ def report(
     with status_line() as status:
         status("reading the records")
         found = gathered.gather(
-            results, only=only or (), places=data or (), all_dims=all_dims, command=command(),
+            results, only=only or (), places=data or (), all_dims=all_dims, measure=lead(measure), latency=latency,
+            command=command(),
             reading={
                 "split": split, "min_grade": min_grade, "skip_unanswerable": skip_unanswerable,
                 "ignore_identical_ids": ignore_identical_ids,
@@ -87,6 +90,7 @@ def leaderboard(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 where the file is not up to date.")
     ] = False,
+    measure: LeadMeasure = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout: what was written.")] = False,
 ) -> None:
     """Render the leaderboard of all records beside the paper's rows, each of ours with its command."""
@@ -97,7 +101,7 @@ def leaderboard(
     target = out or results / "README.md"
     with status_line() as status:
         status("reading the records")
-        text = render(gathered.gather(results, read_data=False))
+        text = render(gathered.gather(results, measure=lead(measure), read_data=False))
     if check:
         same = target.is_file() and target.read_bytes() == text.encode()
         if json:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from limitbench import catalog
 from limitbench.report.reference import published_records
 from limitbench.results import Means, Result
 from limitbench.retrievers.spec import shortened
@@ -32,6 +33,13 @@ class Row:
     def record(self) -> Result | None:
         """The newest record of our own; None for a published row."""
         return self.records[-1] if self.records and self.source == "ours" else None
+
+    @property
+    def origin(self) -> str:
+        """Where the figures come from: published, imported (a run that was made elsewhere), or measured here."""
+        if self.record is None:
+            return "published"
+        return "imported" if self.record.retriever.configuration.get("adapter") == "run" else "measured"
 
     @property
     def of_exact(self) -> float | None:
@@ -82,15 +90,25 @@ def first_measure(titles: Iterable[str]) -> str:
     return in_order(titles)[0]
 
 
+def lead_measure(titles: Iterable[str], dataset: str, published_as: str | None = None) -> str:
+    """The measure that a dataset's rows are sorted by: the usual first one, nDCG@10 before recall for data of users."""
+    known = list(titles)
+    generated = published_as is not None or dataset in catalog.names("datasets")
+    return "nDCG@10" if "nDCG@10" in known and not generated else first_measure(known)
+
+
 def in_order(titles: Iterable[str]) -> list[str]:
     """The measures, the usual ones first."""
     known = list(dict.fromkeys(titles))
     return [*(t for t in _FIRST if t in known), *(t for t in known if t not in _FIRST)]
 
 
-def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Comparison]:
+def compare(records: Iterable[Result], *, all_dims: bool = False, measure: str | None = None) -> list[Comparison]:
     """One comparison a dataset digest that we measured something on, beside the published rows; parts of a larger corpus stand
     aside.
+
+    Rows are sorted by `measure` where a dataset's records have it. Else by one that all of them share, with the paper if it has
+    figures: Recall@2 first for LIMIT's pattern and data of our generator, nDCG@10 for others.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
     for record in records:
@@ -104,7 +122,8 @@ def compare(records: Iterable[Result], *, all_dims: bool = False) -> list[Compar
         theirs = published(known_as, all_dims=all_dims) if known_as else []
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))
         both = [title for title in measures if any(title in row.means for row in theirs)]
-        headline = first_measure(both or measures)
+        shared = [title for title in both or measures if all(title in r.measures for r in results)]
+        headline = measure if measure in measures else lead_measure(shared or both or measures, dataset, known_as)
         rows = sorted([*rows_of(results), *theirs], key=lambda row, by=headline: _falling(row, by))  # type: ignore[misc]
         out.append(Comparison(dataset, sha256, known_as, measures, headline, tuple(rows)))
     return out

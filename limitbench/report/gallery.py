@@ -103,7 +103,7 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
 
 
 def _cost(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
-    costs = plots.quality_and_cost(table.comparison, table.headline)
+    costs = plots.quality_and_cost(table.comparison, table.headline) if report.latency else []
     if len(costs) < 2:
         return None
     return _FigureSpec(

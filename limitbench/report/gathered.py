@@ -118,6 +118,7 @@ class BenchmarkReport:
     data: dict[str, Dataset]
     command: str
     version: str
+    latency: bool = True  # whether latencies are shown
 
     @cached_property
     def standings(self) -> tuple[Standing, ...]:
@@ -239,6 +240,8 @@ def gather(
     places: Sequence[str] = (),
     reading: Mapping[str, Any] | None = None,
     all_dims: bool = False,
+    measure: str | None = None,
+    latency: bool = True,
     command: str = "",
     read_data: bool = True,
 ) -> BenchmarkReport:
@@ -264,7 +267,10 @@ def gather(
         raise InputError(
             f"there are no records for {', '.join(sorted(unknown))} in {folder}; see: limitbench results list"
         )
-    tables = tuple(_table(c) for c in compare(records, all_dims=all_dims))
+    if measure is not None and not any(measure in r.measures for r in records):
+        known = ", ".join(in_order(title for r in records for title in r.measures))
+        raise InputError(f"no record here has {measure}; they have: {known}")
+    tables = tuple(_table(c) for c in compare(records, all_dims=all_dims, measure=measure))
     if all(r.evidence == "published" for r in records):
         raise InputError(
             f"the records in {folder} are published figures alone; run: limitbench run embedded --results {folder}"
@@ -279,6 +285,7 @@ def gather(
         data=data,
         command=command,
         version=__version__,
+        latency=latency,
     )
 
 

@@ -73,21 +73,31 @@ if (source) {
     if (typeof number === "string" || Number.isInteger(number)) return String(number);
     return Math.abs(number) >= 100 ? number.toFixed(1) : number.toPrecision(3);
   };
+  // the query's words, but for short ones, marked in a text
+  const marked = (line, text, query) => {
+    const words = new Set((query.toLowerCase().match(/[\p{L}\p{N}]{4,}/gu) ?? []).map((word) => word.replace(/e?s$/, "")));
+    for (const piece of text.split(/([\p{L}\p{N}]+)/u)) {
+      const same = words.has(piece.toLowerCase().replace(/e?s$/, ""));
+      line.append(same ? element("mark", piece) : piece);
+    }
+    return line;
+  };
   const detail = (row, one) => {
     const known = data.datasets[one.dataset].documents;
+    const query = data.datasets[one.dataset].queries[row.q]?.[1] ?? "";
     const cell = element("td");
     cell.colSpan = 6;
     cell.append(element("strong", "Relevant"));
     const relevant = element("ul");
     for (const [document_, rank] of row.r) {
       const place = rank === null ? `not in the first ${one.depth}` : `rank ${told(rank, one)}`;
-      relevant.append(element("li", `${place}: ${named(known, document_, "document")}`));
+      relevant.append(marked(element("li"), `${place}: ${named(known, document_, "document")}`, query));
     }
     cell.append(relevant);
     if (row.a.length) {
       cell.append(element("strong", `Not relevant, and at or above the last of them (${row.o} in all)`));
       const above = element("ol");
-      for (const document_ of row.a) above.append(element("li", named(known, document_, "document")));
+      for (const document_ of row.a) above.append(marked(element("li"), named(known, document_, "document"), query));
       cell.append(above);
     }
     const line = element("tr", undefined, "detail");

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from limitbench.report import table_rows
 from limitbench.report.comparison import first_measure
 from limitbench.report.gallery import figures, slug
 from limitbench.report.gathered import BenchmarkReport
+from limitbench.report.story import CEILINGS, FLOORS, story
 
 _MOST_ROWS = 40_000  # queries on a page, over all runs
+_LONG = 28  # characters of a piece of a name that may have to break
 _MOST_TEXT = 160  # characters of a document or query
 
 
@@ -25,9 +28,9 @@ def html(report: BenchmarkReport) -> str:
         raise MissingExtra("the HTML report", "jinja2", "plots") from None
     here = Path(__file__).parent
     css, js, source = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True).from_string(
-        source
-    )
+    room = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    room.filters["parts"] = _parts
+    template = room.from_string(source)
     drawn = figures(report, inline=True)
     tables = []
     for table in report.tables:
@@ -39,7 +42,8 @@ def html(report: BenchmarkReport) -> str:
                 "name": table.comparison.dataset,
                 "about": f"{about} {caption[0].upper()}{caption[1:]}.",
                 "headline": table.headline,
-                "listing": table_rows.comparison(table),
+                "story": story(table),
+                "listing": table_rows.comparison(table, latency=report.latency),
                 "remarks": table_rows.remarks(report, table),
                 "figures": [f for f in drawn if f.section == slug(report, table)],
             }
@@ -69,11 +73,34 @@ def html(report: BenchmarkReport) -> str:
         never=table_rows.never_returned(report),
         queries=_inside_script(payload) if runs else "",
         runs=runs,
+        opened=_opened(report),
         commands=table_rows.commands(report.records),
         css=css,
         js=js,
     )
     return out
+
+
+def _parts(name: str) -> Any:
+    """A name that breaks between its options and nowhere else."""
+    import markupsafe
+
+    pieces = [piece for piece in re.split(r"(?<=[,+])", name) if piece]
+    shown = (markupsafe.Markup('<span class="{}">{}</span>').format("w" if len(p) > _LONG else "nb", p) for p in pieces)
+    return markupsafe.Markup("<wbr>").join(shown)
+
+
+def _opened(report: BenchmarkReport) -> int:
+    """Which run the queries open on: of the retrievers that are no reference, the one that fails most often."""
+    best, place = -1, 0
+    for number, r in enumerate([r for r in report.wholes if r.breakdown is not None]):
+        b = r.breakdown
+        assert b is not None
+        adapter = r.retriever.configuration.get("adapter")
+        failing = -1 if adapter in (*CEILINGS, *FLOORS) else sum(b.fails(i) for i in range(len(b.queries)))
+        if failing > best:
+            best, place = failing, number
+    return place
 
 
 def _inside_script(payload: Any) -> str:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from limitbench.report.comparison import Row
 from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.numbers import duration, escaped, interval, markdown, percent, size
+from limitbench.report.story import role, several, story
 from limitbench.results import Means, Result
+from limitbench.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -52,32 +54,38 @@ def label(row: Row) -> str:
     return "" if record is None else str(record.retriever.card.get("label", ""))
 
 
-def comparison(table: Table, most: int = 6, *, cost: bool = True) -> TableText:
+def comparison(table: Table, most: int = 6, *, cost: bool = True, latency: bool = True) -> TableText:
     """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it.
 
     "of exact" is the share, in percent, of exact search's best documents that an approximate index found, where one is compared.
     """
     columns = table.columns[:most]
-    head = ["system", "source", "dim", *(["group"] if table.letters else []), *columns]
+    head = ["system", *columns, *(["group"] if table.letters else []), "dim", "source"]
     rows: list[tuple[Cell, str, tuple[Cell, ...]]] = []
     approximate = any(row.of_exact is not None for row in table.comparison.rows)
     for row in table.comparison.rows:
         mine = row.record
         known = table.intervals.get(row.system, {}) if mine else {}
-        cells = [Cell(row.source), Cell(str(row.dim or ""))]
+        cells = [_share(row.means.get(title), _limits(known.get(title))) for title in columns]
         cells += [Cell(table.letters.get(row.system, "") if mine else "")] if table.letters else []
-        for title in columns:
-            cells.append(_share(row.means.get(title), interval(known.get(title))))
-        cells += _cost(mine) if cost else []
+        cells += [Cell(str(row.dim or "")), Cell(row.origin)]
+        cells += _cost(mine)[: 1 + latency] if cost else []
         cells += [_of_exact(row)] if approximate else []
         rows.append((Cell(row.system, label(row)), row.source, tuple(cells)))
         if mine is not None and mine.ceiling:
-            blank = [Cell("")] * (len(head) - len(columns) - 1)
             under = [_share(mine.ceiling.get(title)) for title in columns]
-            end = [Cell("")] * ((2 if cost else 0) + approximate)
-            rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*blank, *under, *end)))
-    tail = (*(("index", "median query") if cost else ()), *(("of exact",) if approximate else ()))
+            end = [Cell("")] * (len(head) - len(columns) - 1 + (1 + latency if cost else 0) + approximate)
+            rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*under, *end)))
+    tail = (
+        *(("index", *(("median query",) if latency else ())) if cost else ()),
+        *(("of exact",) if approximate else ()),
+    )
     return TableText((*head, *tail), tuple(rows))
+
+
+def _limits(found: Interval | None) -> str:
+    """The interval, but where it is a point: all queries agree, and the value says it."""
+    return "" if found is None or found.low == found.high else interval(found)
 
 
 def _of_exact(row: Row) -> Cell:
@@ -158,25 +166,30 @@ def glance(report: BenchmarkReport) -> list[str]:
 def _best(table: Table) -> str:
     name, title = table.comparison.dataset, table.headline
     told = [row for row in table.ours if title in row.means]
+    told = [row for row in told if role(row) == "retriever"] or told
     if not told:
         return ""
+    sentence = story(table).sentence
+    if sentence:
+        return f"{name}: {sentence[0].lower()}{sentence[1:-1]}{_peers(table, told)}."
     most = max(row.means[title].mean for row in told)
     best = [row for row in told if row.means[title].mean == most]
-    names = _several([f"{row.system} ({label(row)})" if label(row) else row.system for row in best])
+    names = several([f"{row.system} ({label(row)})" if label(row) else row.system for row in best])
     known = table.intervals.get(best[0].system, {}).get(title)
     limits = f" ({interval(known)})" if known else ""
-    letters = set(table.letters.get(best[0].system, "").split())
-    systems = {row.system for row in best}
-    peers = [peer for peer, group in table.letters.items() if peer not in systems and letters & set(group.split())]
-    tied = f"; the data do not tell it from {_several(peers)}" if peers and len(best) == 1 else ""
+    tied = _peers(table, told) if len(best) == 1 else ""
     verb = "has" if len(best) == 1 else "share"
     return f"{name}: {names} {verb} the highest {title}, {percent(best[0].means[title])}{limits}{tied}."
 
 
-def _several(names: Sequence[str], most: int = 4) -> str:
-    if len(names) > most:
-        return f"{', '.join(names[:most])} and {len(names) - most} more"
-    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+def _peers(table: Table, told: Sequence[Row]) -> str:
+    """The retrievers that the data do not tell from the best one, as the end of a sentence."""
+    best = max(told, key=lambda row: row.means[table.headline].mean)
+    letters = set(table.letters.get(best.system, "").split())
+    most = best.means[table.headline].mean
+    known = {row.system for row in told if row.means[table.headline].mean < most}
+    peers = [peer for peer, group in table.letters.items() if peer in known and letters & set(group.split())]
+    return f"; the data do not tell {best.system} from {several(peers)}" if peers else ""
 
 
 def _geometry(report: BenchmarkReport, table: Table) -> str:
@@ -231,7 +244,7 @@ def as_markdown(report: BenchmarkReport) -> str:
             f"\n## {escaped(table.comparison.dataset)}\n",
             f"{table.comparison.caption}; percent, 95 % intervals in parentheses.\n",
         ]
-        parts.append(comparison(table).markdown())
+        parts.append(comparison(table, latency=report.latency).markdown())
         said = remarks(report, table)
         parts += ["\nBefore these numbers are read:\n", *(f"- {escaped(line)}" for line in said)] if said else []
     for title, listing in corpus_sizes(report):
