@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from limitbench.datasets import load
     from limitbench.errors import LimitbenchError
     from limitbench.evaluation import evaluate
+    from limitbench.front import compare, drown, suite, sweep, write_report
     from limitbench.measures import Measure
     from limitbench.rankings import Run
     from limitbench.relevance import Qrels
@@ -32,10 +33,15 @@ _HOME = {
     "Result": "results",
     "Run": "rankings",
     "bracket": "theory",
+    "compare": "front",
     "check": "checks",
     "design": "theory",
+    "drown": "front",
     "evaluate": "evaluation",
     "load": "datasets",
+    "write_report": "front",
+    "suite": "front",
+    "sweep": "front",
 }
 __all__ = [
     "Corpus",
@@ -48,9 +54,14 @@ __all__ = [
     "Run",
     "bracket",
     "check",
+    "compare",
     "design",
+    "drown",
     "evaluate",
     "load",
+    "suite",
+    "sweep",
+    "write_report",
 ]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import html
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +14,7 @@ from typing import Any
 from limitbench.errors import InputError
 from limitbench.files import tsv_line
 from limitbench.relevance import Qrels
+from limitbench.tables import as_html, short
 
 
 def _unique(kind: str, ids: Iterable[str]) -> None:
@@ -39,6 +42,10 @@ class Corpus:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def __repr__(self) -> str:
+        first = f", the first: {short(self.ids[0])!r}, {short(self.contents[0])!r}" if self.ids else ""
+        return f"Corpus({len(self)} documents{first})"
 
     @cached_property
     def contents(self) -> tuple[str, ...]:
@@ -74,6 +81,10 @@ class Queries:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        first = f", the first: {short(self.ids[0])!r}, {short(self.texts[0])!r}" if self.ids else ""
+        return f"Queries({len(self)} queries{first})"
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -98,6 +109,19 @@ class Dataset:
                 f"dataset '{self.name}': found qrels of {self.qrels.n_queries} x {self.qrels.n_documents}, "
                 f"expected {len(self.queries)} queries x {len(self.corpus)} documents"
             )
+
+    def __repr__(self) -> str:
+        pairs = len(self.qrels.relevant.indices)
+        return (
+            f"Dataset({self.name!r}, {len(self.corpus)} documents, {len(self.queries)} queries, {pairs} relevant pairs)"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            {"query": self.queries.texts[q], "relevant": "; ".join(self.corpus.ids[d] for d in found[:5])}
+            for q, found in itertools.islice(enumerate(self.qrels.sets()), 5)
+        ]
+        return f"<p>{html.escape(repr(self))}</p>{as_html(rows)}"
 
     def corpus_lines(self) -> Iterator[bytes]:
         """The lines of `corpus.jsonl`, one after another."""

@@ -42,7 +42,7 @@ _FULL_DISK = ("no space left", "disk is full")  # as the system and SQLite say i
 
 def evaluate(
     dataset: Dataset | str | Path,
-    by: NamedRetriever | Retriever | Given,
+    by: NamedRetriever | Retriever | Given | Path | Callable[[Sequence[str]], Any],
     *,
     measures: Sequence[Measure | str] | str = DEFAULT_MEASURES,
     progress: Progress = no_progress,
@@ -51,10 +51,16 @@ def evaluate(
 ) -> Result:
     """The result of one retriever on one dataset, measured now; nothing is stored.
 
-    Names are resolved as on the command line; a retriever object goes by its adapter's name. `keep` is called with the run;
-    `part_of` is noted. Raises `LimitbenchError` and nothing else for bad input.
+    `by` is a name or spec; an object that follows the contract of retrievers; a SentenceTransformer or another model with `encode`;
+    a function from texts to vectors (texts, d); or the `Path` of a TREC run that another system made. Names are resolved as on the
+    command line; a retriever object goes by its adapter's name. `keep` is called with the run; `part_of` is noted. Raises
+    `LimitbenchError` and nothing else for bad input.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
+    if isinstance(by, Path):
+        from limitbench.evaluation.imported import imported
+
+        return imported(data, by, by.stem, measures=None if measures is DEFAULT_MEASURES else measures)
     named = as_named(by)
     chosen = as_measures(measures)
     if not len(data.queries) or not len(data.corpus):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ class Point:
                     f"retriever '{spec}': option '{name}' is given twice, and the sweep sets it; leave it out"
                 )
         swept = {name: value for name, value in swept.items() if value is not None}
+        if spec.label is not None:
+            told = ",".join([spec.label, *(f"{name}={value}" for name, value in swept.items())])
+            return replace(spec.with_options(**swept), label=told)
         if isinstance(retriever, str):
             return ",".join([retriever, *(f"{name}={value}" for name, value in swept.items())])
         return spec.with_options(**swept)

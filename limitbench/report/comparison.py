@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from limitbench import catalog
 from limitbench.report.reference import published_records
 from limitbench.results import Means, Result
 from limitbench.retrievers.spec import shortened
+from limitbench.tables import Tabular, short
 
 _FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
 
@@ -49,7 +50,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Comparison(Tabular):
     """One dataset: our rows and the paper's, sorted by `headline`: the first measure that both have, Recall@2 before others."""
 
     dataset: str
@@ -58,6 +59,26 @@ class Comparison:
     measures: tuple[str, ...]
     headline: str
     rows: tuple[Row, ...] = field(default=())
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {short(row.system, 40):40} {100 * row.means[self.headline].mean:6.1f} % {row.origin}"
+            for row in self.rows
+            if self.headline in row.means
+        ]
+        more = [f"  and {len(self.rows) - 12} more"] if len(self.rows) > 12 else []
+        return "\n".join([f"Comparison({self.dataset}, {self.headline}, {len(self.rows)} rows)", *lines[:12], *more])
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row a system: the mean of every measure, where it is known."""
+        titles = dict.fromkeys(title for row in self.rows for title in row.means)
+        return [
+            {
+                "dataset": self.dataset, "system": row.system, "source": row.origin, "dim": row.dim,
+                **{title: row.means[title].mean if title in row.means else None for title in titles},
+            }
+            for row in self.rows
+        ]  # fmt: skip
 
     @property
     def caption(self) -> str:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from limitbench.tables import Tabular, short
+
 # 1 had no breakdown, no diagnostics and no published records, 2 had no notes; both are still read
 SCHEMA_VERSION: Literal[3] = 3
 _DIGEST_VERSION = 1  # of what a configuration digest covers, which later versions did not change
@@ -135,7 +137,7 @@ class Spectrum(_Record):
     shares: list[float]
 
 
-class Result(_Record):
+class Result(_Record, Tabular):
     """One dataset by one retriever.
 
     `per_query` holds the expected value of each measure for each query, in the dataset's order. A published record has its
@@ -166,6 +168,20 @@ class Result(_Record):
         if problem:
             raise ValueError(problem)
         return self
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{title} {means.mean:.4f}" for title, means in list(self.measures.items())[:6])
+        more = f" and {len(self.measures) - 6} more" if len(self.measures) > 6 else ""
+        return f"Result({short(self.retriever.name)} on {self.dataset.name}: {told}{more})"
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row a measure: what was measured of whom on what, and the mean, worst and best over ties."""
+        facts = self.retriever.facts
+        about = {
+            "dataset": self.dataset.name, "documents": self.dataset.documents, "retriever": self.retriever.name,
+            **{name: facts.get(name) for name in ("dim", "dtype", "index", "candidates")},
+        }  # fmt: skip
+        return [{**about, "measure": title, **means.model_dump()} for title, means in self.measures.items()]
 
     def to_json(self) -> bytes:
         """The record's bytes, keys in a fixed order; lists of numbers stand on one line each."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from limitbench.errors import InputError
 from limitbench.retrievers.base import (
@@ -40,14 +41,20 @@ class NamedRetriever:
     retriever: Retriever
 
 
-def as_named(by: NamedRetriever | Retriever | Given) -> NamedRetriever:
-    """A retriever with its name, from a spec, from an object that follows the contract, or as it is. Raises `InputError`."""
+def as_named(by: NamedRetriever | Retriever | Given | Any) -> NamedRetriever:
+    """A retriever with its name: from a spec, an object that follows the contract, a model with `encode`, or a function from texts
+    to vectors. Raises `InputError`."""
     if isinstance(by, NamedRetriever):
         return by
     if isinstance(by, (str, dict)):
         return retriever(by)
     if isinstance(by, Retriever):
         return NamedRetriever(str(by.configuration.get("adapter") or type(by).__name__), by)
+    from limitbench.retrievers.from_objects import from_object
+
+    made = from_object(by)
+    if made is not None:
+        return NamedRetriever(made.name, made)
     kind, has = type(by).__name__, [name for name in _MEMBERS if hasattr(by, name)]
     lacks = ", ".join(_MEMBERS[name] for name in _MEMBERS if name not in has)
     found = f"{kind} without {lacks}" if has else kind
@@ -59,11 +66,12 @@ def as_named(by: NamedRetriever | Retriever | Given) -> NamedRetriever:
 def retriever(spec: Given | RetrieverSpec, **usual: str | None) -> NamedRetriever:
     """The retriever of a catalogue name, of a spec in one line, or of a table with `name` and options.
 
-    `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`. Options of a spec override those of the
+    `bm25`, `bm25,stemmer=none`, `minilm,dim=128`, `dense:BAAI/bge-small-en-v1.5@REVISION`; `ours=dense:./model,dim=128` is shown as
+    `ours`. Options of a spec override those of the
     catalogue. `usual` are options that the spec overrides and that are left out where an adapter has none such: device="cuda",
     precision="bf16". Raises `UnknownName` with the nearest name, `SpecError` naming a wrong option, `MissingExtra` with the pip
     line.
     """
     parsed = RetrieverSpec.parse(spec)
-    name = spec.strip() if isinstance(spec, str) else str(parsed)
+    name = parsed.label or (spec.strip() if isinstance(spec, str) else str(parsed))
     return NamedRetriever(name, parsed.made(**usual))

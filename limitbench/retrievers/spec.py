@@ -24,7 +24,9 @@ from limitbench.validation import Problem, first_problem
 
 Given = str | Mapping[str, Any]  # a line, or a table with `name` and options
 _QUOTED = re.compile(r'\s*"(?:[^"\\]|\\.)*"\s*')  # a value in JSON's form, up to the next comma or the end
-_NAME = "name"
+_LONGEST_LABEL = 60
+_NAME, _LABEL = "name", "label"
+_LABELLED = re.compile(r"\s*([^,:=+\s][^,:=+]*?)\s*=\s*(?=\S)")  # before the name: `ours=dense:./model`
 # adapter -> the option that holds the retriever behind it
 _BEHIND = {"rerank": "first", "rerank-endpoint": "first", "rerank-llm": "first", "engine": "of", "feedback": "of"}
 
@@ -39,6 +41,7 @@ class RetrieverSpec:
     name: str
     argument: str | None = None
     options: tuple[tuple[str, Any], ...] = ()
+    label: str | None = None  # by which it is shown; it decides nothing
 
     @classmethod
     def parse(cls, given: Given | RetrieverSpec) -> RetrieverSpec:
@@ -49,6 +52,12 @@ class RetrieverSpec:
             return cls._of_table(given)
         if not isinstance(given, str):
             raise SpecError(f"found {given!r}, expected a retriever's line, such as bm25, or a table with a name")
+        labelled = _LABELLED.match(given)
+        if labelled is not None:
+            spec = cls.parse(given[labelled.end() :])
+            if spec.label is not None:
+                raise SpecError(f"retriever '{given}': found two labels, {labelled[1]} and {spec.label}; keep one")
+            return replace(spec, label=_known_label(labelled[1]))
         head, *settings = _split(given.lstrip())
         name, colon, argument = head.rstrip().partition(":")
         options: dict[str, Any] = {}
@@ -64,6 +73,9 @@ class RetrieverSpec:
 
     @classmethod
     def _of_table(cls, table: Mapping[str, Any]) -> RetrieverSpec:
+        if table.get(_LABEL) is not None:
+            rest = {key: value for key, value in table.items() if key != _LABEL}
+            return replace(cls._of_table(rest), label=_known_label(table[_LABEL]))
         head = table.get(_NAME)
         if not isinstance(head, str) or not head.strip():
             raise SpecError(f'found a retriever without a name: {dict(table)}; expected {{name = "bm25", k1 = 1.2}}')
@@ -86,7 +98,7 @@ class RetrieverSpec:
         return self
 
     def __str__(self) -> str:
-        """The line that `parse` reads as this spec."""
+        """The line that `parse` reads as this spec, without its label."""
         head = self.name if self.argument is None else f"{self.name}:{self.argument}"
         return ",".join([head, *(f"{key}={_written(key, value)}" for key, value in self.options)])
 
@@ -231,6 +243,16 @@ def _split(line: str) -> list[str]:
         if comma < 0:
             break
     return out
+
+
+def _known_label(given: Any) -> str:
+    """A label that tables and file names can show. Raises `SpecError` for another."""
+    text = given.strip() if isinstance(given, str) else ""
+    if not text or not text.isprintable() or len(text) > _LONGEST_LABEL or set(text) & set(",:=+/\\"):
+        raise SpecError(
+            f"found the label {given!r}, expected up to {_LONGEST_LABEL} printable characters without , : = + / and \\"
+        )
+    return text
 
 
 def _key(text: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 from limitbench.certificates import Certificate, Notion, Side
+from limitbench.tables import Tabular
 
 Evidence: TypeAlias = Literal["proved", "constructed", "measured", "empirical"]
 Established: TypeAlias = Literal["theorem", "certificate", "solver", "float"]
@@ -38,6 +39,9 @@ class Bound:
         if self.established == "certificate" and self.certificate is None:
             raise ValueError(f"{self.method}: established by certificate, without one")
 
+    def __repr__(self) -> str:
+        return f"Bound({self.side} {self.value} for {self.notion}, by {self.method}: {self.evidence} by {self.established})"
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values, the certificate aside."""
         return {
@@ -55,7 +59,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Bracket:
+class Bracket(Tabular):
     """The best certified lower and upper bound on one notion, and every bound that was tried."""
 
     notion: Notion
@@ -65,6 +69,18 @@ class Bracket:
     matrix: str
     seconds: float
     notes: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        low, high = self.lower, self.upper
+        return (
+            f"Bracket({self.notion}: at least {low.value} ({low.evidence}, {low.method}), at most {high.value} ({high.evidence}, "
+            f"{high.method}); {len(self.bounds)} bounds)"
+        )
+
+    def table_rows(self) -> list[dict[str, Any]]:
+        """One row a bound."""
+        keys = ("side", "value", "notion", "method", "evidence", "established", "citation")
+        return [{key: getattr(bound, key) for key in keys} for bound in self.bounds]
 
     @property
     def exact(self) -> int | None:
