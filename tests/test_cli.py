@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 
 MAIN = [sys.executable, "-m", "limitbench"]
 
@@ -207,3 +208,22 @@ def test_two_processes_on_one_results_folder(tmp_path: Path) -> None:
         process.stderr.close()
     assert len(list(tmp_path.glob("*/*/*.json"))) == 2
     assert not list(tmp_path.rglob("*.part"))
+
+
+def test_every_command_stands_in_one_group(cli) -> None:
+    """The help has groups, each command in one, with its whole first sentence."""
+    from limitbench.cli import SECTIONS, app
+
+    known = set(typer.main.get_command(app).commands)  # type: ignore[attr-defined]
+    grouped = [name for names in SECTIONS.values() for name in names]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == known
+    code, out, _ = cli("--help")
+    assert (code, "..." in out.partition("Benchmark:")[2], "Others:" in out) == (0, False, False)
+
+
+@pytest.mark.parametrize("device", ["gpu", "", "cuda:x", "CPU"])
+def test_a_device_that_is_none_is_refused(cli, tmp_path: Path, device: str) -> None:
+    """Also where no retriever would have used it."""
+    code, _, err = cli("run", "-d", "graph-petersen", "-r", "bm25", "--device", device, "--results", tmp_path)
+    assert (code, "expected auto, cpu, cuda" in err) == (2, True), err

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from limitbench import __version__
 from limitbench.cli import (
@@ -43,10 +44,37 @@ from limitbench.errors import LimitbenchError
 _STOPPED = 130  # what typer makes of Ctrl-C
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
+SECTIONS = {
+    "Benchmark": ("run", "sweep", "drown", "fuse", "prompts", "train"),
+    "Engines": ("loss", "tune", "filters", "churn", "attach", "export-vectors"),
+    "Data": ("list", "generate", "adapt", "mine", "convert", "lint", "describe"),
+    "Results": ("compare", "report", "leaderboard", "results", "cache"),
+    "Theory": ("bounds", "design", "atlas", "verify"),
+    "Capacity": ("capacity", "frontier"),
+    "Checks in CI": ("init", "check", "baseline", "schema"),
+    "This machine": ("doctor",),
+}
+
+
+class _Sections(typer.core.TyperGroup):
+    """The commands in groups, each with its whole first sentence."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group; a command of no group stands in the last one."""
+        grouped = {name for names in SECTIONS.values() for name in names}
+        others = tuple(name for name in self.list_commands(ctx) if name not in grouped)
+        for title, names in {**SECTIONS, "Others": others}.items():
+            known = [(name, self.get_command(ctx, name)) for name in names]
+            rows = [(name, command.get_short_help_str(limit=400)) for name, command in known if command is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
+
+
 app = typer.Typer(
     name="limitbench",
+    cls=_Sections,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Measure, bound and check what a retriever can carry.",

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from limitbench.collection import Dataset
-from limitbench.errors import LimitbenchError
+from limitbench.errors import InputError, LimitbenchError
 from limitbench.evaluation.single import digest_of, evaluate
 from limitbench.measures import DEFAULT_MEASURES, Measure, as_measures
 from limitbench.rankings import Run
 from limitbench.results import PartOf, Result, Store
 from limitbench.retrievers import Given, NamedRetriever, Progress, RetrieverSpec, no_progress, retriever
+
+_DEVICE = re.compile(r"auto|cpu|(cuda|mps|xpu|npu|hpu)(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,10 @@ class Options:
     device: str | None = None
     precision: str | None = None
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress
+
+    def __post_init__(self) -> None:
+        if self.device is not None and not _DEVICE.fullmatch(self.device):
+            raise InputError(f"found device '{self.device}', expected auto, cpu, cuda, cuda:0, mps, xpu, npu or hpu")
 
     @property
     def chosen(self) -> tuple[Measure, ...]:
