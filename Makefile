@@ -16,7 +16,7 @@ REST := docs or process or slow
 .PHONY: run test test-rest test-all test-long lint types format docs bench clean help
 
 help:
-	@echo "make run | test | test-all | test-long | lint | types | format | docs | bench | clean"
+	@echo "make run | test | test-all | test-long | lint | types | format | docs | site | bench | clean"
 
 $(VENV)/run.stamp: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "limitbench needs Python 3.11 or newer; found %s. Try: make PYTHON=python3.11" % sys.version.split()[0])'
@@ -64,6 +64,9 @@ format: $(VENV)/dev.stamp
 docs: $(VENV)/dev.stamp
 	$(BIN)/limitbench leaderboard
 	LIMITBENCH_WRITE_GOLDEN=1 $(BIN)/python -m pytest tests/test_docs.py -k "reference or figures"
+
+site: $(VENV)/dev.stamp
+	$(BIN)/python docs/build_site.py
 
 bench: $(VENV)/dev.stamp
 	$(BIN)/python tests/bench.py

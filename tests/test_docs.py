@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
+from html.parser import HTMLParser
 from importlib.metadata import version
 from pathlib import Path
 
@@ -106,3 +108,69 @@ def test_figures_of_the_docs_are_drawn_from_the_records(cli, tmp_path: Path) -> 
         if os.environ.get("LIMITBENCH_WRITE_GOLDEN"):
             path.write_bytes((tmp_path / path.name).read_bytes())
         assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+@pytest.mark.docs
+@pytest.mark.process
+def test_the_site_builds_offline_and_its_links_lead_somewhere(tmp_path: Path) -> None:
+    """`make site`, from a copy: every page is there, every link and anchor leads somewhere, and nothing comes from elsewhere."""
+    pytest.importorskip("zensical", reason="needs limitbench[site]")
+    root = tmp_path / "repository"
+    for name in ("docs", "theory"):
+        shutil.copytree(ROOT / name, root / name)
+    (root / "results").mkdir()
+    for name in ("README.md", "CHANGELOG.md", "results/README.md"):
+        shutil.copyfile(ROOT / name, root / name)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    built = subprocess.run(
+        [sys.executable, "docs/build_site.py"], cwd=root, env=environment, capture_output=True, text=True, check=False
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+    site = root / "build" / "site"
+    pages = {path: _Page.of(path) for path in site.rglob("*.html") if path.name != "404.html"}
+    assert len(pages) > 90
+    assert "evaluate" in (site / "docs" / "api.html").read_text()
+    for path, page in pages.items():
+        assert not [link for link in page.assets if link.startswith("http")], path
+        for link in (*page.links, *page.assets):
+            target, _, anchor = link.partition("#")
+            if link.startswith(("http", "mailto:", "data:")):
+                continue
+            place = (path.parent / target.partition("?")[0]).resolve() if target else path
+            place = place / "index.html" if place.is_dir() else place
+            assert place.exists(), (path.name, link)
+            assert not anchor or place not in pages or anchor in pages[place].ids or anchor.startswith("__"), (
+                path.name,
+                link,
+            )
+
+
+class _Page(HTMLParser):
+    """The ids, links and assets of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: list[str] = []
+        self.assets: list[str] = []
+
+    @classmethod
+    def of(cls, path: Path) -> _Page:
+        """The page in a file."""
+        made = cls()
+        made.feed(path.read_text(encoding="utf-8"))
+        return made
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag refers to."""
+        told = {name: value for name, value in attrs if value}
+        self.ids.add(told.get("id", ""))
+        if tag == "a" and "href" in told:
+            self.links.append(told["href"])
+        if tag in ("script", "link", "img", "iframe"):
+            self.assets += [told[name] for name in ("src", "href") if name in told]
