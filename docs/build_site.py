@@ -16,8 +16,6 @@ ROOT = Path(__file__).resolve().parent.parent
 _LINK = re.compile(r"(!?)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)#\s]+)(#[^)\s]*)?\)")
 # a session of Python's, which Markdown would quote
 _EXAMPLE = re.compile(r"\n((?:>>> .*(?:\n(?!\n|$).*)*(?:\n\n(?=>>> ))?)+)(?=\n\n|\n?$)")
-    r"\n((?:>>> .*(?:\n(?!\n|$).*)*(?:\n\n(?=>>> ))?)+)(?=\n\n|\n?$)"
-)  # a session of Python's, which Markdown would quote
 _FOLDERS = ("docs", "theory")
 _SHOWN = (".md", ".svg", ".png")
 

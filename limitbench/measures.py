@@ -105,6 +105,14 @@ def as_measures(given: str | Measure | Iterable[Measure | str]) -> tuple[Measure
     return tuple(out)
 
 
+def one_measure(given: str | Measure) -> Measure:
+    """The measure that is named. Raises `SpecError` for several."""
+    found = as_measures(given)
+    if len(found) != 1:
+        raise SpecError(f"found {len(found)} measures, {', '.join(map(repr, found))}; expected one, such as nDCG@10")
+    return found[0]
+
+
 def joined(
     scores: Mapping[str, Mapping[str, float]], query_ids: Sequence[str], document_ids: Sequence[str], qrels: Qrels
 ) -> tuple[Run, Qrels]:

@@ -9,6 +9,7 @@ another and ranks last, as in trec_eval.
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,12 @@ from limitbench.files import ESCAPED, Lookalikes, atomic_write, escape_id, read_
 _BLOCK = 32  # columns looked at together by their largest score
 _LAST = -float(np.finfo(np.float64).max)  # what stands for a score of minus infinity in a row
 _MOST_ENTRIES = 200_000_000  # 3.2 GB of documents and scores; only scores that are nearly all equal come near it
+
+
+def lots(ids: Sequence[str]) -> npt.NDArray[np.int64]:
+    """A number for each id, the same everywhere, by which some of equal documents are taken: their order in a corpus may tell
+    which are relevant."""
+    return np.array([zlib.crc32(name.encode("utf-8", "replace")) for name in ids], np.int64)
 
 
 def _kth_best(scores: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:

@@ -261,3 +261,69 @@ def test_prompts_command(cli) -> None:
     assert (code, "wordings move the mean by" in err, "search_query" in out) == (0, True, True), err
     told = json.loads(cli("prompts", "-d", "graph-petersen", "-r", "bm25", "--template", "{}", "--json")[1])
     assert (told["spread"], len(told["wordings"])) == (0.0, 1)
+
+
+@pytest.mark.slow
+def test_a_card_vouches_for_its_weights_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training that is cut off leaves no card; weights that were changed are trained again; a foreign folder is left alone."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    from limitbench.retrievers import embedder_training as module
+
+    data, out = load("graph-petersen"), tmp_path / "m"
+    first = module.EmbedderTraining(steps=2, queries=4)
+    card = module.train_embedder(out, data, first)
+    weights = (out / "model.safetensors").read_bytes()
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "_optimise", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            module.train_embedder(out, data, first.model_copy(update={"steps": 3}))
+    assert not (out / "limitbench.json").exists()
+    (out / "limitbench.json").write_text(json.dumps(card))
+    (out / "model.safetensors").write_bytes(weights[:-4] + b"\0\0\0\1")
+    assert module.train_embedder(out, data, first) == card
+    assert (out / "model.safetensors").read_bytes() == weights
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="something else"):
+        module.train_embedder(tmp_path / "theirs", data, first)
+
+
+def test_folders_of_trainings_do_not_collide(tmp_path: Path) -> None:
+    """Names that differ by signs alone, and a comma in the folder, are refused."""
+    data = load("graph-petersen")
+    one, two = (Dataset(name, data.corpus, data.queries, data.qrels) for name in ("a/b", "a_b"))
+    with pytest.raises(InputError, match="differ by letters"):
+        list(fine_tune([one, two], [data], [8], out=tmp_path))
+    with pytest.raises(InputError, match="a comma in"):
+        list(fine_tune([one], [data], [8], out=tmp_path / "x,y"))
+
+
+def test_a_fusion_is_printed_whole() -> None:
+    """With the candidates that it was learned for; several measures, and numbers that are none, are refused."""
+    found = learn_fusion(SMALL, ["bm25", "random-tokens,dim=64"], measure="Recall@2", candidates=5)
+    best = evaluate(SMALL, found.retriever, measures="Recall@2").measures["Recall@2"].mean
+    assert "candidates=5" in found.retriever or found.retriever == "bm25"
+    assert best >= max(row.interval.mean for row in found.fixed) - 1e-12
+    setting = Setting("z-score", (0.5, 0.5))
+    assert "candidates=5" in setting.spec(["bm25", "random"], 5)
+    for wrong in ({"measure": "Recall@2,10"}, {"candidates": 0}, {"seed": -1}):
+        with pytest.raises((InputError, SpecError), match="found"):
+            learn_fusion(SMALL, ["bm25", "random"], **{"measure": "Recall@2", **wrong})  # type: ignore[arg-type]
+
+
+def test_titles_are_part_of_what_is_worded() -> None:
+    """A document's template stands around title and text."""
+    data = load("graph-petersen")
+    titled = Dataset("t", Corpus(data.corpus.ids, data.corpus.texts, ("Title",) * 10), data.queries, data.qrels)
+    seen: list[str] = []
+
+    def encode(texts: object) -> np.ndarray:
+        seen.extend(texts)  # type: ignore[arg-type]
+        return np.ones((len(texts), 2))  # type: ignore[arg-type]
+
+    surface(titled, encode, templates=["{}"], document_templates=["passage: {}"], measure="Recall@2")
+    assert any(text.startswith("passage: Title ") for text in seen)

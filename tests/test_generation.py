@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -196,14 +197,15 @@ def test_texts_spell_out_the_qrels(data: st.DataObject) -> None:
             ]
         )
     )()  # fmt: skip
+    operators = tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5)))
     language = Language(
         world=data.draw(st.sampled_from(sorted(WORLDS))),
         vocabulary=data.draw(st.sampled_from(["attributes", "inflected", "synonyms", "composed"])),
         part=data.draw(st.sampled_from(["all", "train", "test"])),
         per_document=data.draw(st.sampled_from([30, (25, 40)])),
-        operators=tuple(data.draw(st.lists(st.sampled_from(sorted(OPERATORS)), min_size=1, max_size=5))),
+        operators=operators,
         decoys=data.draw(st.integers(0, 2)),
-        denials=data.draw(st.integers(0, 2)),
+        denials=data.draw(st.integers(0, 2)) if "one" in operators else 0,
         asked_at=data.draw(st.sampled_from(["anywhere", "first", "middle", "last"])),
         distractors=data.draw(st.integers(2, 6)),  # room for the decoys
         ids=data.draw(st.sampled_from(["name", "number"])),
@@ -251,7 +253,9 @@ def pattern_with(pattern: Qrels, more: int) -> Qrels:
     ("options", "says"),
     [
         ({"hard_negatives": 1}, "one attribute of two words"),
-        ({"hard_negatives": 1, "vocabulary": "composed", "operators": ("and",)}, "operator 'and'"),
+        ({"hard_negatives": 1, "vocabulary": "composed", "operators": ("and",)}, "add the operator 'one'"),
+        ({"hard_negatives": 1, "vocabulary": "composed", "operators": ("one", "and")}, "operator 'and'"),
+        ({"denials": 1, "operators": ("or",)}, "add the operator 'one'"),
         ({"hard_negatives": 500, "vocabulary": "composed", "distractors": 3000}, "too few attributes"),
         ({"hard_negatives": 8, "vocabulary": "composed", "per_document": 6}, "room for a hard negative"),
     ],
@@ -260,6 +264,23 @@ def test_hard_negatives_that_cannot_be_are_refused(options: dict[str, Any], says
     """With the knob to turn."""
     with pytest.raises(SpecError, match=says):
         latent_table(random(12, 20, 2, 1), Language(**options), 0)
+
+
+def test_denials_of_names_with_points() -> None:
+    """What stands between a name's points is no sentence; an attribute that speaks of dislikes is one attribute."""
+    world = People()
+    said = world.sentence("Dr. A. Adams", ["tea", "rain", "not mud"])
+    assert world.listed(said) == ["tea", "rain", "not mud"]
+    assert world.listed("Ada likes people who does not like tea and go.") == ["people who does not like tea", "go"]
+    assert world.listed("Ada sees rain. Ada does not like mud.") == ["not mud"]
+
+
+@pytest.mark.parametrize("world", ["german", "german/people"])
+def test_other_languages_are_not_filled_with_english(world: str) -> None:
+    """A matrix that asks for more attributes than a language has is refused, and not told in English words."""
+    vocabulary_ = "german/everyday" if "/" in world else "german"
+    with pytest.raises(SpecError, match="only English has more"):
+        adapt(dense(300, 2), Language(world=world, vocabulary=vocabulary_, per_document=20))
 
 
 def test_denials_are_said_and_asked() -> None:
@@ -327,7 +348,7 @@ def test_languages_say_the_same_things() -> None:
 def test_ranges_are_read_back_from_the_texts(
     n: int, m: int, k: int | tuple[int, ...], kinds: list[str], count: int, seed: int
 ) -> None:
-    """The texts' own numbers and dates give the qrels; every question has k documents, and no bound stands in a document."""
+    """The texts' own numbers and dates give the qrels; every question has k documents, and no bound is a document's value."""
     how = Typed(n=n, m=m, k=k, kinds=tuple(kinds[:count]))  # type: ignore[arg-type]
     try:
         found = typed_dataset("d", how, seed)
@@ -336,6 +357,8 @@ def test_ranges_are_read_back_from_the_texts(
         return
     assert typed_match(found.corpus, found.queries) == found.qrels
     assert len(set(found.queries.texts)) == m
+    values = {part for text in found.corpus.texts for part in re.findall(r"[\d.-]*\d", text)}
+    assert not values & {part for text in found.queries.texts for part in re.findall(r"[\d.-]*\d", text)}
     sizes = how.sizes
     assert [len(row) for row in found.qrels.sets()] == [sizes[(q // count) % len(sizes)] for q in range(m)]
     assert found.digest == typed_dataset("d", how, seed).digest
@@ -355,8 +378,17 @@ def test_typed_datasets_are_generated(cli, tmp_path: Path) -> None:
     code, _, err = cli("generate", "devices", "--out", tmp_path / "d")
     assert (code, "200 documents, 300 queries" in err) == (0, True), err
     assert read_folder(tmp_path / "d").digest == load("devices").digest
-    assert cli("generate", "devices", "--out", tmp_path / "d")[0] == 2
+    code, _, err = cli("generate", "devices", "--out", tmp_path / "d")
+    assert (code, "already, whole" in err) == (0, True), err
+    assert cli("generate", "devices", "--out", tmp_path / "d", "--seed", 1)[0] == 2
+    for option, value in (("--per-document", "4"), ("--part", "train")):
+        code, _, err = cli("generate", "devices", "--out", tmp_path / "f", option, value)
+        assert (code, "are for lists of words" in err) == (2, True), err
     assert cli("generate", "devices", "--out", tmp_path / "d", "--overwrite", "--gz")[0] == 0
+    with pytest.raises(SpecError, match="leave it out beside"):
+        parse_spec({"title": "t", "licence": "l", "typed": {"n": 5, "m": 2}, "language": {"world": "products"}}, "x")
+    with pytest.raises(SpecError, match="k"):
+        parse_spec({"title": "t", "licence": "l", "typed": {"n": 5, "m": 2, "k": True}}, "x")
     with pytest.raises(SpecError, match="exactly one"):
         parse_spec({"title": "t", "licence": "l", "typed": {"n": 5, "m": 2}, "pattern": {"kind": "dense"}}, "x")
     code, _, err = cli("generate", "devices", "--out", tmp_path / "e", "--documents", "1e4")

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from limitbench import Dataset, evaluate, load
-from limitbench.errors import RetrievalError, SpecError
+from limitbench import Corpus, Dataset, Queries, evaluate, load
+from limitbench.errors import LimitbenchError, RetrievalError, SpecError
 from limitbench.measures import as_measures
+from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 
 pytest.importorskip("httpx", reason="needs limitbench[endpoint]")
@@ -215,13 +216,15 @@ def test_grades_are_read_strictly(reply: str, value: int | None) -> None:
 @pytest.mark.parametrize(
     ("reply", "found", "wrong"),
     [
-        ('{"1": [4, 2], "2": [1]}', {0: [3, 1], 1: [0]}, {}),
-        ('{"Q1": [4, 2, 1]}', {0: [3, 1]}, {"left out": 1}),
-        ('{"1": [9, 2], "3": [1], "x": [1]}', {0: [1]}, {"invented": 3, "left out": 1}),
-        ('{"1": "4", "2": [[1]]}', {}, {"malformed": 2, "left out": 2}),
+        ('{"1": [4, 2], "2": [1, 3]}', {0: [3, 1], 1: [0, 2]}, {}),
+        ('{"1": [4, 2], "2": [1]}', {0: [3, 1], 1: [0]}, {"left out": 1}),
+        ('{"Q1": [4, 2, 1]}', {0: [3, 1]}, {"left out": 2, "beyond what was asked for": 1}),
+        ('{"1": [9, 2], "3": [1], "x": [1]}', {0: [1]}, {"invented": 3, "left out": 3}),
+        ('{"1": "4", "2": [[1]]}', {}, {"malformed": 2, "left out": 4}),
+        ('{"1": [1, 2], "1": [2, 3], "01": [4, 1], "2": []}', {0: [0, 1], 1: []}, {"repeated": 2, "left out": 2}),
         ("[[4, 2], [1]]", {}, {"malformed": 1}),
         ('{"1": [4, 2]', {}, {"malformed": 1}),
-        ('{"1": [2, 2]}', {0: [1]}, {"repeated": 1, "left out": 1}),
+        ('{"1": [2, 2]}', {0: [1]}, {"repeated": 1, "left out": 3}),
     ],
 )
 def test_selections_are_read_strictly(reply: str, found: dict[int, list[int]], wrong: dict[str, int]) -> None:
@@ -363,12 +366,12 @@ def test_a_budget_ends_a_run_and_loses_nothing(stub: Any, option: str, bound: in
 def test_a_budget_counts_what_the_service_counts() -> None:
     """An estimate stands until the service tells."""
     budget = Budget(most_tokens=100)
-    budget.reserve("m", 90)
+    budget.reserve("m", 90, "all is kept")
     budget.correct(90, 10)
-    budget.reserve("m", 90)
+    budget.reserve("m", 90, "all is kept")
     budget.correct(90, None)
     with pytest.raises(RetrievalError, match="after 2 requests and about 100 tokens"):
-        budget.reserve("m", 1)
+        budget.reserve("m", 1, "all is kept")
 
 
 def test_tokens_and_money_are_recorded(stub: Any) -> None:
@@ -495,8 +498,9 @@ def test_a_rerank_service_orders_by_its_scores(stub: Any, form: str, answer: Any
         assert dict(run.row(q)) == wanted
     asked = len(stub.asked)
     _, found = recall(data, by)
-    assert len(stub.asked) == asked + 1
-    assert found.retriever.facts["requests_sent"] == 1
+    assert len(stub.asked) == asked + 3  # the canary
+    facts = found.retriever.facts
+    assert (facts["requests_sent"], facts["pairs"], facts["pairs_asked"]) == (3, 150, 0)
     assert found.cost.query_latency_p95_seconds > 0
 
 
@@ -515,7 +519,7 @@ def test_a_rerank_service_that_changed_is_asked_anew(stub: Any) -> None:
     stub.answers = [other]
     _, found = recall(data, by)
     assert len(stub.asked) == 2 * asked
-    assert any("answers other vectors" in note or "scores" in note for note in found.notes)
+    assert any("scores otherwise than when its scores were kept" in note for note in found.notes)
 
 
 BAD_SCORES: dict[str, Any] = {
@@ -546,3 +550,191 @@ def test_measures_of_a_short_answer_count_what_is_missing(stub: Any) -> None:
     ]
     found = evaluate(SMALL, spec(stub, "long-context", questions=1000), measures=as_measures("Recall@2,Recall@20"))
     assert {name: value.mean for name, value in found.measures.items()} == {"Recall@2": 0.5, "Recall@20": 0.5}
+
+
+# -------------------------------------------------------------------------------------- what a hostile review found wrong
+
+
+def test_a_reranker_that_knows_nothing_gains_nothing(stub: Any) -> None:
+    """Ties of the first stage stay ties, or are decided by lot: the corpus' order, in which relevant ones come first, tells nothing."""
+    data = load("limit-hard")
+    few = Dataset(
+        "few",
+        data.corpus,
+        Queries(data.queries.ids[:60], data.queries.texts[:60]),
+        Qrels.from_sets(list(data.qrels.sets())[:60], 1000),
+    )
+    plain = evaluate(few, "bm25", measures="Recall@2").measures["Recall@2"]
+    stub.answers = [lambda _: chat("5")]
+    graded = evaluate(few, spec(stub, method="pointwise", candidates=20), measures="Recall@2").measures["Recall@2"]
+    assert (graded.worst, graded.best) == (plain.worst, plain.best)
+    stub.answers = [lambda _: chat("no idea")]
+    listed = evaluate(few, spec(stub, candidates=20), measures="Recall@2").measures["Recall@2"]
+    assert plain.worst <= listed.mean <= plain.best
+    order = np.random.default_rng(0).permutation(1000)
+    mixed = Corpus(tuple(data.corpus.ids[i] for i in order), tuple(data.corpus.texts[i] for i in order))
+    place = np.argsort(order)
+    sets = [sorted(place[list(row)].tolist()) for row in few.qrels.sets()]
+    shuffled = Dataset("mixed", mixed, few.queries, Qrels.from_sets(sets, 1000))
+    again = evaluate(shuffled, spec(stub, candidates=20), measures="Recall@2").measures["Recall@2"]
+    assert again.mean == pytest.approx(listed.mean, abs=0.02)  # but for rounding of scores in another order
+
+
+@pytest.mark.parametrize("by", ["hybrid", "feedback", "rerank"])
+def test_parts_are_not_asked_again_for_latencies(stub: Any, by: str) -> None:
+    """A composite over a service takes the service's own seconds: nothing is paid for twice, and the cache is not timed."""
+    data = load("graph-petersen")
+
+    def slow(_payload: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        time.sleep(0.02)
+        return chat("no idea")
+
+    stub.answers = [slow]
+    part = spec(stub, candidates=10, parallel=15)
+    line: Any = {
+        "hybrid": {"name": "hybrid", "members": ["bm25", part]}, "feedback": {"name": "feedback", "of": part},
+        "rerank": {"name": "rerank-llm:judge", "url": stub.url, "wait": 0, "candidates": 10, "parallel": 15, "seed": 1, "first": part},
+    }[by]  # fmt: skip
+    found = evaluate(data, line, measures="Recall@2")
+    searches = {"hybrid": 1, "feedback": 2, "rerank": 2}[by]
+    assert len(stub.asked) == searches * len(data.queries)
+    assert found.cost is not None
+    assert found.cost.query_latency_p50_seconds >= 0.02 * searches
+
+
+def test_waits_of_our_own_are_no_latency(stub: Any) -> None:
+    """Neither between tries nor for a rate."""
+    data = load("graph-petersen")
+    judge = Judge(data)
+    stub.answers = [lambda _: (503, b"", {}), judge]
+    found = evaluate(data, spec(stub, candidates=10, retries=2, wait=0.3, parallel=1), measures="Recall@2")
+    assert found.cost is not None
+    assert found.cost.query_latency_p95_seconds < 0.2
+    assert found.retriever.facts["requests_sent"] == len(data.queries) + 1
+
+
+def test_retries_are_within_the_budget(stub: Any) -> None:
+    """Each request that goes out counts; several datasets and depths of one process draw on one budget."""
+    data = load("graph-petersen")
+    stub.answers = [lambda _: (503, b"", {})]
+    with pytest.raises(RetrievalError, match="would pass max_calls=7"):
+        evaluate(data, spec(stub, candidates=10, retries=20, max_calls=7), measures="Recall@2")
+    assert len(stub.asked) == 7
+    stub.answers = [Judge(data)]
+    with pytest.raises(RetrievalError, match="would pass max_calls=20"):
+        for depth in (5, 10):
+            evaluate(data, spec(stub, candidates=depth, first="random", max_calls=20), measures="Recall@2")
+    assert len(stub.asked) == 7 + 20
+
+
+def test_a_progress_that_raises_stops_the_threads(stub: Any) -> None:
+    """As a check does whose time is up: nothing more is sent afterwards."""
+    data = load("limit-small-synthetic")
+    judge = Judge(data)
+
+    def slow(payload: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        time.sleep(0.02)
+        return judge(payload)
+
+    stub.answers = [slow]
+    index = retriever(spec(stub, candidates=2, parallel=2)).retriever.index(data.corpus)
+
+    def ending(stage: str, done: int, _of: int) -> None:
+        if stage == "rerank" and done == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        index.search(data.queries, 2, ending)
+    time.sleep(0.2)
+    sent = len(stub.asked)
+    time.sleep(0.3)
+    assert len(stub.asked) == sent < 12
+
+
+def test_answers_are_not_lost_where_they_cannot_be_read_or_written(
+    stub: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that cannot be read now stays; a folder that cannot be written is told before anything is paid for."""
+    cache = ReplyCache(own_cache / "replies")
+    cache.put({"a": 1}, {"text": "x"})
+    ((path, _),) = cache.files()
+
+    def failing(_self: Path) -> bytes:
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "read_bytes", failing)
+        assert cache.get({"a": 1}) is None
+    assert path.exists()
+    (own_cache / "file").write_text("")
+    monkeypatch.setenv("LIMITBENCH_CACHE", str(own_cache / "file" / "below"))
+    stub.answers = [Judge(load("graph-petersen"))]
+    with pytest.raises(LimitbenchError, match="could not be kept"):
+        recall(load("graph-petersen"), spec(stub, candidates=10))
+    assert not stub.asked
+
+
+def test_empty_replies_are_asked_for_again(stub: Any) -> None:
+    """A filter's silence is no answer to keep."""
+    data = load("graph-petersen")
+    stub.answers = [lambda _: chat("", finish_reason="content_filter")]
+    recall(data, spec(stub, candidates=10))
+    stub.answers = [Judge(data)]
+    assert recall(data, spec(stub, candidates=10, first="random"))[0] == 1.0
+    assert len(stub.asked) == 2 * len(data.queries)
+
+
+def test_pairs_are_scored_once(stub: Any) -> None:
+    """A rerank service is asked for what is new at each depth."""
+    data = load("graph-petersen")
+    stub.answers = [cohere]
+    asked = []
+    for depth in (2, 5, 10):
+        facts = recall(data, spec(stub, "rerank-endpoint", first="random", candidates=depth))[1].retriever.facts
+        asked.append(facts["pairs_asked"])
+    assert asked == [30, 45, 75]
+
+
+def test_a_service_that_scores_all_alike_is_refused(stub: Any) -> None:
+    """Nothing would tell it from another; small scores are told apart as well as large ones."""
+    stub.answers = [
+        lambda p: (200, {"results": [{"index": i, "relevance_score": 0} for i in range(len(p["documents"]))]}, {})
+    ]
+    with pytest.raises(RetrievalError, match="scores 12 different pairs alike"):
+        recall(load("graph-petersen"), spec(stub, "rerank-endpoint"))
+
+    def small(payload: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        return 200, {"results": [{"index": i, "relevance_score": 1e-5 * v} for i, v in enumerate(scored(payload))]}, {}
+
+    stub.answers = [small]
+    by = spec(stub, "rerank-endpoint", first="random", candidates=10)
+    recall(load("graph-petersen"), by)
+    assert recall(load("graph-petersen"), by)[1].retriever.facts["pairs_asked"] == 0
+
+
+def test_keys_are_in_no_message_and_no_record(stub: Any, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a service repeats them at the end of a long message, or as its name."""
+    key = "sk-" + "ABCDEFGHIJ" * 4
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    data = load("graph-petersen")
+    stub.answers = [lambda _: (401, ("x" * 176 + key).encode(), {})]
+    with pytest.raises(RetrievalError) as caught:
+        recall(data, spec(stub, candidates=10))
+    assert key[:12] not in str(caught.value)
+
+    def echoing(payload: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
+        status, body, more = Judge(data)(payload)
+        return status, {**body, "model": key}, more
+
+    stub.answers = [echoing]
+    found = recall(data, spec(stub, candidates=10))[1]
+    assert key not in found.to_json().decode()
+    assert not [p for p in own_cache.rglob("*") if p.is_file() and key.encode() in p.read_bytes()]
+
+
+def test_patience_is_not_in_the_digest(stub: Any) -> None:
+    """A run that is given more time finds its records."""
+    for adapter in ("rerank-llm", "rerank-endpoint", "long-context"):
+        plain = retriever(spec(stub, adapter)).retriever.configuration
+        more = {"timeout": 60, "retries": 9, "wait": 5, "per_minute": 6, "key_env": "MINE", "parallel": 2}
+        assert retriever(spec(stub, adapter, **more)).retriever.configuration == plain

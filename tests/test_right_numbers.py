@@ -621,6 +621,14 @@ def test_a_checkpoint_with_missing_weights_is_refused(
         evaluate(load("graph-petersen"), f"{adapter}:{place}", measures="Recall@2")
 
 
+@pytest.mark.parametrize("line", ["splade:minilm", "rerank:minilm", "splade:wordllama"])
+def test_a_packaged_model_of_another_kind_is_refused(line: str) -> None:
+    """As by its folder: its head would be made up at random, another one each time."""
+    needs_models()
+    with pytest.raises(LimitbenchError, match=r"made up at random|cannot be loaded"):
+        evaluate(load("graph-petersen"), line, measures="Recall@2")
+
+
 def test_a_missing_pooler_is_nothing(cross_encoder: Path, tmp_path: Path) -> None:
     """Token states are pooled by the library itself, so an encoder without pooler weights is whole."""
     needs_models()

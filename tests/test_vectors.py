@@ -356,7 +356,7 @@ def test_device_and_precision_hold_where_the_spec_is_silent(cli, tmp_path: Path)
     code, _, err = cli(*command, "--precision", "fp8")
     assert (code, "option 'precision': found 'fp8'" in err) == (2, True)
     code, _, err = cli(*command[:-1], "nowhere", "--fresh")
-    assert (code, "on device 'nowhere'" in err) == (2, True)
+    assert (code, "found device 'nowhere', expected auto, cpu" in err) == (2, True)
 
 
 def test_sweep_points_are_separate_runs_of_one_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

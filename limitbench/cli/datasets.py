@@ -74,11 +74,17 @@ def generate(
 def _write_typed(spec: DatasetSpec, title: str, out: Path, *, gz: bool, overwrite: bool, json: bool) -> None:
     """Write a dataset of typed attributes, which is small enough to be made in memory."""
     from limitbench.datasets import generate as made_of
-    from limitbench.datasets import write_folder
+    from limitbench.datasets import read_folder, write_folder
 
-    if not overwrite and _present(out):
-        raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
     data = made_of(spec, title)
+    if not overwrite and _present(out):
+        if read_folder(out).digest != data.digest:
+            raise InputError(
+                f"{out} already holds {_present(out)[0].name} of something else; choose another or add --overwrite"
+            )
+        say(f"{out} holds {title} already, whole")
+        _report(title, data.digest, out, [str(path.relative_to(out)) for path in _present(out)], 0, json)
+        return
     write_folder(data, out, gz=gz)
     files = [str(path.relative_to(out)) for path in _present(out)]
     say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
@@ -96,6 +102,8 @@ def _spec(
     title = Path(name).stem if name.endswith(".toml") else name
     spec = parse_spec(catalog.read_toml(Path(name)), title) if name.endswith(".toml") else dataset_spec(name)
     changes: dict[str, Any] = {}
+    if spec.typed is not None and (per_document is not None or part is not None):
+        raise InputError(f"{title} has typed attributes: --per-document and --part are for lists of words")
     if per_document is not None:
         changes["per_document"] = _range(per_document)
     if part is not None:
@@ -166,9 +174,13 @@ def adapt(
     qrels: Annotated[str, typer.Argument(help="Your BEIR folder, dataset name or qrels file (BEIR, MTEB or TREC).")],
     out: OutFolder,
     min_grade: MinGrade = 1,
-    world: Annotated[str, typer.Option(help="people or products.")] = "people",
-    vocabulary: Annotated[str, typer.Option(help="attributes, inflected, synonyms or composed.")] = "attributes",
-    operators: Annotated[str, typer.Option(help="Query operators in turn: one,and,or,not,two-of.")] = "one",
+    world: Annotated[str, typer.Option(help="people, products, reports, german, french or spanish.")] = "people",
+    vocabulary: Annotated[
+        str, typer.Option(help="Of the world's language, such as attributes, synonyms, composed, german.")
+    ] = "attributes",
+    operators: Annotated[
+        str, typer.Option(help="Query operators in turn: one,denies,and,or,not,two-of,and-or,and-not.")
+    ] = "one",
     seed: Annotated[int, typer.Option(min=0, help="Of words and names.")] = 0,
     split: Split = "test",
     gz: Gz = False,

@@ -50,9 +50,9 @@ IgnoreIdenticalIds = Annotated[
 
 def lead(measure: str | None) -> str | None:
     """The title of a lead measure as records have it. Raises `SpecError` for one that is none."""
-    from limitbench.measures import parse_measures
+    from limitbench.measures import one_measure
 
-    return None if measure is None else repr(parse_measures(measure)[0])
+    return None if measure is None else repr(one_measure(measure))
 
 
 def reading(

@@ -22,6 +22,9 @@ class Adapted:
     notes: tuple[str, ...]
 
 
+_ENGLISH = ("people", "products", "reports")
+
+
 def adapt(qrels: Qrels, language: Language | None = None, *, seed: int = 0) -> Adapted:
     """A LIMIT-style dataset with this relevance matrix; grades above 0 count as relevant.
 
@@ -41,6 +44,12 @@ def adapt(qrels: Qrels, language: Language | None = None, *, seed: int = 0) -> A
     arities = [OPERATORS[name].arity for name in language.operators]
     asked = sum(arities[q % len(arities)] for q in range(len(kept)))
     if asked + language.lengths[1] > len(vocabulary(language.vocabulary)) and language.vocabulary != "composed":
+        if language.world not in _ENGLISH:
+            raise SpecError(
+                f"{asked} attributes are asked for and {language.lengths[1]} others listed; '{language.vocabulary}' has "
+                f"{len(vocabulary(language.vocabulary))}, and only English has more: take one of the worlds "
+                f"{', '.join(_ENGLISH)}"
+            )
         language = language.model_copy(update={"vocabulary": "composed", "attributes": None})
         notes.append(f"{asked} attributes are asked for and {language.lengths[1]} others listed, more than the vocabulary has: "
                      "composed ones are taken")  # fmt: skip

@@ -280,6 +280,10 @@ def latent_table(pattern: Qrels, language: Language, seed: int, *, stretch: bool
     """
     pairs = _part(forms(language.vocabulary), language.part)[: language.attributes]
     operators = [language.operators[q % len(language.operators)] for q in range(pattern.n_queries)]
+    if (language.denials or language.hard_negatives) and "one" not in language.operators:
+        raise SpecError(
+            "denials and hard_negatives are of queries for one attribute; add the operator 'one', or leave them out"
+        )
     draw = Draw(seed)
     order = draw.shuffled(range(len(pairs)))
     needed = sum(OPERATORS[name].arity for name in operators)

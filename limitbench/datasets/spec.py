@@ -74,6 +74,8 @@ def parse_spec(table: dict[str, Any], name: str) -> DatasetSpec:
         raise SpecError(f"dataset '{name}': {error}; mend the spec") from None
     if sum(part is not None for part in (spec.pattern, spec.typed, spec.hub)) != 1:
         raise SpecError(f"dataset '{name}': expected exactly one of [pattern], [typed] and [hub]; mend the spec")
+    if spec.typed is not None and spec.language != Language():
+        raise SpecError(f"dataset '{name}': [language] is for a [pattern]; leave it out beside [typed]")
     return spec
 
 

@@ -1,7 +1,8 @@
 """Typed attributes: weights, dates and prices of documents, and questions for ranges of them.
 
-No word of such a question stands in its documents: 12.4 kg lies between 10.1 and 14.8, and neither number is there. Relevance is
-computed from the values, and can be read back from the texts (`typed_match`).
+12.4 kg lies between 10.1 and 14.8: no bound of a question is the value of a document, but a bag of words may find parts of numbers
+in both, such as a year or the digits before a point. Relevance is computed from the values, and can be read back from the texts
+(`typed_match`).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, field_validator
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets.draw import Draw
@@ -43,7 +44,7 @@ class Typed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     n: int = Field(ge=2, le=100_000, strict=True)
     m: int = Field(ge=1, strict=True)
-    k: int | tuple[int, ...] = 2
+    k: StrictInt | tuple[StrictInt, ...] = 2
     kinds: tuple[Kind, ...] = ("weight", "date", "price")
 
     @field_validator("kinds")
@@ -74,8 +75,7 @@ def typed_dataset(name: str, how: Typed, seed: int, spec: dict[str, object] | No
     questions, rows = [], []
     for kind, start, k in _ranges(name, how, draw):
         order = sorted(range(how.n), key=values[kind].__getitem__)
-        low = _bound(values[kind], order, start - 1, start, draw)
-        high = _bound(values[kind], order, start + k - 1, start + k, draw) - 1
+        low, high = (_between(values[kind], order, at, draw) for at in (start, start + k))
         questions.append(_QUESTIONS[kind][0].format(_shown(kind, low), _shown(kind, high)))
         rows.append(np.array(sorted(order[start : start + k]), np.int64))
     corpus = Corpus(tuple(ids), tuple(texts))
@@ -84,15 +84,15 @@ def typed_dataset(name: str, how: Typed, seed: int, spec: dict[str, object] | No
 
 
 def _distinct(draw: Draw, n: int) -> list[int]:
-    """n different values, a gap of 2 or more between any two."""
-    return [_ROOM * place + 2 + draw.below(_ROOM - 2) for place in draw.shuffled(range(n))]
+    """n different values, with room between any two and below the first."""
+    return [_ROOM * place + 2 + draw.below(_ROOM - 3) for place in draw.shuffled(range(n))]
 
 
-def _bound(values: Sequence[int], order: Sequence[int], before: int, after: int, draw: Draw) -> int:
-    """A value above that of the one document and at most that of the other, in the order of values."""
-    low = values[order[before]] if before >= 0 else 0
-    high = values[order[after]] if after < len(order) else values[order[-1]] + _ROOM
-    return low + 1 + draw.below(high - low)
+def _between(values: Sequence[int], order: Sequence[int], at: int, draw: Draw) -> int:
+    """A value between those of the documents before and at a place in the order of values, equal to neither."""
+    low = values[order[at - 1]] if at else 0
+    high = values[order[at]] if at < len(order) else low + _ROOM
+    return low + 1 + draw.below(high - low - 1)
 
 
 def _ranges(name: str, how: Typed, draw: Draw) -> list[tuple[Kind, int, int]]:
@@ -139,5 +139,8 @@ def typed_match(corpus: Corpus, queries: Queries) -> Qrels:
 
 
 def _read(text: str) -> tuple[int, ...]:
-    """A number or an ISO date, as what compares in its order."""
-    return tuple(map(int, re.split(r"[.-]", text)))
+    """A number or an ISO date, as what compares in its order. Raises `SpecError` for another text."""
+    try:
+        return tuple(map(int, re.split(r"[.-]", text)))
+    except ValueError:
+        raise SpecError(f"found {text!r}, expected a number or a date such as 2015-03-21") from None

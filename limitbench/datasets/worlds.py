@@ -48,11 +48,13 @@ class _Likes:
         The last comma leaves "Y and Z", and where an attribute itself holds an "and" there is more than one way to
         read that: all of them are given.
         """
-        liked, denies, denied = text.strip().partition(f" {self.denies} ")
-        liked = liked.rpartition(". ")[0] if denies else liked  # the name stands before both
-        _, likes, rest = liked.removesuffix(".").partition(f" {self.likes} ")
-        found = self._taken_apart(rest) if likes else []
-        return [*found, *(DENIED + item for item in self._taken_apart(denied.removesuffix(".")))] if denies else found
+        plain = text.strip().removesuffix(".")
+        name, likes, rest = plain.partition(f" {self.likes} ")
+        liked, denies, denied = rest.partition(f". {name} {self.denies} ") if likes else ("", "", "")
+        if not denies and not likes:
+            _, denies, denied = plain.partition(f" {self.denies} ")
+        found = self._taken_apart(liked) if likes else []
+        return [*found, *(DENIED + item for item in self._taken_apart(denied))] if denies else found
 
     def _taken_apart(self, text: str) -> list[str]:
         *most, tail = text.split(", ")

@@ -5,6 +5,7 @@ The LIMIT paper's Table 3 asks this by dimension. Beside the test set go other d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,21 +55,30 @@ def fine_tune(
         raise InputError(f"found dims {list(dims)} and {len(evaluate_on)} datasets, expected at least one of each")
     sources = [load(source) if isinstance(source, str) else source for source in train_on]
     names = [source.name for source in sources]
-    if len(set(names)) < len(names):
-        raise InputError(f"found the datasets {', '.join(names)} to train on; give each once")
+    if len({_plain(name) for name in names}) < len(names):
+        raise InputError(
+            f"found the datasets {', '.join(names)} to train on; give each once, and names that differ by letters"
+        )
+    if "," in str(out):
+        raise InputError(f"found a comma in {out}, which a retriever's line cannot hold; choose another --out")
     tests = [load(test) if isinstance(test, str) else test for test in evaluate_on]
     if measured.store is not None:
         measured.store.require_writable()
     for dim in dict.fromkeys(dims):
         models: list[tuple[str | None, str]] = [(None, how.base)]
         for source in sources:
-            folder = out / f"{source.name.replace('/', '_')}-{dim}"
+            folder = out / f"{_plain(source.name)}-{dim}"
             train_embedder(folder, source, how.model_copy(update={"dim": dim}), watch)
             models.append((source.name, str(folder)))
         for trained_on, model in models:
             one = measured.retriever(_spec(model, dim))
             for test in tests:
                 yield FineTuned(trained_on, dim, one.name, measured.find_or_measure(test, one).stored)
+
+
+def _plain(name: str) -> str:
+    """A dataset's name as a folder's."""
+    return re.sub(r"[^\w.-]+", "_", name)
 
 
 def _spec(model: str, dim: int) -> RetrieverSpec:

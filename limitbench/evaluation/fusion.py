@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from limitbench.collection import Dataset
 from limitbench.datasets import load
 from limitbench.errors import InputError
 from limitbench.evaluation.single import naming
-from limitbench.measures import TiedRanking, as_measures
+from limitbench.measures import TiedRanking, one_measure
 from limitbench.progress import Progress, no_progress
 from limitbench.rankings import Run
 from limitbench.retrievers import Given, RetrieverSpec, retriever
@@ -26,6 +27,7 @@ from limitbench.retrievers.hybrid import fused, mean_ranks, normalised
 from limitbench.statistics import Interval, bootstrap_interval, paired_randomisation
 
 _STEPS = {2: 20, 3: 10, 4: 5}  # parts of the weights' grid, by members; 4 beyond
+_CANDIDATES = 1000  # that a hybrid's members rank where nothing is said
 _K = 60.0  # of reciprocal rank fusion
 
 
@@ -36,8 +38,8 @@ class Setting:
     fusion: str
     weights: tuple[float, ...]
 
-    def spec(self, members: Sequence[str]) -> str:
-        """The retriever of this setting, without members of weight 0."""
+    def spec(self, members: Sequence[str], candidates: int = _CANDIDATES) -> str:
+        """The retriever of this setting, without members of weight 0; each ranks so many documents."""
         used = [(member, weight) for member, weight in zip(members, self.weights, strict=True) if weight]
         if len(used) == 1:
             return used[0][0]
@@ -46,7 +48,9 @@ class Setting:
         weights = "+".join(f"{weight:g}" for _, weight in used)
         plain = all("+" not in name and "," not in name for name in names)
         argument = "+".join(names) if plain else None
-        listed = () if plain else (("members", names),)
+        listed: tuple[tuple[str, Any], ...] = () if plain else (("members", names),)
+        if candidates != _CANDIDATES:
+            options = (*options, ("candidates", str(candidates)))
         return str(RetrieverSpec("hybrid", argument, (*listed, *options, ("weights", weights))))
 
 
@@ -86,7 +90,7 @@ def learn_fusion(
     *,
     measure: str = "nDCG@10",
     folds: int = 2,
-    candidates: int = 1000,
+    candidates: int = _CANDIDATES,
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Fusion:
@@ -97,7 +101,9 @@ def learn_fusion(
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     named = [retriever(member) for member in members]
     names = tuple(one.name for one in named)
-    (asked,) = as_measures(measure)[:1]
+    asked = one_measure(measure)
+    if candidates < 1 or seed < 0:
+        raise InputError(f"found {candidates} candidates and the seed {seed}, expected 1 or more, and 0 or more")
     answered = int((np.diff(data.qrels.relevant.indptr) > 0).sum())
     if len(names) < 2 or len(set(names)) < len(names):
         raise InputError(f"found the members {', '.join(names)}, expected two or more, each once")
@@ -134,7 +140,7 @@ def learn_fusion(
     return Fusion(
         data.name, repr(asked), names,
         tuple(Fused(name, bootstrap_interval(values[place])) for name, place in [*alone, *fixed]),
-        Fused("learned, held out", bootstrap_interval(held_out)), tuple(chosen), final, final.spec(names), against[0],
+        Fused("learned, held out", bootstrap_interval(held_out)), tuple(chosen), final, final.spec(names, candidates), against[0],
         float(held_out.mean() - values[against[1]].mean()), paired_randomisation(held_out, values[against[1]]),
     )  # fmt: skip
 

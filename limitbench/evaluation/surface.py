@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import re
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets import load
 from limitbench.errors import InputError
 from limitbench.evaluation.options import Options
 from limitbench.evaluation.single import evaluate
-from limitbench.measures import as_measures
+from limitbench.measures import one_measure
 from limitbench.results import Result
-from limitbench.retrievers import Given
+from limitbench.retrievers import Given, as_named
 from limitbench.statistics import Interval, bootstrap_interval
 
 WORDS: dict[str, Callable[[str], str]] = {  # what may stand in place of a template
@@ -67,7 +68,7 @@ class Surface:
 
 def surface(
     dataset: Dataset | str | Path,
-    by: Given,
+    by: Given | Callable[[Sequence[str]], Any],
     *,
     templates: Sequence[str] = TEMPLATES,
     document_templates: Sequence[str] = ("{}",),
@@ -80,16 +81,16 @@ def surface(
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     how = options or Options()
-    one = how.retriever(by)
-    (asked,) = as_measures(measure)[:1]
+    one = how.retriever(by) if isinstance(by, str | Mapping) else as_named(by)
+    asked = one_measure(measure)
     for template in (*templates, *document_templates):
         said("", template)
     if not templates or not document_templates:
         raise InputError("found no template, expected one or more, such as {}")
     found = []
     for around in dict.fromkeys(document_templates):
-        texts = tuple(said(text, around) for text in data.corpus.texts)
-        corpus = data.corpus if around == "{}" else Corpus(data.corpus.ids, texts, data.corpus.titles)
+        texts = tuple(said(text, around) for text in data.corpus.contents)  # a title is part of what is said
+        corpus = data.corpus if around == "{}" else Corpus(data.corpus.ids, texts)
         for template in dict.fromkeys(templates):
             queries = Queries(data.queries.ids, tuple(said(text, template) for text in data.queries.texts))
             worded = replace(data, corpus=corpus, queries=queries)

@@ -59,7 +59,8 @@ def sweep(
 ) -> Iterator[tuple[Point, Result]]:
     """The result at every combination of dimension, dtype and index of one dense retriever, from one encode.
 
-    With `candidates`, at every depth of one reranker instead, the deepest first: each pair is scored once. Texts are embedded at
+    With `candidates`, at every depth of one reranker instead, the deepest first: each pair is scored once, unless a service is
+    asked afresh. Texts are embedded at
     the first point and come from the embedding cache at the others. All points are checked before any work.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
@@ -67,8 +68,9 @@ def sweep(
     points = [Point(dim, dtype, index) for dim in dims for dtype in dtypes for index in indexes]
     if candidates:
         points = [Point(None, "fp32", "exact", depth) for depth in sorted(set(candidates), reverse=True)]
-    named = [  # one encode serves all points
-        (point, how.retriever(point.of(by), anew=how.fresh and number == 0)) for number, point in enumerate(points)
+    named = [  # one encode serves all points, but a service that ranks is asked anew for each depth
+        (point, how.retriever(point.of(by), anew=how.fresh and (number == 0 or bool(candidates))))
+        for number, point in enumerate(points)
     ]
     for point, one in named:
         yield point, how.find_or_measure(data, one).stored

@@ -80,6 +80,17 @@ class IndexFacts:
         return [*self.remarks, *(cut.remark for cut in self.cut_texts)]
 
 
+def summed_seconds(*parts: npt.NDArray[np.float64] | None) -> npt.NDArray[np.float64] | None:
+    """The seconds of each query that the services among these parts took, one after another; None where no part asked one.
+
+    What is computed here beside them is not timed: the queries would have to be paid for again.
+    """
+    known = [part for part in parts if part is not None]
+    if not known or len({len(part) for part in known}) > 1:
+        return known[0] if known else None
+    return np.asarray(np.sum(known, axis=0))
+
+
 @dataclass(frozen=True)
 class Retrieved:
     """The answer of an index: the run, and the candidates that its last stage chose from, where it has stages."""

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from limitbench.errors import RetrievalError
 from limitbench.retrievers.replies import Budget, ReplyCache
-from limitbench.retrievers.service import Refused, Service, ServiceAdapter, estimated_tokens, timed
+from limitbench.retrievers.service import Refused, Service, ServiceAdapter, estimated_tokens, kept_by
 
 _LONGEST = 1_000_000  # characters of a reply that are kept
 
@@ -22,8 +22,8 @@ class ChatAdapter(ServiceAdapter):
     """Base of the adapters that ask a chat model.
 
     `temperature` and `seed` are sent unless they are "none"; `reply_tokens` bounds a reply. `document_words` cuts longer documents.
-    `max_calls` and `max_tokens` bound what one run sends: answers that are kept cost nothing. `price_in` and `price_out` are for a
-    million tokens.
+    `max_calls` and `max_tokens` bound what one process sends to this model, retries counted: answers that are kept cost nothing.
+    `price_in` and `price_out` are for a million tokens.
     """
 
     temperature: Annotated[float, Field(ge=0, le=2)] | Literal["none"] = 0.0
@@ -35,6 +35,12 @@ class ChatAdapter(ServiceAdapter):
     max_tokens: int | None = Field(None, ge=1, exclude=True)
     price_in: float | None = Field(None, ge=0, allow_inf_nan=False, exclude=True)
     price_out: float | None = Field(None, ge=0, allow_inf_nan=False, exclude=True)
+    # how patiently it is asked, and with which key, decides no answer
+    key_env: str = Field("OPENAI_API_KEY", exclude=True)
+    timeout: float = Field(60, gt=0, allow_inf_nan=False, exclude=True)
+    retries: int = Field(4, ge=0, le=20, exclude=True)
+    wait: float = Field(1.0, ge=0, le=60, exclude=True)
+    per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, exclude=True)
 
     def shown(self, document: str) -> str:
         """The document as the model reads it."""
@@ -60,14 +66,18 @@ class Chat:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self.service = Service(self.options, "/chat/completions", holds="choices", kept="all answers are kept")
-        self.budget = Budget(self.options.max_calls, self.options.max_tokens)
+        o = self.options
+        self.budget = Budget.shared((o.adapter, o.url, o.model), o.max_calls, o.max_tokens)
+        kept = kept_by(o.reuse, "all answers")
+        self.service = Service(o, "/chat/completions", holds="choices", kept=kept, budget=self.budget)
         self.field = "max_tokens"  # newer models call it max_completion_tokens
 
     @cached_property
     def cache(self) -> ReplyCache:
-        """The answers that were paid for."""
-        return ReplyCache.default()
+        """The answers that were paid for. Raises `StorageError` where none could be kept."""
+        found = ReplyCache.default()
+        found.require_writable()
+        return found
 
     def note(self, wrong: Mapping[str, int]) -> None:
         """Count what was wrong with a reply."""
@@ -85,7 +95,8 @@ class Chat:
         kept, sent = self.cache.get(asked) if o.reuse == "all" else None, 0
         if kept is None:
             kept = self._asked(messages)
-            self.cache.put(asked, kept)
+            if kept["text"].strip():  # an empty answer, or one that a filter ate, may come out otherwise next time
+                self.cache.put(asked, kept)
             sent = 1
         counted = {"replies": 1, "sent": sent, "estimated": int(kept["estimated"])}
         tokens = {name: kept[name] for name in ("prompt_tokens", "completion_tokens")}
@@ -98,7 +109,6 @@ class Chat:
     def _asked(self, messages: list[dict[str, str]]) -> dict[str, Any]:
         o = self.options
         estimate = sum(estimated_tokens(message["content"]) for message in messages)
-        self.budget.reserve(self.service.name, estimate + o.reply_tokens)
         bound = self.field  # another thread may change it meanwhile
         payload: dict[str, Any] = {"model": o.model, "messages": messages, bound: o.reply_tokens}
         if o.temperature != "none":
@@ -106,7 +116,7 @@ class Chat:
         if o.seed != "none":
             payload["seed"] = o.seed
         try:
-            answer, seconds = timed(lambda: self.service.ask(payload))
+            answer, seconds = self.service.ask(payload, estimate + o.reply_tokens)
         except Refused as refused:
             if bound == "max_tokens" and "max_completion_tokens" in str(refused):
                 self.field = "max_completion_tokens"
@@ -135,9 +145,10 @@ class Chat:
             ) from None
         text = text if isinstance(text, str) else ""
         known = all(type(count) is int and 0 <= count < 10**9 for count in told)
-        revision = [str(answer[name])[:100] for name in ("model", "system_fingerprint") if answer.get(name)]
+        clean = self.service.without_key
+        revision = [clean(str(answer[name]))[:100] for name in ("model", "system_fingerprint") if answer.get(name)]
         return {
-            "text": text[:_LONGEST], "finish": choice.get("finish_reason"), "estimated": not known,
+            "text": clean(text)[:_LONGEST], "finish": choice.get("finish_reason"), "estimated": not known,
             "prompt_tokens": told[0] if known else estimate,
             "completion_tokens": told[1] if known else estimated_tokens(text),
             "answered_by": " ".join(revision) or "not told",
@@ -148,7 +159,8 @@ class Chat:
         """What a record keeps: replies, those sent for now, tokens, money where prices are given, and what was wrong."""
         o, used = self.options, self.used
         out: dict[str, Any] = {
-            "replies": used["replies"], "replies_sent_for": used["sent"], "prompt_tokens": used["prompt_tokens"],
+            "replies": used["replies"], "replies_sent_for": used["sent"], "requests_sent": self.service.sent,
+            "prompt_tokens": used["prompt_tokens"],
             "completion_tokens": used["completion_tokens"], "answered_by": sorted(self.answered_by),
             "wrong_in_replies": dict(sorted((+self.wrong).items())),
         }  # fmt: skip

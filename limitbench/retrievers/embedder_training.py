@@ -7,8 +7,10 @@ ones among them. Training is by steps, so a seed gives the same weights on the s
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,7 +24,7 @@ from limitbench.collection import Dataset
 from limitbench.errors import InputError, SpecError
 from limitbench.files import atomic_write, require_writable, storing
 from limitbench.retrievers.dense import Dense, Encoder, fresh_model
-from limitbench.retrievers.models import loading
+from limitbench.retrievers.models import POOLER, loading
 
 Watch = Callable[[int, int, float], None]  # steps done, of, the loss
 CARD = "limitbench.json"
@@ -54,8 +56,9 @@ def train_embedder(
 ) -> dict[str, Any]:
     """Train on a dataset's queries and relevant documents, write the model's folder, and return the card that lies in it.
 
-    A folder that holds this very training is left as it is. Raises `SpecError` for more dimensions than the model has, `InputError`
-    for a dataset without two answered queries, `StorageError` for a folder that cannot be written.
+    A folder that holds this very training, with the weights that its card names, is left as it is; one that holds another is made
+    anew. Raises `SpecError` for more dimensions than the model has, `InputError` for a dataset without two answered queries, or a
+    folder that holds something else than such a model, `StorageError` for one that cannot be written.
     """
     how = how or EmbedderTraining()
     options = Dense(model=how.base, device=how.device, batch_size=_AT_ONCE)
@@ -63,8 +66,11 @@ def train_embedder(
         "label": f"fine-tuned by limitbench on the judgements of {data.name}", **how.model_dump(), "trained_on": data.name,
         "trained_on_sha256": data.digest, "start": options.card,
     }  # fmt: skip
-    if _there(out) == card:
-        return card
+    there = _there(out)
+    if there is not None and there == {**card, "weights_sha256": _weights(out)}:
+        return there
+    if there is None and out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} holds something else than a model that limitbench trained; choose another --out")
     answered = np.flatnonzero(np.diff(data.qrels.relevant.indptr))
     if len(answered) < 2:
         raise InputError(
@@ -72,25 +78,37 @@ def train_embedder(
         )
     require_writable(out)
     torch.manual_seed(how.seed)
-    with loading("model", how.base, how.device):
+    with loading("model", how.base, how.device, unread=POOLER):
         model = fresh_model(options, options.source)
     encoder = Encoder.of(options)
     if how.dim is not None and how.dim > model.get_embedding_dimension():
         raise SpecError(f"{how.base}: found dim={how.dim}, expected at most {model.get_embedding_dimension()}")
+    with suppress(FileNotFoundError):  # before the weights change: a card must not vouch for others
+        (out / CARD).unlink()
     _optimise(model.train(), encoder.prompts, data, answered, how, watch)
     with storing(out):
         model.eval().save(str(out), create_model_card=False)
+    card["weights_sha256"] = _weights(out)
     with atomic_write(out / CARD) as stream:
         stream.write((json.dumps(card, indent=1) + "\n").encode())
     return card
 
 
-def _there(out: Path) -> Any:
+def _there(out: Path) -> dict[str, Any] | None:
     """The card of a model that is whole: it is written last."""
     try:
-        return json.loads((out / CARD).read_bytes())
+        found = json.loads((out / CARD).read_bytes())
     except (OSError, ValueError):
         return None
+    return found if isinstance(found, dict) and "trained_on_sha256" in found else None
+
+
+def _weights(folder: Path) -> str:
+    """sha256, in hex, of the weights' files."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*.safetensors")):
+        found.update(path.read_bytes())
+    return found.hexdigest()
 
 
 def _optimise(

@@ -200,7 +200,7 @@ class _Client:
         if self.options.dimensions is not None:
             payload["dimensions"] = self.options.dimensions
         try:
-            return self._checked(self.http.ask(payload), len(texts))
+            return self._checked(self.http.ask(payload)[0], len(texts))
         except Refused as refused:
             if self.encoding == "none" or "encoding_format" not in str(refused):
                 raise

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from limitbench.collection import Corpus, Queries
+from limitbench.rankings import lots
 from limitbench.retrievers.base import (
     Adapter,
     Arrays,
@@ -28,6 +30,7 @@ from limitbench.retrievers.base import (
     Reuse,
     TextVectors,
     no_progress,
+    summed_seconds,
 )
 from limitbench.retrievers.index_files import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec
@@ -98,6 +101,12 @@ class _FeedbackIndex:
     corpus: Corpus
     behind: Index
     options: Feedback
+    first_seconds: npt.NDArray[np.float64] | None = field(default=None, init=False)
+
+    @cached_property
+    def lots(self) -> npt.NDArray[np.int64]:
+        """By which documents of equal scores are taken."""
+        return lots(self.corpus.ids)
 
     @property
     def arrays(self) -> dict[str, Any]:
@@ -106,8 +115,9 @@ class _FeedbackIndex:
 
     @property
     def facts(self) -> IndexFacts:
-        """Those of the index behind it."""
-        return self.behind.facts
+        """Those of the index behind it, whose services were asked twice."""
+        found = self.behind.facts
+        return replace(found, query_seconds=summed_seconds(self.first_seconds, found.query_seconds))
 
     @cached_property
     def splitter(self) -> Splitter:
@@ -131,10 +141,12 @@ class _FeedbackIndex:
         """The run of the queries that were added to."""
         o = self.options
         first = self.behind.search(queries, o.documents, progress).run
+        self.first_seconds = self.behind.facts.query_seconds
         asked = []
         for number, text in enumerate(queries.texts):
-            a = int(first.indptr[number])
-            best = first.indices[a : int(first.indptr[number + 1])][: o.documents].tolist()
+            row = slice(int(first.indptr[number]), int(first.indptr[number + 1]))
+            documents = first.indices[row]
+            best = documents[np.lexsort((self.lots[documents], -first.scores[row]))][: o.documents].tolist()
             asked.append(" ".join([*[text] * o.keep, *self.added(text, best)]) if best else text)
         return self.behind.search(Queries(queries.ids, tuple(asked)), depth, progress)
 

@@ -27,6 +27,7 @@ from limitbench.retrievers.base import (
     Reuse,
     TextVectors,
     no_progress,
+    summed_seconds,
 )
 from limitbench.retrievers.index_files import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec, members_of
@@ -132,6 +133,7 @@ class _HybridIndex:
             more={spec: facts.record for spec, facts in told if facts.record},
             remarks=[f"{spec}: {remark}" for spec, facts in told for remark in facts.remarks],
             cut_texts=[cut for _, facts in told for cut in facts.cut_texts],
+            query_seconds=summed_seconds(*(facts.query_seconds for _, facts in told)),
         )
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:

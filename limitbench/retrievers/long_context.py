@@ -84,7 +84,8 @@ class _InContext:
 
     def _answered(self, batch: tuple[str, ...]) -> tuple[dict[int, list[int]], float]:
         """The documents that the model names for each question of a prompt, and the seconds of its reply."""
-        reply = self.chat.ask(WHOLE, whole_corpus(batch, self.documents, self.options.top))
-        named, wrong = selections(reply.text, len(batch), len(self.documents), self.options.top)
+        top = min(self.options.top, len(self.documents))
+        reply = self.chat.ask(WHOLE, whole_corpus(batch, self.documents, top))
+        named, wrong = selections(reply.text, len(batch), len(self.documents), top)
         self.chat.note(wrong)
         return named, reply.seconds

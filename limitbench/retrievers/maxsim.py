@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from pydantic import Field, model_validator
 
 from limitbench.collection import Corpus, Queries
-from limitbench.rankings import Run
+from limitbench.rankings import Run, lots
 from limitbench.retrievers.base import Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.best_columns import Floats, best
 from limitbench.retrievers.candidates_of_tokens import Muvera, Plaid, TokenIndex, pooled
@@ -172,6 +172,11 @@ class MaxSimIndex:
 
         return Retrieved(Run.concatenate(parts()))
 
+    @cached_property
+    def lots(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """By which documents of equal estimates are taken."""
+        return lots(self.document_ids)
+
     def _by_candidates(
         self, chooser: TokenIndex, asked: Sequence[Floats], queries: Queries, depth: int, progress: Progress
     ) -> Retrieved:  # fmt: skip
@@ -181,7 +186,7 @@ class MaxSimIndex:
         for number, query in enumerate(asked):
             estimate = chooser.scores(query)
             looked = int(np.isfinite(estimate).sum())
-            chosen = np.sort(np.argsort(-estimate, kind="stable")[: min(most, looked)])
+            chosen = np.sort(np.lexsort((self.lots, -estimate))[: min(most, looked)])
             found = self._exact_of(query, chosen)
             if looking and number < _LOOKED_AT:
                 shares.append(_agreement(found, chosen, self.scores([query])[0], depth))
@@ -260,4 +265,4 @@ def load(options: MaxSim) -> Loaded:
             modules=[Transformer(folder, max_seq_length=512), states, MultiVectorMask()], device=chosen
         )
 
-    return loaded("multi-vector model", options, make, unread=True)
+    return loaded("multi-vector model", options, make, unread=True, own=options.model in PACKAGED)

@@ -34,7 +34,7 @@ from limitbench.retrievers.model_files import (
 )
 from limitbench.retrievers.spec import model_and_revision
 
-_POOLER = re.compile(r"(^|\.)pooler\.")  # of an encoder whose token states are pooled: never read
+POOLER = re.compile(r"(^|\.)pooler\.")  # of an encoder whose token states are pooled: never read
 
 
 class ModelAdapter(Adapter):
@@ -67,7 +67,8 @@ class ModelAdapter(Adapter):
         """The model's name, licence where known, weights, and the label of one that limitbench trained."""
         known = PACKAGED.get(self.model, {"id": model_and_revision(self.model)[0]})
         trained = self.source.folder / "limitbench.json"
-        label = {"label": read_record(trained).get("label")} if trained.is_file() else {}
+        told = read_record(trained) if trained.is_file() else {}
+        label = {"label": told["label"]} if isinstance(told, dict) and "label" in told else {}
         return {**known, "weights": self.source.weights, **label}
 
     def located(self, place: Callable[[str], str]) -> Self:
@@ -191,18 +192,24 @@ POOL = Pool()
 
 
 def loaded(
-    kind: str, options: ModelAdapter, make: Callable[[Source], Any], *extra: Any, unread: bool = False
+    kind: str,
+    options: ModelAdapter,
+    make: Callable[[Source], Any],
+    *extra: Any,
+    unread: bool = False,
+    own: bool = False,
 ) -> Loaded:
     """The model of an adapter's options from the pool, made by `make` from its source where it is not there.
 
-    `unread`: a pooler's weights may be missing, since nothing reads its output.
+    `unread`: a pooler's weights may be missing, since nothing reads its output. `own`: the modules behind the
+    first are ours, and have no weights to train.
     """
     source = options.source
 
     def load() -> Any:
-        with loading(kind, options.model, options.device, unread=_POOLER if unread else None):
+        with loading(kind, options.model, options.device, unread=POOLER if unread else None):
             engine = make(source)
-        if options.model not in PACKAGED:
+        if not own:
             _refuse_made_up(kind, options.model, engine, source.folder)
         return engine
 

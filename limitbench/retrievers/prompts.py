@@ -81,23 +81,27 @@ def grade(reply: str) -> int | None:
 
 def selections(reply: str, queries: int, documents: int, top: int) -> tuple[dict[int, list[int]], Counter[str]]:
     """The documents that a reply names for each query, by their places, `top` at most, and what was wrong with it."""
-    found = _parsed(_bare(reply))
-    if not isinstance(found, dict):
+    found = _pairs(_bare(reply))
+    if found is None:
         return {}, Counter(malformed=1)
     out: dict[int, list[int]] = {}
     wrong: Counter[str] = Counter()
-    for key, numbers in found.items():
+    for key, numbers in found:
         number = _KEY.fullmatch(key.strip())
         if number is None or not 1 <= int(number[1]) <= queries:
             wrong["invented"] += 1
         elif not isinstance(numbers, list) or not all(type(value) is int for value in numbers):
             wrong["malformed"] += 1
+        elif int(number[1]) - 1 in out:
+            wrong["repeated"] += 1  # the first answer to a question counts
         else:
             kept, problems = _known(numbers, documents)
             del problems["left out"]
             wrong += problems
+            wrong["beyond what was asked for"] += max(0, len(kept) - top)
+            wrong["left out"] += max(0, top - len(kept))
             out[int(number[1]) - 1] = kept[:top]
-    wrong["left out"] += queries - len(out)
+    wrong["left out"] += top * (queries - len(out))
     return out, +wrong
 
 
@@ -118,6 +122,19 @@ def _bare(reply: str) -> str:
     text = _THOUGHT.sub("", reply, count=1).strip()
     fenced = _FENCED.fullmatch(text)
     return fenced[1].strip() if fenced else text
+
+
+def _pairs(text: str) -> list[tuple[str, Any]] | None:
+    """The keys and values of a JSON object, those that stand twice too; None where the text is none."""
+    try:
+        found = json.loads(text, object_pairs_hook=_Pairs)
+    except (ValueError, RecursionError):
+        return None
+    return list(found) if isinstance(found, _Pairs) else None
+
+
+class _Pairs(list[tuple[str, Any]]):
+    """An object of JSON, as its pairs."""
 
 
 def _parsed(text: str) -> Any:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 from scipy import sparse
 
 from limitbench.collection import Corpus
@@ -43,15 +43,19 @@ class RandomTokens(Adapter):
     dtype: Dtype = "fp32"
     kind: Kind = Field("exact", alias="index")
 
+    @field_validator("language")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        return known_language(value)
+
     @property
     def card(self) -> dict[str, Any]:
         """That it was not trained."""
         return {"label": "sums of random vectors of words: never trained"}
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
-        """One vector a document. Raises `SpecError` for a language without stemmer and stop words."""
-        language = known_language(self.language)
-        splitter = Splitter.of(self.tokens, language, language, corpus.contents)
+        """One vector a document."""
+        splitter = Splitter.of(self.tokens, self.language, self.language, corpus.contents)
         encoder = _Sums(self, splitter, _rarity(splitter, corpus) if self.weight == "idf" else {}, len(corpus))
         return EmbeddedIndex.built(corpus, encoder, dim=None, dtype=self.dtype, kind=self.kind, progress=progress)
 

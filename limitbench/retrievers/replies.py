@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from limitbench import catalog
-from limitbench.errors import LimitbenchError, RetrievalError
-from limitbench.files import atomic_write
+from limitbench.errors import LimitbenchError, RetrievalError, StorageError
+from limitbench.files import atomic_write, require_writable
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,15 @@ class ReplyCache:
         """What was answered to this, or None. A file that is cut off or altered counts for nothing, and is removed."""
         path = self._path(asked)
         try:
-            kept = json.loads(path.read_bytes())
+            raw = path.read_bytes()
+        except OSError:  # none, or one that cannot be read now: it may be paid for
+            return None
+        try:
+            kept = json.loads(raw)
             body = kept["answer"]
             if kept["sha256"] == _digest(path.stem, body):
                 return dict(body)
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             pass
         with contextlib.suppress(OSError):
             path.unlink()
@@ -57,6 +59,15 @@ class ReplyCache:
         record = {"answer": dict(answer), "sha256": _digest(path.stem, answer)}
         with contextlib.suppress(LimitbenchError), atomic_write(path) as out:
             out.write(json.dumps(record, sort_keys=True).encode())
+
+    def require_writable(self) -> None:
+        """Raise `StorageError` where no answer could be kept: before anything is paid for."""
+        try:
+            require_writable(self.folder)
+        except StorageError as error:
+            raise StorageError(
+                f"answers of a paid service could not be kept: {error}; or set LIMITBENCH_CACHE"
+            ) from None
 
     def files(self) -> list[tuple[Path, int]]:
         """(path, bytes) of every file."""
@@ -82,7 +93,8 @@ def _digest(key: str, answer: Mapping[str, Any]) -> str:
 class Budget:
     """How many requests may be sent from now on, and how many tokens they may take; None: as many as there are.
 
-    Threads share it. A request is counted before it is sent, with an estimate of its tokens that the service's own count replaces.
+    Threads share it, and so does all of one process that asks one model under the same limits (`shared`). A request is counted
+    before it is sent, with an estimate of its tokens that the service's own count replaces.
     """
 
     most_calls: int | None = None
@@ -91,7 +103,12 @@ class Budget:
     tokens: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
-    def reserve(self, what: str, tokens: int) -> None:
+    @classmethod
+    def shared(cls, model: tuple[str, ...], most_calls: int | None, most_tokens: int | None = None) -> Budget:
+        """The budget of this process for a model under these limits: several datasets and depths of a command draw on one."""
+        return _SHARED.setdefault((*model, most_calls, most_tokens), cls(most_calls, most_tokens))
+
+    def reserve(self, what: str, tokens: int, kept: str) -> None:
         """Count one more request of about so many tokens. Raises `RetrievalError` where that is more than was allowed."""
         with self._lock:
             for name, most, after in (
@@ -101,7 +118,7 @@ class Budget:
                 if most is not None and after > most:
                     raise RetrievalError(
                         f"{what}: the next request would pass {name}={most}, after {self.calls} requests and about {self.tokens} "
-                        "tokens; all answers are kept: allow more, and run the same command again"
+                        f"tokens; {kept}: allow more, and run the same command again"
                     )
             self.calls += 1
             self.tokens += tokens
@@ -111,3 +128,6 @@ class Budget:
         if told is not None:
             with self._lock:
                 self.tokens += told - estimated
+
+
+_SHARED: dict[tuple[Any, ...], Budget] = {}

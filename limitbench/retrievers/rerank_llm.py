@@ -2,7 +2,8 @@
 
 Listwise, a window slides from the last candidates to the first, so that a good document is carried up; a window whose reply is no
 ranking keeps its order, and documents that a reply leaves out follow in theirs. Pointwise, documents of one grade keep the first
-stage's order, and those without a readable grade come last. Method: Sun et al. 2023, arXiv 2304.09542 (prompts are ours).
+stage's order and its ties, and those without a readable grade come last. Method: Sun et al. 2023, arXiv 2304.09542; prompts are
+ours.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ class RerankLLM(Reranker, ChatAdapter):
     adapter: ClassVar[str] = "rerank-llm"
     method: Literal["listwise", "pointwise"] = "listwise"
     window: int = Field(20, ge=2, le=1000)  # documents in one prompt
-    stride: int = Field(10, ge=1)  # by which the window moves
+    stride: int | None = Field(None, ge=1)  # by which the window moves; None: half of it
     passes: int = Field(1, ge=1, le=100)  # over all candidates
     reuse: Reuse = Field("all", exclude=True)
 
@@ -35,16 +36,21 @@ class RerankLLM(Reranker, ChatAdapter):
         given = {"window", "stride", "passes"} & self.model_fields_set
         if self.method == "pointwise" and given:
             raise ValueError(f"{sorted(given)[0]} is for method=listwise; leave it out")
-        if self.stride > self.window:
+        if self.step > self.window:
             raise ValueError(
-                f"found stride={self.stride} and window={self.window}; a stride beyond the window skips documents"
+                f"found stride={self.step} and window={self.window}; a stride beyond the window skips documents"
             )
         return self
 
     @property
+    def step(self) -> int:
+        """By how many documents the window moves."""
+        return self.window // 2 if self.stride is None else self.stride
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """Every option that counts, the prompts, and the first stage's configuration."""
-        out = super().configuration
+        out = {**super().configuration, "stride": self.step}
         if self.method == "pointwise":
             out = {name: value for name, value in out.items() if name not in ("window", "stride", "passes")}
         prompts = [LISTWISE, listwise("", ["", ""])] if self.method == "listwise" else [POINTWISE, pointwise("", "")]
@@ -77,18 +83,18 @@ class _Ranker(Scorer):
         return self.seconds
 
     def scores(self, pairs: Pairs, progress: Progress) -> Scores:
-        """By place: 0 for the best candidate of a query, -1 for the next; or by grade, and by place within one."""
+        """By place: 0 for the best candidate of a query, -1 for the next; or by grade, and within one by the first stage."""
         groups = pairs.by_query
         asked = list(dict.fromkeys((query, tuple(documents)) for query, documents, _ in groups))
         work = self._in_windows if self.options.method == "listwise" else self._one_by_one
         answers = in_parallel(self.chat.service, work, asked, self.options.parallel, progress, "rerank")
         found = dict(zip(asked, answers, strict=True))
-        out = np.zeros(len(pairs.rows))
-        seconds = []
+        out, self.seconds = np.zeros(len(pairs.rows)), np.zeros(len(pairs.queries))
         for query, documents, part in groups:
             out[part], took = found[query, tuple(documents)]
-            seconds.append(took)
-        self.seconds = np.array(seconds or [0.0])
+            self.seconds[pairs.rows[part.start]] = took
+            if self.options.method == "pointwise":
+                out[part] -= _places(pairs.first[part])
         return out
 
     def _in_windows(self, asked: tuple[str, tuple[str, ...]]) -> tuple[Scores, float]:
@@ -97,7 +103,7 @@ class _Ranker(Scorer):
         order = list(range(len(documents)))
         seconds = 0.0
         for _ in range(o.passes):
-            for start in window_starts(len(order), o.window, o.stride):
+            for start in window_starts(len(order), o.window, o.step):
                 shown = order[start : start + o.window]
                 reply = self.chat.ask(LISTWISE, listwise(query, [o.shown(documents[i]) for i in shown]))
                 seconds += reply.seconds
@@ -115,8 +121,13 @@ class _Ranker(Scorer):
         grades = [grade(reply.text) for reply in replies]
         self.chat.note({"malformed": sum(value is None for value in grades)})
         levels = np.array([-1 if value is None else value for value in grades], np.float64)
-        within = np.arange(len(documents)) / (len(documents) + 1)
-        return levels - within, sum(reply.seconds for reply in replies)
+        return levels, sum(reply.seconds for reply in replies)
+
+
+def _places(first: Scores) -> Scores:
+    """Places in the first stage's order, equal ones for equal scores, scaled to stay below 1."""
+    _, place = np.unique(-first, return_inverse=True)
+    return np.asarray(place / (len(first) + 1), np.float64)
 
 
 def window_starts(count: int, window: int, stride: int) -> list[int]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field, field_validator
 
 from limitbench.collection import Corpus, Queries
-from limitbench.rankings import Run
+from limitbench.rankings import Run, lots
 from limitbench.retrievers.base import (
     Adapter,
     Arrays,
@@ -30,6 +30,7 @@ from limitbench.retrievers.base import (
     Reuse,
     TextVectors,
     no_progress,
+    summed_seconds,
 )
 from limitbench.retrievers.index_files import nested, restored_part
 from limitbench.retrievers.spec import RetrieverSpec
@@ -48,6 +49,7 @@ class Pairs:
     corpus: Corpus
     rows: npt.NDArray[np.int64]  # (pairs,) the query of each
     columns: npt.NDArray[np.int64]  # (pairs,) the document of each
+    first: npt.NDArray[np.float64]  # (pairs,) the first stage's score of each
 
     @property
     def texts(self) -> list[tuple[str, str]]:
@@ -93,14 +95,14 @@ class Scorer(ABC):
 
     @property
     def query_seconds(self) -> Scores | None:
-        """Seconds of each query of the first search of several, as a service took them; None: searches may be timed again."""
+        """Seconds (queries,) of each query of the last search, as a service took them; None: searches may be timed again."""
         return None
 
 
 class Reranker(Adapter):
     """Base of the rerankers: the first stage's best `candidates` documents are scored again, and others are not retrieved.
 
-    Ties across the first stage's cut are taken in corpus order.
+    Of documents that tie across the first stage's cut, some are taken by lot: the same ones everywhere, whatever the corpus' order.
     """
 
     first: str = "bm25"  # a spec; a table comes as its line
@@ -186,17 +188,22 @@ class RerankedIndex:
             more={"candidates": self.candidates, **scorer.more, "first_stage": first.record},
             remarks=[*first.remarks, *scorer.remarks],
             cut_texts=[*first.cut_texts, *scorer.cut_texts],
-            query_seconds=scorer.query_seconds,
+            query_seconds=summed_seconds(first.query_seconds, scorer.query_seconds),
         )
+
+    @cached_property
+    def lots(self) -> npt.NDArray[np.int64]:
+        """By which documents of equal scores are taken."""
+        return lots(self.corpus.ids)
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The candidates of these queries, by the scorer's scores."""
         found = self.first.search(queries, self.candidates, progress).run
-        starts = found.indptr[:-1]
-        kept = np.arange(len(found.indices)) - starts[found.rows] < self.candidates
-        rows, columns = found.rows[kept], found.indices[kept]
+        order = np.lexsort((self.lots[found.indices], -found.scores, found.rows))
+        kept = order[np.arange(len(order)) - found.indptr[:-1][found.rows[order]] < self.candidates]
+        rows, columns, first = found.rows[kept], found.indices[kept], found.scores[kept]
         ids = {"query_ids": queries.ids, "document_ids": self.corpus.ids}
-        candidates = Run.from_entries(rows, columns, found.scores[kept], **ids, depth=self.candidates)
-        pairs = Pairs(queries, self.corpus, rows.astype(np.int64), columns.astype(np.int64))
+        candidates = Run.from_entries(rows, columns, first, **ids, depth=self.candidates)
+        pairs = Pairs(queries, self.corpus, rows.astype(np.int64), columns.astype(np.int64), first)
         scores = self.scorer.scores(pairs, progress)
         return Retrieved(Run.from_entries(rows, columns, scores, **ids, depth=depth), candidates)

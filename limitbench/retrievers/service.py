@@ -27,12 +27,20 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type, stop_aft
 
 from limitbench.errors import LimitbenchError, RetrievalError
 from limitbench.retrievers.base import Adapter, Progress, Reuse
+from limitbench.retrievers.replies import Budget
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 _LONGEST_WAIT = 60.0  # seconds between two tries, whatever the server asks for
 _MOST_BYTES = 1 << 28  # of an answer
 _BYTES_PER_TOKEN = 3  # by which tokens are estimated: English has about 4, other scripts fewer
+
+
+def kept_by(reuse: Reuse | None, what: str) -> str:
+    """What is said of answers when work stops: whether the same command finds them again."""
+    if reuse == "all":
+        return f"{what} are kept"
+    return f"{what} are kept, and a run without --fresh finds them; a fresh run and a check ask anew"
 
 
 def estimated_tokens(text: str) -> int:
@@ -86,13 +94,16 @@ class Refused(Exception):
 class Service:
     """One path of a service, such as /embeddings. Threads may share it.
 
-    `holds` is the key that an answer has where it is no error. `kept` says what of the work so far is not lost.
+    `holds` is the key that an answer has where it is no error. `kept` says what of the work so far is not lost. Every request that
+    goes out, a retry too, is counted in the `budget` before.
     """
 
     options: ServiceAdapter
     path: str
     holds: str
     kept: str
+    budget: Budget = field(default_factory=Budget)
+    sent: int = field(default=0, init=False)  # requests that went out, retries too
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
     _free_at: float = field(default=0.0, init=False)  # when the next request may be sent, by time.monotonic
     _stopped: threading.Event = field(default_factory=threading.Event, init=False)
@@ -109,10 +120,11 @@ class Service:
         weakref.finalize(self, made.close)
         return made
 
-    def ask(self, payload: dict[str, Any]) -> Any:
-        """The service's answer as parsed JSON.
+    def ask(self, payload: dict[str, Any], tokens: int = 0) -> tuple[Any, float]:
+        """The service's answer as parsed JSON, and the seconds that it took, without waits and tries before it.
 
-        Raises `Refused` for a request that it does not take as it is, `RetrievalError` for what trying again does not mend.
+        `tokens` is about how many it may take. Raises `Refused` for a request that it does not take as it is, `RetrievalError` for
+        what trying again does not mend.
         """
         options = self.options
         tries = Retrying(
@@ -120,7 +132,8 @@ class Service:
             retry=retry_if_exception_type(_TryAgain), reraise=True,
         )  # fmt: skip
         try:
-            return tries(self._once, payload)
+            found: tuple[Any, float] = tries(self._once, payload, tokens)
+            return found
         except _TryAgain as problem:
             raise RetrievalError(
                 f"{self.name}: {problem}, {options.retries + 1} times; {self.kept}: run the same command again later"
@@ -159,12 +172,16 @@ class Service:
         """Send again."""
         self._stopped.clear()
 
-    def _once(self, payload: dict[str, Any]) -> Any:
+    def _once(self, payload: dict[str, Any], tokens: int) -> tuple[Any, float]:
         options = self.options
         self._sleep(0)
         self._take_turn()
+        self.budget.reserve(self.name, tokens, self.kept)
+        with self._lock:
+            self.sent += 1
         key = os.environ.get(options.key_env, "")
         headers = {"Authorization": f"Bearer {key}"} if key else {}
+        start = time.perf_counter()
         try:
             status, asked_to_wait, body = self._posted(payload, headers)
         except httpx.TimeoutException:
@@ -173,10 +190,12 @@ class Service:
             raise _TryAgain(f"cannot be reached ({type(error).__name__})") from None
         except (ValueError, UnicodeError):
             raise LimitbenchError(f"the key in {options.key_env} is not one line of ASCII; mend the variable") from None
+        seconds = time.perf_counter() - start
+        if status != 200:
+            self.budget.correct(tokens, 0)  # a refusal takes no tokens
         if status == 429 or status >= 500:
             raise _TryAgain(f"answered {status}", _seconds(asked_to_wait))
-        said = " ".join(body[:2000].decode("utf-8", "replace").split())[:200]
-        said = said.replace(key, "[key]") if key else said
+        said = " ".join(self.without_key(body[:20_000].decode("utf-8", "replace")).split())[:200]
         if status in (400, 413, 422):
             raise Refused(f"{status} ({said})")
         if status != 200:
@@ -189,7 +208,12 @@ class Service:
             raise _TryAgain("answered what is not JSON") from None
         if isinstance(content, dict) and content.get("error") and not content.get(self.holds):
             raise _TryAgain(f"answered an error ({said})")
-        return content
+        return content, seconds
+
+    def without_key(self, text: str) -> str:
+        """The text without the key, which a service may well repeat."""
+        key = os.environ.get(self.options.key_env, "")
+        return text.replace(key, "[key]") if key else text
 
     def _posted(self, payload: dict[str, Any], headers: dict[str, str]) -> tuple[int, str, bytes]:
         """Status, Retry-After and body; a body that trickles in or never ends is given up."""
@@ -204,13 +228,6 @@ class Service:
                 if time.monotonic() > end:
                     raise httpx.ReadTimeout("the answer trickles in")
         return answer.status_code, answer.headers.get("Retry-After", ""), b"".join(parts)
-
-
-def timed(ask: Callable[[], Answer]) -> tuple[Answer, float]:
-    """What was answered, and after how many seconds, tries that failed included."""
-    start = time.perf_counter()
-    answer = ask()
-    return answer, time.perf_counter() - start
 
 
 def in_parallel(
@@ -237,14 +254,18 @@ def in_parallel(
     for thread in running:
         thread.start()
     out: dict[int, Any] = {}
-    while len(out) < len(items):
-        number, out[number], error = done.get()
-        if error is not None:
-            service.stop()
-            for thread in running:
-                thread.join()
-            raise error
-        progress(stage, len(out), len(items))
+    try:
+        while len(out) < len(items):
+            number, out[number], error = done.get()
+            if error is not None:
+                service.stop()
+                for thread in running:
+                    thread.join()
+                raise error
+            progress(stage, len(out), len(items))
+    except BaseException:  # also where progress raises, and at an interrupt: nothing more is sent
+        service.stop()
+        raise
     return [out[number] for number in range(len(items))]
 
 
