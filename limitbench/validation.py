@@ -29,9 +29,13 @@ class Problem:
 
 
 def first_problem(error: ValidationError, whole: str = "the file") -> Problem:
-    """The first problem of an error; `whole` stands for a place that has no name."""
+    """The first problem of an error; `whole` stands for a place that has no name. Of missing fields, all are named."""
     first = error.errors()[0]
     place = tuple(first["loc"])
+    missing = [one["loc"] for one in error.errors() if one["type"] == "missing"]
+    if first["type"] == "missing" and len(missing) > 1:
+        names = ", ".join(".".join(map(str, loc)) for loc in missing)
+        return Problem(names, f"{len(missing)} fields are required", "missing", first.get("input"), place)
     return Problem(
         ".".join(map(str, place)) or whole,
         first["msg"].removeprefix("Value error, "),

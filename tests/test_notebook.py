@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -225,3 +227,29 @@ def test_lines_without_a_label_have_none(line: str) -> None:
     assert str(spec) == line
     with pytest.raises(SpecError, match="label"):
         RetrieverSpec.parse({"name": "bm25", "label": ""})
+
+
+# ------------------------------------------------------------------------------------------------------------ publishing
+
+
+def test_comparisons_as_files(tmp_path: Path, cli) -> None:
+    """By suffix; LaTeX escapes what it must and marks the best; the others hold what was measured, exactly."""
+    store = tmp_path / "r"
+    for by in ("bm25", "a & b_50%=random", "words=random-tokens,dim=16"):
+        Store(store).write(evaluate(DATA, by, measures="Recall@2,nDCG@10"))
+    for suffix in (".tex", ".md", ".csv", ".jsonl", ".parquet"):
+        code, out, err = cli("compare", "--results", store, "--out", tmp_path / f"t{suffix}")
+        assert (code, out, "3 rows" in err) == (0, "", True), err
+    tex = (tmp_path / "t.tex").read_text()
+    assert r"a \& b\_50\% & measured" in tex
+    assert r"\textbf{100.0}" in tex
+    assert tex.count(r"\\") == 4
+    assert "| bm25 | measured |" in (tmp_path / "t.md").read_text()
+    rows = list(csv.DictReader((tmp_path / "t.csv").open()))
+    told = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert [float(row["Recall@2"]) for row in rows] == [row["Recall@2"] for row in told]
+    assert {row["system"] for row in told} == {"bm25", "a & b_50%", "words"}
+    pq = pytest.importorskip("pyarrow.parquet")
+    assert pq.read_table(tmp_path / "t.parquet").to_pylist() == told
+    code, _, err = cli("compare", "--results", store, "--out", tmp_path / "t.docx")
+    assert (code, "ends in .tex" in err) == (2, True), err

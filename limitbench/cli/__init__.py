@@ -30,6 +30,7 @@ from limitbench.cli import (
     engines,
     fuse,
     loss,
+    new,
     prompts,
     report,
     results,
@@ -47,7 +48,7 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 SECTIONS = {
     "Benchmark": ("run", "sweep", "drown", "fuse", "prompts", "train"),
     "Engines": ("loss", "tune", "filters", "churn", "attach", "export-vectors"),
-    "Data": ("list", "generate", "adapt", "mine", "convert", "lint", "describe"),
+    "Data": ("list", "new", "generate", "adapt", "mine", "convert", "lint", "describe"),
     "Results": ("compare", "report", "leaderboard", "results", "cache"),
     "Theory": ("bounds", "design", "atlas", "verify"),
     "Capacity": ("capacity", "frontier"),
@@ -80,8 +81,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, fuse, prompts, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas, design,
-    capacity, checks, training, doctor,
+    run, sweep, fuse, prompts, new, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas,
+    design, capacity, checks, training, doctor,
 )  # fmt: skip
 for module in COMMANDS:
     module.register(app)

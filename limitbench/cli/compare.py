@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench.cli.options import JsonFlag, LeadMeasure, ResultsFolder, lead
-from limitbench.cli.output import echo_json, print_table
+from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,9 @@ def compare(
     dataset: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")] = None,
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
     measure: LeadMeasure = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a file instead: .tex, .md, .csv, .jsonl, .parquet.")
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     json: JsonFlag = False,
 ) -> None:
@@ -42,6 +45,12 @@ def compare(
     if not found:
         wanted = f" for {', '.join(dataset)}" if dataset else ""
         raise InputError(f"there are no records{wanted} in {results}; run: limitbench run embedded --results {results}")
+    if out is not None:
+        from limitbench.report.publish import publish
+
+        publish(found, out)
+        say(f"wrote {out}: {sum(len(c.rows) for c in found)} rows")
+        return
     if json:
         echo_json({"schema_version": 1, "comparisons": [_json(c) for c in found]})
         return

@@ -13,7 +13,7 @@ from pathlib import Path
 from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets.folders import read_folder, write_folder
-from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, published_as, recipe
+from limitbench.datasets.spec import DatasetSpec, dataset_spec, generate, parse_spec, published_as, recipe
 from limitbench.errors import DataError, InputError, LimitbenchError, UnknownName
 from limitbench.files import storing
 
@@ -42,9 +42,26 @@ class Reading:
     ignore_identical_ids: bool | None = None
 
     def load(self, source: str | Path) -> Dataset:
-        """The dataset of a catalogue name, else of a folder. Raises `UnknownName`, `DataError` or `OfflineError`."""
+        """The dataset of a catalogue name, a spec's file or a folder. Raises `UnknownName`, `DataError` or `OfflineError`."""
         place = find(source)
+        if place is not None and place.is_file():
+            return self._of_spec(place)
         return _from_catalog(str(source), self) if place is None else self.folder(place)
+
+    def _of_spec(self, path: Path) -> Dataset:
+        """The dataset that a file like those of `datasets/` describes, made now. Raises `SpecError` for one that is none."""
+        spec = parse_spec(catalog.read_toml(path), path.stem)
+        if spec.hub is not None or self.min_grade > 1 or self.split != "test":
+            raise InputError(
+                f"{path}: a generated dataset has one split, of grade 1, and no hub; give a [pattern] or [typed]"
+            )
+        made = generate(spec, path.stem)
+        if spec.sha256 is not None and made.digest != spec.sha256:
+            raise InputError(
+                f"{path}: came out with sha256 {made.digest}, and says {spec.sha256}; mend the one or the other"
+            )
+        leave = spec.ignore_identical_ids if self.ignore_identical_ids is None else self.ignore_identical_ids
+        return replace(made, ignore_identical_ids=leave)
 
     def folder(self, place: str | Path, name: str | None = None) -> Dataset:
         """The dataset in a folder."""
@@ -72,7 +89,7 @@ def load(
 
 
 def find(source: str | Path) -> Path | None:
-    """The folder that a source means, or None where it is a catalogue name. Raises `UnknownName` where it is neither.
+    """The folder or the spec's file that a source means, or None where it is a catalogue name. Raises `UnknownName` for neither.
 
     Nothing is read: this is how names are checked before any work.
     """
@@ -85,6 +102,8 @@ def find(source: str | Path) -> Path | None:
     except (OSError, RuntimeError, ValueError):  # too long, no such user, a null byte
         path, there = None, False
         name = name[:60]
+    if path is not None and there and path.is_file() and path.suffix == ".toml":
+        return path
     if there or isinstance(source, Path) or name.startswith((".", "/", "~")) or "/" in name:
         if path is None or not name or not path.is_dir():
             found = "a file" if path is not None and path.is_file() else "nothing"

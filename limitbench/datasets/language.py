@@ -8,6 +8,7 @@ holds us to it.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from limitbench import catalog
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import SpecError, UnknownName
+from limitbench.errors import DataError, SpecError, UnknownName
 from limitbench.relevance import Qrels
 
 Holders = set[int]
@@ -112,9 +113,12 @@ def forms(name: str) -> tuple[tuple[str, str], ...]:
     """(what documents say, what queries say) for every attribute of a vocabulary of the catalogue, in file order.
 
     A line of its file holds both with a tab between, or one for both. `composed` is every modifier before every attribute of
-    one word. `german/everyday` is what documents say of the first and queries of the second, line by line. Raises `UnknownName`
-    for a name that is not there, `SpecError` for two of other lengths.
+    one word. A name that ends in .txt is a file of yours. `german/everyday` is what documents say of the first and queries of the
+    second, line by line. Raises `UnknownName` for a name that is not there, `DataError` for a file that cannot be read,
+    `SpecError` for two of other lengths.
     """
+    if name.endswith(".txt"):
+        return _forms_of(Path(name).expanduser())
     listed, across, asked = name.partition("/")
     if across:
         pair = [[said for said, _ in forms(part)] for part in (listed, asked)]
@@ -131,9 +135,25 @@ def forms(name: str) -> tuple[tuple[str, str], ...]:
     known = sorted([*(path.stem for path in folder.glob("*.txt")), "composed"])
     if name not in known:
         raise UnknownName("vocabulary", name, known, where="datasets/vocabularies/")
-    path = folder / f"{name}.txt"
-    lines = [line for line in path.read_text(encoding="utf-8").splitlines() if line and not line.startswith("#")]
-    return tuple((said, asked or said) for said, _, asked in (line.partition("\t") for line in lines))
+    return _forms_of(folder / f"{name}.txt")
+
+
+def _forms_of(path: Path) -> tuple[tuple[str, str], ...]:
+    """The attributes of a file, one a line. Raises `DataError` for one that cannot be read, or names an attribute twice."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(
+            path, f"cannot be read ({error}); expected a text file with an attribute on each line"
+        ) from None
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    pairs = [
+        (said.strip(), asked.strip() or said.strip()) for said, _, asked in (line.partition("\t") for line in lines)
+    ]
+    twice = next((said for said, count in Counter(said for said, _ in pairs).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(path, f"names '{twice}' twice; keep one")
+    return tuple(pairs)
 
 
 def contained(phrases: Sequence[str]) -> list[tuple[str, str]]:
