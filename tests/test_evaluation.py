@@ -152,14 +152,13 @@ def test_names_become_safe_paths(tmp_path: Path, name: str) -> None:
 
 
 def test_suites() -> None:
-    """The shipped suites parse, and name only datasets and retrievers of the catalogue, or engines whose settings are good."""
+    """The shipped suites parse, name only datasets of the catalogue, and every retriever of them can be made."""
     from limitbench import catalog
 
     for name in catalog.names("suites"):
         suite = read_suite(name)
         assert set(suite.datasets) <= set(catalog.names("datasets"))
         for spec in map(RetrieverSpec.parse, suite.retrievers):
-            assert str(spec) in catalog.names("retrievers") or spec.adapter == "engine"
             spec.made()
         assert parse_measures(suite.measures or "Recall@2")
 

@@ -11,8 +11,8 @@ from conftest import ROOT
 import limitbench
 
 FRONT_DOOR = {
-    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "bracket", "check", "design",
-    "evaluate", "load",
+    "Corpus", "Dataset", "LimitbenchError", "Measure", "Qrels", "Queries", "Result", "Run", "bracket", "check", "compare",
+    "design", "drown", "evaluate", "load", "suite", "sweep", "write_report",
 }  # fmt: skip
 
 

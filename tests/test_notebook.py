@@ -245,7 +245,7 @@ def test_comparisons_as_files(tmp_path: Path, cli) -> None:
     assert r"\textbf{100.0}" in tex
     assert tex.count(r"\\") == 4
     assert "| bm25 | measured |" in (tmp_path / "t.md").read_text()
-    rows = list(csv.DictReader((tmp_path / "t.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))
     told = [json.loads(line) for line in (tmp_path / "t.jsonl").read_text().splitlines()]
     assert [float(row["Recall@2"]) for row in rows] == [row["Recall@2"] for row in told]
     assert {row["system"] for row in told} == {"bm25", "a & b_50%", "words"}
