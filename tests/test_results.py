@@ -13,11 +13,13 @@ import time
 from pathlib import Path
 
 import jsonschema
+import numpy as np
 import pytest
 from conftest import ROOT
 
 from limitbench.results import Store, read
 from limitbench.results.differences import differences
+from limitbench.results.mteb_files import read_scores, separated
 
 SPECS = ("bm25", "bm25,stemmer=none", "tfidf-items", "random")
 
@@ -236,3 +238,61 @@ def test_processes_that_write_at_once_lose_nothing(store: Path, tmp_path: Path) 
     digests = {r.configuration_digest for r in Store(tmp_path)}
     assert len(digests) == 3 * 60 + 1
     assert not list(tmp_path.rglob("*.part"))
+
+
+# ------------------------------------------------------------------------------------------------- published result files
+
+
+def published(folder: Path, scores: dict[str, dict[str, float]]) -> Path:
+    """Result files as mteb writes them: a folder a model and revision, a file a task, a score a subset."""
+    for model, tasks in scores.items():
+        place = folder / model.replace("/", "__") / "0123abc"
+        place.mkdir(parents=True)
+        (place / "model_meta.json").write_text(json.dumps({"name": model, "revision": "0123abc"}))
+        for task, value in tasks.items():
+            rows = [{"hf_subset": "a", "main_score": value - 0.01}, {"hf_subset": "b", "main_score": value + 0.01}]
+            (place / f"{task}.json").write_text(
+                json.dumps({"task_name": task, "scores": {"test": rows}, "mteb_version": "2"})
+            )
+    return folder
+
+
+def test_ranks_that_tasks_can_tell_apart(tmp_path: Path, cli) -> None:
+    """A model that is better on every task is above; two that win in turn are one group, and their ranks overlap."""
+    rng = np.random.default_rng(0)
+    base = rng.uniform(0.3, 0.6, 20)
+    noise = rng.normal(0, 0.05, 20)
+    scores = {
+        "a/best": {f"T{i}": float(base[i] + 0.2) for i in range(20)},
+        "b/one": {f"T{i}": float(base[i] + noise[i] - noise.mean()) for i in range(20)},
+        "c/two": {f"T{i}": float(base[i] + 0.001) for i in range(19)} | {"Only": 0.5, "T19": float(base[19])},
+    }
+    found = separated(read_scores(published(tmp_path / "r", scores)))
+    assert found.models[0].model == "a/best"
+    best, second, third = found.models
+    assert (best.lowest, best.highest, best.group) == (1, 1, "a")
+    assert second.group == third.group == "b"
+    assert {(second.lowest, second.highest), (third.lowest, third.highest)} == {(2, 3)}
+    assert (len(found.tasks), found.left_out) == (20, 1)
+    assert best.mean == pytest.approx(base.mean() + 0.2)
+    code, out, err = cli("results", "separate", "--mteb", tmp_path / "r")
+    assert (code, "20 shared tasks" in out, "1 tasks are left out" in err) == (0, True, True), err
+    assert json.loads(cli("results", "separate", "--mteb", tmp_path / "r", "--json")[1])["left_out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('{"task_name": "T", "scores": {"test": [{"main_score": "high"}]}}', "no number"),
+        ('{"task_name": "T", "scores": {"test": [{"main_score": NaN}]}}', "NaN"),
+        ('{"other": 1}', "has no result file"),
+        ('{"task_name": "T", "scores": {"test": [{"main_score": 0.5}]}}', "2 and 5 or more"),
+    ],
+)
+def test_result_files_that_are_none(tmp_path: Path, cli, content: str, says: str) -> None:
+    """One sentence each; files of other kinds are passed over."""
+    (tmp_path / "m" / "r").mkdir(parents=True)
+    (tmp_path / "m" / "r" / "T.json").write_text(content)
+    code, _, err = cli("results", "separate", "--mteb", tmp_path)
+    assert (code, says in err) == (2, True), err
+    assert cli("results", "separate")[0] == 2

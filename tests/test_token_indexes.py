@@ -115,6 +115,7 @@ def test_all_candidates_give_exact_search(options: str) -> None:
     assert facts["index"] == options.partition(",")[0].removeprefix("index=")
 
 
+@pytest.mark.slow
 def test_few_candidates_lose_what_is_not_among_them() -> None:
     """The gap to exact search is recorded, and the ceiling of the candidates."""
     data = load("limit-small-synthetic")

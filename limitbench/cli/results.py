@@ -231,18 +231,33 @@ def _short(value: object) -> str:
 
 
 def separate(
-    dataset: Annotated[str, typer.Option("-d", "--dataset", help="The dataset.")],
+    dataset: Annotated[str | None, typer.Option("-d", "--dataset", help="The dataset.")] = None,
+    mteb: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Result files of mteb instead, MODEL/REVISION/Task.json: which ranks hold."
+        ),
+    ] = None,
     measure: Annotated[str, typer.Option(help="One measure.")] = "Recall@2",
     level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of false findings, over all pairs.")] = 0.05,
     results: ResultsFolder = _RESULTS,
     json: JsonFlag = False,
 ) -> None:
-    """Tell retrievers apart: paired randomisation tests of all pairs, corrected by Holm, and the groups that remain."""
-    from limitbench.measures import parse_measures
+    """Tell retrievers apart: paired randomisation tests of all pairs, corrected by Holm, and the groups that remain.
+
+    The units are the queries of a dataset; of mteb's result files, the tasks that all models have.
+    """
+    if (dataset is None) == (mteb is None):
+        raise InputError("expected -d DATASET or --mteb FOLDER, one of them")
+    if mteb is not None:
+        _show_ranks(mteb, level, json)
+        return
+    assert dataset is not None
+    from limitbench.measures import one_measure
     from limitbench.report import interval, rows_of
     from limitbench.statistics import bootstrap_interval, compare_all, group_letters, inseparable_groups
 
-    title = repr(parse_measures(measure)[0])
+    title = repr(one_measure(measure))
     found = [r for r in _records(results, [dataset]) if title in r.per_query]
     digests = {r.dataset.sha256 for r in found}
     if len(digests) > 1:
@@ -268,6 +283,28 @@ def separate(
                 caption=f"one letter: not told apart at {100 * level:g} %, all pairs, paired randomisation, Holm")  # fmt: skip
     close = [[c.first, c.second, f"{100 * c.difference:.2f}", f"{c.p:.2g}", f"{c.corrected:.2g}"] for c in comparisons]
     print_table(["better", "than", "by", "p", "p, corrected"], close)
+
+
+def _show_ranks(folder: Path, level: float, json: bool) -> None:
+    import dataclasses
+
+    from limitbench.results.mteb_files import read_scores, separated
+
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder, expected one with MODEL/REVISION/Task.json")
+    found = separated(read_scores(folder), level=level)
+    if json:
+        echo_json({"schema_version": 1, "level": level, **dataclasses.asdict(found)})
+        return
+    rows = [
+        [str(one.rank), one.model, f"{100 * one.mean:.2f}", one.group, f"{one.lowest} to {one.highest}"]
+        for one in found.models
+    ]
+    print_table(["rank", "model", "mean, %", "group", "95 % of ranks"], rows, title=f"{len(found.tasks)} shared tasks", keep=3,
+                caption=f"one letter: not told apart at {100 * level:g} %, tasks as units, paired randomisation, Holm; ranks: over "
+                        "draws of tasks")  # fmt: skip
+    if found.left_out:
+        say(f"{found.left_out} tasks are left out: some model has no result for them")
 
 
 def export(
