@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from limitbench.cli.options import IgnoreIdenticalIds, LeadMeasure, MinGrade, ResultsFolder, SkipUnanswerable, lead
 from limitbench.cli.output import echo_json, say, status_line
 from limitbench.errors import InputError
+
+if TYPE_CHECKING:
+    from limitbench.report.gathered import BenchmarkReport
 
 _NAMES = {"html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures"}
 
@@ -74,6 +77,11 @@ def report(
     for path, text in zip(written, texts, strict=True):
         with atomic_write(path) as stream:
             stream.write(text.encode())
+    _tell(found, written, form, json)
+
+
+def _tell(found: BenchmarkReport, written: list[Path], form: str, json: bool) -> None:
+    """Say what was written, and which texts are not at hand."""
     missing = [t.comparison.dataset for t in found.tables if t.comparison.sha256 not in found.data]
     if missing and form in ("html", "svg"):
         say(f"texts and relevance of {', '.join(missing)} are not at hand; --data FOLDER reads them")

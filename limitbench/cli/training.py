@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from limitbench.evaluation import FineTuned
+    from limitbench.retrievers.embedder_training import EmbedderTraining
 
 _TRAINED_ON = ["limit-small-test", "limit-small-train"]
 _MEASURED_ON = ["limit-test", "products-small", "pattern-disjoint"]
@@ -105,11 +106,38 @@ def embedder(
 
     The LIMIT paper's Table 3. A model that is there already is not trained again.
     """
-    from limitbench.errors import InputError, MissingExtra
     from limitbench.evaluation import Options, fine_tune
     from limitbench.measures import parse_measures
     from limitbench.report.saved import require_format
     from limitbench.results import Store
+
+    if plot is not None:
+        require_format(plot)
+    how = _training(base=base, steps=steps, seed=seed, queries=queries, rate=rate, device=device or "auto")
+    chosen = parse_measures(measures)
+    with progress_bars() as bars:
+        learning = bars("embedder")
+        options = Options(
+            measures=chosen,
+            store=Store(results),
+            fresh=fresh,
+            device=device,
+            progress=lambda where, name: bars(f"{where} {name}"),
+        )
+        trained = fine_tune(
+            train_on or _TRAINED_ON, dataset or _MEASURED_ON, numbers(dims, "--dims"), out=out, how=how, options=options,
+            watch=lambda done, of, _loss: learning("steps", done, of),
+        )  # fmt: skip
+        found = list(trained)
+    if plot is not None:
+        from limitbench.report.fine_tuning import draw
+
+        draw(found, repr(chosen[0]), plot)
+    _show(found, list(map(repr, chosen)), json)
+
+
+def _training(rate: float | None, **given: Any) -> EmbedderTraining:
+    from limitbench.errors import InputError, MissingExtra
 
     try:
         from limitbench.retrievers.embedder_training import EmbedderTraining
@@ -117,27 +145,7 @@ def embedder(
         raise MissingExtra("limitbench train", error.name or "?", "models") from None
     if rate is not None and not 0 < rate < float("inf"):
         raise InputError(f"found --rate {rate:g}, expected a number above 0")
-    if plot is not None:
-        require_format(plot)
-    how = EmbedderTraining(base=base, steps=steps, seed=seed, queries=queries, rate=rate, device=device or "auto")
-    with progress_bars() as bars:
-        learning = bars("embedder")
-        options = Options(
-            measures=parse_measures(measures), store=Store(results), fresh=fresh, device=device,
-            progress=lambda where, name: bars(f"{where} {name}"),
-        )  # fmt: skip
-        found = list(
-            fine_tune(
-                train_on or _TRAINED_ON, dataset or _MEASURED_ON, numbers(dims, "--dims"), out=out, how=how, options=options,
-                watch=lambda done, of, _loss: learning("steps", done, of),
-            )
-        )  # fmt: skip
-    titles = list(map(repr, options.chosen))
-    if plot is not None:
-        from limitbench.report.fine_tuning import draw
-
-        draw(found, titles[0], plot)
-    _show(found, titles, json)
+    return EmbedderTraining(rate=rate, **given)
 
 
 def _show(found: Sequence[FineTuned], titles: list[str], json: bool) -> None:

@@ -47,7 +47,8 @@ def read_scores(folder: Path, split: str = "test") -> dict[str, dict[str, float]
     """The main score of each model on each task, fractions, from `MODEL/REVISION/Task.json` or any nesting like it.
 
     A task's subsets are averaged. A model is named by the `model_meta.json` beside its files, else by the folder above the
-    revision. Files of other kinds are passed over. Raises `DataError` for a score that is no number, `InputError` where there is none at all.
+    revision. Files of other kinds are passed over. Raises `DataError` for a score that is no number, `InputError` where there is
+    none at all.
     """
     found: dict[str, dict[str, float]] = defaultdict(dict)
     for path in sorted(folder.rglob("*.json")):
