@@ -129,11 +129,7 @@ def embedder(
             watch=lambda done, of, _loss: learning("steps", done, of),
         )  # fmt: skip
         found = list(trained)
-    if plot is not None:
-        from limitbench.report.fine_tuning import draw
-
-        draw(found, repr(chosen[0]), plot)
-    _show(found, list(map(repr, chosen)), json)
+    _show(found, list(map(repr, chosen)), plot, json)
 
 
 def _training(rate: float | None, **given: Any) -> EmbedderTraining:
@@ -148,9 +144,13 @@ def _training(rate: float | None, **given: Any) -> EmbedderTraining:
     return EmbedderTraining(rate=rate, **given)
 
 
-def _show(found: Sequence[FineTuned], titles: list[str], json: bool) -> None:
+def _show(found: Sequence[FineTuned], titles: list[str], plot: Path | None, json: bool) -> None:
     from limitbench.report import percent
 
+    if plot is not None:
+        from limitbench.report.fine_tuning import draw
+
+        draw(found, titles[0], plot)
     if json:
         told = [
             {"trained_on": row.trained_on, "dim": row.dim, "retriever": row.retriever, **row.result.summary()}
