@@ -136,6 +136,20 @@ def test_compare(cli, tmp_path: Path) -> None:
     assert next(r for r in rows if r["system"] == "BM25")["measures"]["Recall@2"]["mean"] == pytest.approx(0.978)
 
 
+def test_records_are_chosen_by_what_run_takes(cli, tmp_path: Path) -> None:
+    """A folder names its records for compare, report and results; the report says on the terminal what it found."""
+    cli("generate", "limit-small-synthetic", "--out", tmp_path / "my notes")
+    at = ("-d", f"{tmp_path}/my notes/", "--results", tmp_path / "r")
+    cli("run", *at, "-r", "bm25")
+    assert "my notes" in cli("compare", *at)[1]
+    assert "my notes" in cli("results", "list", *at)[1]
+    code, out, _ = cli("report", *at)
+    assert code == 0
+    assert "- my notes: among the first 2 documents, bm25 finds 97.8 %" in out
+    assert json.loads(cli("report", *at, "--json")[1])["at_a_glance"][0].startswith("my notes: ")
+    assert cli("compare", "-d", tmp_path, "--results", tmp_path / "r")[0] == 2
+
+
 def test_narrow_terminals_keep_the_first_columns(cli, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """At 40 columns the table drops its last columns and says which, rather than cutting numbers."""
     from rich.console import Console

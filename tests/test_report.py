@@ -535,6 +535,9 @@ def test_recall_falls_as_the_corpus_grows(store: Path) -> None:
     assert means == sorted(means, reverse=True)
     assert means[0] > means[-1]
     assert {c.dataset for c in compare(Store(store))} == {"limit-small-synthetic", "small"}
+    sentence = glance(gather(store))[-1]
+    first, last = (f"{100 * at:.1f} %" for at in (means[0], means[-1]))
+    assert f"wordllama's Recall@2 goes from {first} to {last} between 9 and 46 documents" in sentence
 
 
 def test_drown_on_the_command_line(cli, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.options import JsonFlag, LeadMeasure, ResultsFolder, lead
+from limitbench.cli.options import JsonFlag, LeadMeasure, RecordsOf, ResultsFolder, dataset_names, lead
 from limitbench.cli.output import echo_json, print_table, say
 from limitbench.errors import InputError
 
@@ -22,7 +22,7 @@ def register(app: typer.Typer) -> None:
 
 def compare(
     results: ResultsFolder = Path("results"),
-    dataset: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")] = None,
+    dataset: RecordsOf = None,
     all_dims: Annotated[bool, typer.Option("--all-dims", help="The paper's rows at every dimension.")] = False,
     measure: LeadMeasure = None,
     out: Annotated[
@@ -37,14 +37,15 @@ def compare(
     from limitbench.results import Store
 
     every = comparisons(Store(results), all_dims=all_dims, measure=lead(measure))
-    found = [c for c in every if not dataset or c.dataset in dataset]
+    wanted = dataset_names(dataset)
+    found = [c for c in every if not wanted or c.dataset in wanted]
     if not found and not dataset and any(True for _ in Store(results)):
         raise InputError(
             f"the records in {results} are of parts of larger corpora alone; see them with: limitbench report"
         )
     if not found:
-        wanted = f" for {', '.join(dataset)}" if dataset else ""
-        raise InputError(f"there are no records{wanted} in {results}; run: limitbench run embedded --results {results}")
+        which = f" for {', '.join(wanted)}" if wanted else ""
+        raise InputError(f"there are no records{which} in {results}; run: limitbench run embedded --results {results}")
     if out is not None:
         from limitbench.report.publish import publish
 

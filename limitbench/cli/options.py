@@ -48,6 +48,12 @@ IgnoreIdenticalIds = Annotated[
 ]
 
 
+RecordsOf = Annotated[
+    list[str] | None,
+    typer.Option("-d", "--dataset", help="Only of this dataset: a name, folder or spec's file, as for run; repeats."),
+]
+
+
 def lead(measure: str | None) -> str | None:
     """The title of a lead measure as records have it. Raises `SpecError` for one that is none."""
     from limitbench.measures import one_measure
@@ -64,6 +70,15 @@ def reading(
     return Reading(
         split=split, min_grade=min_grade, skip_unanswerable=skip_unanswerable, ignore_identical_ids=ignore_identical_ids
     )
+
+
+def dataset_names(sources: list[str] | None) -> list[str]:
+    """The names that records have of these datasets: a folder's is its own, a spec's is its file's; nothing is read."""
+    places = {source: Path(source).expanduser() for source in sources or []}
+    return [
+        place.resolve().name if place.is_dir() else place.stem if place.suffix == ".toml" else source
+        for source, place in places.items()
+    ]
 
 
 def read_dataset(source: str, how: Reading) -> Dataset:

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from limitbench.cli.options import IgnoreIdenticalIds, LeadMeasure, MinGrade, ResultsFolder, SkipUnanswerable, lead
+from limitbench.cli.options import (
+    IgnoreIdenticalIds,
+    LeadMeasure,
+    MinGrade,
+    RecordsOf,
+    ResultsFolder,
+    SkipUnanswerable,
+    dataset_names,
+    lead,
+)
 from limitbench.cli.output import echo_json, say, status_line
 from limitbench.errors import InputError
 
@@ -15,6 +24,7 @@ if TYPE_CHECKING:
     from limitbench.report.gathered import BenchmarkReport
 
 _NAMES = {"html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures"}
+_MOST_TOLD = 6  # sentences of a report on the terminal
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +37,7 @@ def report(
     results: ResultsFolder = Path("results"),
     out: Annotated[Path | None, typer.Option(help="A file, or for svg a folder; below --results without.")] = None,
     form: Annotated[str, typer.Option("--format", help="html, md, json or svg.")] = "html",
-    only: Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these datasets; repeats.")] = None,
+    only: RecordsOf = None,
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Folder of a dataset, for its texts; repeats.")
     ] = None,
@@ -56,7 +66,7 @@ def report(
     with status_line() as status:
         status("reading the records")
         found = gathered.gather(
-            results, only=only or (), places=data or (), all_dims=all_dims, measure=lead(measure), latency=latency,
+            results, only=dataset_names(only), places=data or (), all_dims=all_dims, measure=lead(measure), latency=latency,
             command=command(),
             reading={
                 "split": split, "min_grade": min_grade, "skip_unanswerable": skip_unanswerable,
@@ -82,12 +92,22 @@ def report(
 
 def _tell(found: BenchmarkReport, written: list[Path], form: str, json: bool) -> None:
     """Say what was written, and which texts are not at hand."""
+    from limitbench.report.table_rows import glance
+
     missing = [t.comparison.dataset for t in found.tables if t.comparison.sha256 not in found.data]
     if missing and form in ("html", "svg"):
         say(f"texts and relevance of {', '.join(missing)} are not at hand; --data FOLDER reads them")
+    told = glance(found) if form in ("html", "md") else []
     if json:
-        echo_json({"schema_version": 1, "written": [str(path) for path in written], "records": len(found.records)})
+        echo_json({
+            "schema_version": 1, "written": [str(path) for path in written], "records": len(found.records),
+            "at_a_glance": told,
+        })  # fmt: skip
         return
+    for line in told[:_MOST_TOLD]:
+        typer.echo(f"- {line}")
+    if len(told) > _MOST_TOLD:
+        typer.echo(f"- and {len(told) - _MOST_TOLD} more, in the report")
     for path in written:
         typer.echo(f"Wrote {path}.")
 

@@ -11,9 +11,11 @@ from limitbench.cli.options import (
     IgnoreIdenticalIds,
     JsonFlag,
     MinGrade,
+    RecordsOf,
     ResultsFolder,
     SkipUnanswerable,
     Split,
+    dataset_names,
     read_dataset,
     reading,
     say_remarks,
@@ -24,7 +26,6 @@ from limitbench.errors import InputError
 if TYPE_CHECKING:
     from limitbench.results import Result
 
-Datasets = Annotated[list[str] | None, typer.Option("-d", "--dataset", help="Only these; repeats.")]
 _RESULTS = Path("results")
 
 
@@ -41,9 +42,10 @@ def register(app: typer.Typer) -> None:
 def _records(folder: Path, datasets: list[str] | None) -> list[Result]:
     from limitbench.results import Store
 
-    found = [r for r in Store(folder) if not datasets or r.dataset.name in datasets]
+    names = dataset_names(datasets)
+    found = [r for r in Store(folder) if not names or r.dataset.name in names]
     if not found:
-        wanted = f" for {', '.join(datasets)}" if datasets else ""
+        wanted = f" for {', '.join(names)}" if names else ""
         raise InputError(f"there are no records{wanted} in {folder}; run: limitbench run embedded --results {folder}")
     return found
 
@@ -100,7 +102,7 @@ def import_(
         typer.echo(f"Wrote {path}.")
 
 
-def list_(results: ResultsFolder = _RESULTS, dataset: Datasets = None, json: JsonFlag = False) -> None:
+def list_(results: ResultsFolder = _RESULTS, dataset: RecordsOf = None, json: JsonFlag = False) -> None:
     """List the records: digest, dataset, retriever, first measure, when."""
     found = _records(results, dataset)
     if json:
@@ -311,7 +313,7 @@ def export(
     out: Annotated[Path | None, typer.Option(help="A file; stdout without, except for parquet.")] = None,
     form: Annotated[str, typer.Option("--format", help="csv, parquet or markdown.")] = "csv",
     results: ResultsFolder = _RESULTS,
-    dataset: Datasets = None,
+    dataset: RecordsOf = None,
 ) -> None:
     """Export the records, a row for each record and measure, with 95 % intervals."""
     from limitbench.files import atomic_write

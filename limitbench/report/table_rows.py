@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from limitbench.report.comparison import Row
+from limitbench.report.comparison import Row, first_measure
 from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.numbers import duration, escaped, interval, markdown, percent, size
-from limitbench.report.story import role, several, story
+from limitbench.report.story import percent_of, role, several, story
 from limitbench.results import Means, Result
 from limitbench.statistics import Interval
 
@@ -159,8 +159,23 @@ def never_returned(report: BenchmarkReport) -> TableText:
 
 
 def glance(report: BenchmarkReport) -> list[str]:
-    """The report in sentences: of each dataset, the best retriever and what geometry asks for."""
-    return [line for table in report.tables for line in (_best(table), _geometry(report, table)) if line]
+    """The report in sentences: of each dataset, the best retriever and what geometry asks for; then what corpus size does."""
+    told = [line for table in report.tables for line in (_best(table), _geometry(report, table)) if line]
+    return [*told, *(_growing(report, name) for name in dict.fromkeys(curve.dataset for curve in report.curves))]
+
+
+def _growing(report: BenchmarkReport, dataset: str) -> str:
+    """What the retrievers that hold best and fall most lose from the smallest corpus to the largest."""
+    here = [curve for curve in report.curves if curve.dataset == dataset]
+    measure = first_measure(curve.measure for curve in here)
+    here = sorted((c for c in here if c.measure == measure), key=lambda c: c.points[-1].mean - c.points[0].mean)
+    ends = [here[-1], *here[:1]] if len(here) > 1 else here
+    parts = [
+        f"{c.retriever}'s {measure} goes from {percent_of(c.points[0].mean)} % to {percent_of(c.points[-1].mean)} %"
+        f" between {c.sizes[0]:,} and {c.sizes[-1]:,} documents"
+        for c in ends
+    ]
+    return f"{dataset}: {', '.join(parts)}."
 
 
 def _best(table: Table) -> str:
