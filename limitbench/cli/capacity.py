@@ -172,9 +172,10 @@ def _line(shown: dict[str, Any], kind: str) -> str:
         untried = {one.value for one in (Status.IMPOSSIBLE, Status.UNEQUAL, Status.MANY)}
         why = f" ({shown['status']})" if shown["status"] in untried else ""
         return f"d={shown['d']} n={shown['n']} {_solver(shown)}: {told}{why}"
-    return (
-        f"d={shown['d']} k={shown['k']} {shown['solver']}: solved {shown['solved_n']}; not solved {shown['failed_n']}"
-    )
+    solved, failed = shown["solved_n"], shown["failed_n"]
+    found = "nothing solved" if solved is None else f"solved {solved} documents"
+    beyond = "no larger one failed" if failed is None else f"not solved {failed}"
+    return f"d={shown['d']} k={shown['k']} {shown['solver']}: {found}; {beyond}"
 
 
 def _print(found: Sequence[dict[str, Any]], kind: str, records: Records) -> None:

@@ -88,7 +88,7 @@ class Comparison(Tabular):
         if self.published_as == self.dataset:
             return "published: arXiv 2508.21038v2, on this dataset"
         return (
-            f"published: arXiv 2508.21038v2, on the real {self.published_as}; ours: on {self.dataset}, "
+            f"published: arXiv 2508.21038v2, on the real {self.published_as}; measured: on {self.dataset}, "
             "which has its relevance pattern and other words"
         )
 
