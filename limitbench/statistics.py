@@ -21,6 +21,9 @@ Alternative = Literal["two-sided", "greater", "less"]
 _BLOCK = 1 << 22  # signs or picks drawn at a time: bounds memory
 
 
+SHOWN_RESAMPLES = 1999  # of the intervals that tables and figures show: the same everywhere
+
+
 @dataclass(frozen=True)
 class Interval:
     """A mean and its confidence limits."""

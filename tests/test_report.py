@@ -264,7 +264,7 @@ def test_a_lead_measure_can_be_chosen(one: Result, tmp_path: Path, cli) -> None:
     code, _, err = cli("report", "--results", tmp_path, "--measure", "Recall@7")
     assert (code, "no record here has Recall@7; they have" in err) == (2, True), err
     page = shown(tmp_path)
-    assert "By nDCG@10, b 90.0 % and a 20.0 %." in page
+    assert "By nDCG@10, b is best, 90.0 %; the last, a 20.0 %." in page
     assert "median query" in page
     assert cli("report", "--results", tmp_path, "--no-latency", "--out", tmp_path / "p.html")[0] == 0
     assert "median query" not in (tmp_path / "p.html").read_text()
@@ -842,7 +842,7 @@ def test_json_and_markdown_say_the_same(store: Path, cli, tmp_path: Path) -> Non
         s for s in found["standing"] if s["retriever"] == "wordllama" and s["dataset"] == "limit-small-synthetic"
     )
     assert (standing["lower"], standing["upper"], standing["dim"]) == (4, 4, 256)
-    assert "possible (constructed)" in standing["verdict"]
+    assert "possible (proved)" in standing["verdict"]
     assert standing["reached"][0] > 10
     text = (tmp_path / "r.md").read_text()
     assert f"{100 * recall['mean']:.1f}" in text

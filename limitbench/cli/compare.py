@@ -82,7 +82,8 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
     """Head and rows: the system, the lead measure and its interval first, so that a narrow terminal has them."""
     from limitbench.report import percent
     from limitbench.report.numbers import interval
-    from limitbench.statistics import bootstrap_interval
+    from limitbench.report.story import role
+    from limitbench.statistics import SHOWN_RESAMPLES, bootstrap_interval
 
     theirs = {title for row in c.rows if row.source == "published" for title in row.means}
     titles = sorted((t for t in c.measures if t != c.headline), key=lambda title: title not in theirs)
@@ -92,14 +93,16 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
         values = row.values.get(c.headline)
         rows.append(
             [
-                row.system,
+                f"{row.system} ({role(row)})" if role(row) != "retriever" else row.system,
                 percent(row.means.get(c.headline)),
-                interval(bootstrap_interval(values, resamples=1999)) if values and row.source == "ours" else "",
+                interval(bootstrap_interval(values, resamples=SHOWN_RESAMPLES))
+                if values and row.source == "ours"
+                else "",
+                row.origin,
                 *(percent(row.means.get(t)) for t in titles),
                 str(row.dim or ""),
-                row.origin,
                 *(["" if row.of_exact is None else f"{100 * row.of_exact:.1f}"] if approximate else []),
             ]
         )
-    head = ["system", c.headline, "95 % interval", *titles, "dim", "source", *(["of exact"] if approximate else [])]
+    head = ["system", c.headline, "95 % interval", "source", *titles, "dim", *(["of exact"] if approximate else [])]
     return head, rows

@@ -10,12 +10,14 @@ import typer
 from limitbench.cli.options import (
     IgnoreIdenticalIds,
     JsonFlag,
+    LeadMeasure,
     MinGrade,
     RecordsOf,
     ResultsFolder,
     SkipUnanswerable,
     Split,
     dataset_names,
+    lead,
     read_dataset,
     reading,
     say_remarks,
@@ -137,10 +139,12 @@ def show(
 ) -> None:
     """Show one record: every measure with its 95 % interval, options, cost, how to run it again; and which queries fail."""
     from limitbench.report import duration, interval, percent, size
-    from limitbench.statistics import bootstrap_interval
+    from limitbench.statistics import SHOWN_RESAMPLES, bootstrap_interval
 
     r = _one(record, results)
-    limits = {title: bootstrap_interval(values) for title, values in r.per_query.items() if values}
+    limits = {
+        title: bootstrap_interval(values, resamples=SHOWN_RESAMPLES) for title, values in r.per_query.items() if values
+    }
     if json:
         intervals = {title: {"low": found.low, "high": found.high} for title, found in limits.items()}
         echo_json({**r.model_dump(mode="json"), "intervals": intervals})
@@ -240,7 +244,7 @@ def separate(
             metavar="FOLDER", help="Result files of mteb instead, MODEL/REVISION/Task.json: which ranks hold."
         ),
     ] = None,
-    measure: Annotated[str, typer.Option(help="One measure.")] = "Recall@2",
+    measure: LeadMeasure = None,
     level: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Of false findings, over all pairs.")] = 0.05,
     results: ResultsFolder = _RESULTS,
     json: JsonFlag = False,
@@ -255,18 +259,16 @@ def separate(
         _show_ranks(mteb, level, json)
         return
     assert dataset is not None
-    from limitbench.measures import one_measure
-    from limitbench.report import interval, rows_of
-    from limitbench.statistics import bootstrap_interval, compare_all, group_letters, inseparable_groups
+    from limitbench.report import interval
+    from limitbench.statistics import (
+        SHOWN_RESAMPLES,
+        bootstrap_interval,
+        compare_all,
+        group_letters,
+        inseparable_groups,
+    )
 
-    title = repr(one_measure(measure))
-    found = [r for r in _records(results, [dataset]) if title in r.per_query]
-    digests = {r.dataset.sha256 for r in found}
-    if len(digests) > 1:
-        raise InputError(f"'{dataset}' names {len(digests)} different data in {results}; keep the records of one")
-    values = {row.system: row.values[title] for row in rows_of(found)}
-    if len(values) < 2:
-        raise InputError(f"found {len(values)} records of {dataset} with {title}, expected at least two to tell apart")
+    title, values = _values_of(results, dataset, measure)
     comparisons = compare_all(values)
     groups = inseparable_groups(comparisons, level=level)
     if json:
@@ -279,12 +281,33 @@ def separate(
     letters = group_letters(groups)
     table = []
     for name in ranked:
-        limits = bootstrap_interval(values[name])
+        limits = bootstrap_interval(values[name], resamples=SHOWN_RESAMPLES)
         table.append([name, letters[name], f"{100 * limits.mean:.1f}", interval(limits)])
     print_table(["retriever", "group", title, "95 % interval"], table, title=f"{dataset} (percent)",
                 caption=f"one letter: not told apart at {100 * level:g} %, all pairs, paired randomisation, Holm")  # fmt: skip
-    close = [[c.first, c.second, f"{100 * c.difference:.2f}", f"{c.p:.2g}", f"{c.corrected:.2g}"] for c in comparisons]
-    print_table(["better", "than", "by", "p", "p, corrected"], close)
+    apart = [c for c in comparisons if c.corrected < level]
+    print_table(["better", "than", "by", "p", "p, corrected"],
+                [[c.first, c.second, f"{100 * c.difference:.2f}", f"{c.p:.2g}", f"{c.corrected:.2g}"] for c in apart],
+                caption=f"{len(apart)} of {len(comparisons)} pairs are told apart; --json has all of them")  # fmt: skip
+
+
+def _values_of(results: Path, dataset: str, measure: str | None) -> tuple[str, dict[str, list[float]]]:
+    """The measure that a dataset's retrievers are told apart by, and each one's value for every query."""
+    from limitbench.report import compare, rows_of
+
+    here = [r for r in _records(results, [dataset]) if r.dataset.part_of is None]
+    digests = {r.dataset.sha256 for r in here}
+    if len(digests) > 1:
+        raise InputError(
+            f"'{dataset}' names {len(digests)} different data in {results} (other grades or another split); "
+            "measure each with a --results folder of its own"
+        )
+    title = lead(measure) or next((one.headline for one in compare(here)), "Recall@2")
+    found = [r for r in here if title in r.per_query]
+    values = {row.system: row.values[title] for row in rows_of(found)}
+    if len(values) < 2:
+        raise InputError(f"found {len(values)} records of {dataset} with {title}, expected at least two to tell apart")
+    return title, values
 
 
 def _show_ranks(folder: Path, level: float, json: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from limitbench import catalog
 from limitbench.report.reference import published_records
-from limitbench.results import Means, Result
-from limitbench.retrievers.spec import shortened
+from limitbench.results import DatasetFacts, Means, Result
+from limitbench.retrievers.spec import is_spec, shortened
 from limitbench.tables import Tabular, short
 
 _FIRST = ("Recall@2", "Recall@10", "Recall@20", "Recall@100", "ExactSet@2", "nDCG@10", "MRR@10")
@@ -29,6 +29,10 @@ class Row:
     dim: int | None = None
     records: tuple[Result, ...] = ()
     values: dict[str, list[float]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{title} {means.mean:.4f}" for title, means in list(self.means.items())[:3])
+        return f"Row({short(self.system)}, {self.origin}: {told})"
 
     @property
     def record(self) -> Result | None:
@@ -111,11 +115,19 @@ def first_measure(titles: Iterable[str]) -> str:
     return in_order(titles)[0]
 
 
-def lead_measure(titles: Iterable[str], dataset: str, published_as: str | None = None) -> str:
-    """The measure that a dataset's rows are sorted by: the usual first one, nDCG@10 before recall for data of users."""
+def lead_measure(titles: Iterable[str], about: DatasetFacts, k: int | None = None) -> str:
+    """The measure that a dataset's rows are sorted by.
+
+    nDCG@10 for data of users. Else recall at the smallest cutoff that holds the k relevant documents of most queries, and Recall@2
+    for LIMIT. A cutoff as large as the corpus tells nothing, and is the last choice.
+    """
     known = list(titles)
-    generated = published_as is not None or dataset in catalog.names("datasets")
-    return "nDCG@10" if "nDCG@10" in known and not generated else first_measure(known)
+    told = [title for title in known if int(title.partition("@")[2]) < about.documents] or known
+    if about.published_as is None and about.name not in catalog.names("datasets"):
+        return "nDCG@10" if "nDCG@10" in told else first_measure(told)
+    cuts = sorted(int(title.partition("@")[2]) for title in told if title.startswith("Recall@"))
+    fitting = [cut for cut in cuts if cut >= max(2, k or 2)]
+    return f"Recall@{fitting[0]}" if fitting and (k or 2) > 2 else first_measure(told)
 
 
 def in_order(titles: Iterable[str]) -> list[str]:
@@ -144,7 +156,9 @@ def compare(records: Iterable[Result], *, all_dims: bool = False, measure: str |
         measures = tuple(dict.fromkeys(title for r in results for title in r.measures))
         both = [title for title in measures if any(title in row.means for row in theirs)]
         shared = [title for title in both or measures if all(title in r.measures for r in results)]
-        headline = measure if measure in measures else lead_measure(shared or both or measures, dataset, known_as)
+        about = results[0].dataset.model_copy(update={"published_as": known_as})
+        k = next((r.subsets.k for r in results if r.subsets), None)
+        headline = measure if measure in measures else lead_measure(shared or both or measures, about, k)
         rows = sorted([*rows_of(results), *theirs], key=lambda row, by=headline: _falling(row, by))  # type: ignore[misc]
         out.append(Comparison(dataset, sha256, known_as, measures, headline, tuple(rows)))
     return out
@@ -165,10 +179,7 @@ def rows_of(results: Sequence[Result]) -> list[Row]:
         named = record.retriever.name if record.retriever.configuration.get("adapter") == "run" else None
         key = json.dumps([record.evidence, named, record.retriever.configuration], sort_keys=True)
         by_options.setdefault(key, []).append(record)
-    names = [
-        min((shortened(r.retriever.name, dtype="fp32", index="exact") for r in same), key=len)
-        for same in by_options.values()
-    ]
+    names = [_name_of(same) for same in by_options.values()]
     rows = []
     for name, same in zip(names, by_options.values(), strict=True):
         newest = same[-1]
@@ -179,6 +190,14 @@ def rows_of(results: Sequence[Result]) -> list[Row]:
         source: Literal["ours", "published"] = "published" if newest.evidence == "published" else "ours"
         rows.append(Row(label, source, means, dim=dim, records=tuple(same), values=values))
     return rows
+
+
+def _name_of(same: Sequence[Result]) -> str:
+    """The name of a configuration's row: the newest label that a user gave it, else its shortest spec."""
+    names = [shortened(r.retriever.name, dtype="fp32", index="exact") for r in same]
+    labels = [name for name in names if not is_spec(name)]
+    newest = labels[-1].partition(",")[0] if labels else None
+    return min((name for name in names if newest is None or name.partition(",")[0] == newest), key=len)
 
 
 def single_vector(record: Result) -> bool:

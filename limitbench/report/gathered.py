@@ -22,14 +22,20 @@ from limitbench.report.comparison import Comparison, Row, by_distance, compare, 
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
-from limitbench.statistics import Interval, bootstrap_interval, compare_all, group_letters, inseparable_groups
+from limitbench.statistics import (
+    SHOWN_RESAMPLES,
+    Interval,
+    bootstrap_interval,
+    compare_all,
+    group_letters,
+    inseparable_groups,
+)
 from limitbench.theory import Bracket, bracket
 from limitbench.theory.codes import best_code
 
 log = logging.getLogger("limitbench")
 _MOST_DOCUMENTS = 200_000  # of a dataset that is read for its texts and its matrix
 _LEVEL = 0.05
-_RESAMPLES = 1999
 _BUDGET = 2.0  # seconds for the searches of a bracket
 
 
@@ -81,11 +87,13 @@ class Standing:
     reached: tuple[int, int] | None
     published: tuple[int, int] | None
     cubic: float | None
+    k: int | None  # the size of the sets counted: the commonest
     asked: int | None
     returned: int | None
     effective_rank: float | None
     # what the best known symmetric code for all pairs of so many documents keeps in this dtype
     code_half_gap: float | None = None
+    upper_evidence: str = "constructed"
 
     @property
     def verdict(self) -> str:
@@ -102,8 +110,9 @@ class Standing:
                 if self.code_half_gap is None
                 else f"; a symmetric code keeps a half-gap of {self.code_half_gap:.2g} in {self.dtype}"
             )
-            return f"possible (constructed): {self.upper} are enough by {self.similarity} in exact arithmetic{kept}"
-        return f"open: {self.lower} are needed (proved), {self.upper} are enough (constructed), by {self.similarity}"
+            return f"possible ({self.upper_evidence}): {self.upper} are enough by {self.similarity} in exact arithmetic{kept}"
+        enough = f"{self.upper} are enough ({self.upper_evidence})"
+        return f"open: {self.lower} are needed (proved), {enough}, by {self.similarity}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +171,7 @@ class BenchmarkReport:
         dim = int(r.retriever.facts["dim"])
         notion: Notion = "cosine" if r.retriever.facts.get("similarity") == "cosine" else "order_preserving"
         found = self.bracket(r.dataset.sha256, notion)
-        pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k
+        pairs = r.subsets is not None and r.subsets.k == 2 == self.frontier.k and self._pairs_alone(r.dataset)
         solved = [self.frontier.reached.get(solver, {}) for solver in OPTIMIZERS] if pairs else []
         reached = [(n, d) for at in solved for d, n in at.items() if d <= dim]
         table = [(n, d) for d, n in published_critical_n().items() if d <= dim] if pairs else []
@@ -184,11 +193,19 @@ class BenchmarkReport:
             reached=max(reached, key=lambda one: (one[0], -one[1]), default=None),
             published=max(table, default=None),
             cubic=float(cubic.at([dim])[0][0]) if pairs and cubic is not None and dim >= 4 else None,
+            k=None if r.subsets is None else r.subsets.k,
             asked=asked,
             returned=None if r.subsets is None else r.subsets.by_own_query,
             effective_rank=None if r.spectrum is None else r.spectrum.effective_rank,
             code_half_gap=None if code is None else float(code[1]),
+            upper_evidence="constructed" if found is None else found.upper.evidence,
         )
+
+    def _pairs_alone(self, facts: DatasetFacts) -> bool:
+        """Whether no query of a dataset has more than two relevant documents: what is known of all pairs says nothing of others."""
+        if facts.sha256 not in self.data:
+            return facts.published_as is not None
+        return max(map(len, self.data[facts.sha256].qrels.sets()), default=0) <= 2
 
     def _bracket_json(self, sha256: str) -> dict[str, Any] | None:
         found = self.bracket(sha256)
@@ -299,7 +316,9 @@ def _table(comparison: Comparison) -> Table:
         dict.fromkeys([comparison.headline, *sorted(in_order(told), key=lambda title: title not in theirs)])
     )
     intervals = {
-        row.system: {t: bootstrap_interval(row.values[t], resamples=_RESAMPLES) for t in row.means if row.values.get(t)}
+        row.system: {
+            t: bootstrap_interval(row.values[t], resamples=SHOWN_RESAMPLES) for t in row.means if row.values.get(t)
+        }
         for row in ours
     }
     values = {row.system: row.values[comparison.headline] for row in ours if row.values.get(comparison.headline)}

@@ -85,7 +85,7 @@ def _parts(name: str) -> Any:
     """A name that breaks between its options and nowhere else."""
     import markupsafe
 
-    pieces = [piece for piece in re.split(r"(?<=[,+])", name) if piece]
+    pieces = [piece for piece in re.split(r"(?<=[,+/_])", name) if piece]
     shown = (markupsafe.Markup('<span class="{}">{}</span>').format("w" if len(p) > _LONG else "nb", p) for p in pieces)
     return markupsafe.Markup("<wbr>").join(shown)
 

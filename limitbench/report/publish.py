@@ -12,6 +12,7 @@ from limitbench.errors import InputError, MissingExtra
 from limitbench.files import atomic_write
 from limitbench.report.comparison import Comparison, in_order
 from limitbench.report.numbers import markdown, percent
+from limitbench.report.story import role
 
 FORMATS = (".tex", ".md", ".csv", ".jsonl", ".parquet")
 _TEX = str.maketrans(
@@ -53,19 +54,19 @@ def _table(one: Comparison) -> tuple[list[str], list[list[str]]]:
 
 
 def latex(one: Comparison) -> str:
-    """A table of booktabs; the best value of a column in bold, published rows in italics."""
+    """A table of booktabs; the best retriever of a column in bold, unless all are equal; published rows in italics."""
     head, rows = _table(one)
-    best = {
-        number: max((row.means[title].mean for row in one.rows if title in row.means), default=None)
-        for number, title in enumerate(head[3:], 3)
-    }
+    best = {}
+    for number, title in enumerate(head[3:], 3):
+        values = [row.means[title].mean for row in one.rows if title in row.means and role(row) == "retriever"]
+        best[number] = max(values) if len(set(values)) > 1 else None
     lines = []
     for row, cells in zip(one.rows, rows, strict=True):
         shown = [cell.translate(_TEX) for cell in cells]
         if row.source == "published":
             shown[0] = rf"\textit{{{shown[0]}}}"
         for number, title in enumerate(head[3:], 3):
-            if title in row.means and row.means[title].mean == best[number]:
+            if title in row.means and role(row) == "retriever" and row.means[title].mean == best[number]:
                 shown[number] = rf"\textbf{{{shown[number]}}}"
         lines.append("    " + " & ".join(shown) + r" \\")
     caption = f"{one.dataset}, percent; brackets: worst and best over ties. {one.caption[0].upper()}{one.caption[1:]}."

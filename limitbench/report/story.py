@@ -59,6 +59,8 @@ class Story:
     sentence: str
     dots: tuple[Dot, ...]
     lines: tuple[Line, ...]
+    filled: str = "measured here"
+    hollow: bool = False  # whether published rows are shown
 
 
 def role(row: Row) -> str:
@@ -93,7 +95,12 @@ def story(table: Table) -> Story:
     floor = chance(table)
     if floor is not None:
         lines.append(Line("chance", floor))
-    return Story(measure, _sentence(table, dots, [row for row, _ in shown], floor), dots, tuple(lines))
+    origins = {row.origin for row, _ in shown}
+    filled = " or ".join(
+        {"measured": "measured here", "imported": "imported"}[o] for o in ("measured", "imported") if o in origins
+    )
+    sentence = _sentence(table, dots, [row for row, _ in shown], floor)
+    return Story(measure, sentence, dots, tuple(lines), filled or "measured here", "published" in origins)
 
 
 def _folded(rows: list[Row], measure: str) -> list[tuple[Row, int]]:
@@ -122,9 +129,19 @@ def _sentence(table: Table, dots: tuple[Dot, ...], rows: list[Row], floor: float
     names = several([dot.name for dot, _ in best])
     name, _, cutoff = table.headline.partition("@")
     if name != "Recall":
-        return f"By {table.headline}, {' and '.join([_told(names, best[0][0]), *last])}."
+        verb = "is best" if len(best) == 1 else "are best"
+        low = f"; {'the last single vector' if vectors else 'the last'}, {last[0]}" if last else ""
+        return f"By {table.headline}, {names} {verb}, {_told('', best[0][0]).strip()}{low}."
+    if int(cutoff) >= table.facts.documents:
+        return f"The first {cutoff} documents are all there are: {table.headline} tells nothing here."
     rest = [*last, *([f"chance {percent_of(floor)} %"] if floor is not None else [])]
-    start = _told(f"{names} {'finds' if len(best) == 1 else 'find'}", best[0][0])
+    means = best[0][1].means[table.headline]
+    ties = (
+        f", {100 * means.worst:.0f} to {100 * means.best:.0f} % as ties fall,"
+        if means.best - means.worst > 0.05
+        else ""
+    )
+    start = _told(f"{names} {'finds' if len(best) == 1 else 'find'}", best[0][0]) + ties
     return f"Among the first {cutoff} documents, {start} of the relevant ones{''.join(f', {part}' for part in rest)}."
 
 

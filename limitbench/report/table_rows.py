@@ -10,6 +10,7 @@ from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.numbers import duration, escaped, interval, markdown, percent, size
 from limitbench.report.story import percent_of, role, several, story
 from limitbench.results import Means, Result
+from limitbench.retrievers.spec import shortened
 from limitbench.statistics import Interval
 
 
@@ -181,7 +182,9 @@ def _growing(report: BenchmarkReport, dataset: str) -> str:
 def _best(table: Table) -> str:
     name, title = table.comparison.dataset, table.headline
     told = [row for row in table.ours if title in row.means]
-    told = [row for row in told if role(row) == "retriever"] or told
+    if told and all(role(row) != "retriever" for row in told):
+        return f"{name}: references alone ({several([row.system for row in told])}); no retriever was measured."
+    told = [row for row in told if role(row) == "retriever"]
     if not told:
         return ""
     sentence = story(table).sentence
@@ -213,16 +216,25 @@ def _geometry(report: BenchmarkReport, table: Table) -> str:
         return ""
     low, high = found.lower.value, found.upper.value
     needed = "1 dimension is" if low == 1 else f"{low} dimensions are"
-    enough = "enough (constructed)" if low == high else f"{high} are enough (constructed)"
+    enough = f"enough ({found.upper.evidence})" if low == high else f"{high} are enough ({found.upper.evidence})"
     need = f"{table.comparison.dataset}: in exact arithmetic, by inner product, {needed} needed (proved) and {enough}."
-    here = [s for s in report.standings if s.sha256 == table.comparison.sha256 and s.asked and s.returned is not None]
+    # sets of one size alone are counted: where they are few of the queries, they stand for nothing
+    here = [
+        s for s in report.standings
+        if s.sha256 == table.comparison.sha256 and s.returned is not None and 2 * (s.asked or 0) >= table.facts.queries
+    ]  # fmt: skip
     ample = [s for s in here if s.dtype == "fp32" and s.verdict.startswith("possible")]
-    if not ample:
+    names = {s.retriever for s in ample}
+    plain = [s for s in ample if shortened(s.retriever, "dim", "dtype", "index") not in names - {s.retriever}]
+    if not plain:
         return need
-    least = min(ample, key=lambda s: s.returned or 0)
+    least = min(plain, key=lambda s: s.returned or 0)
     if least.returned == least.asked:
         return need
-    return f"{need} {least.retriever} has {least.dim}, which would do, and returns {least.returned} of {least.asked} relevant sets."
+    return (
+        f"{need} {least.retriever} has {least.dim}, which would do, and returns {least.returned} of the {least.asked} relevant sets"
+        f" of {least.k} documents."
+    )
 
 
 @dataclass(frozen=True)

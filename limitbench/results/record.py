@@ -174,6 +174,8 @@ class Result(_Record, Tabular):
         more = f" and {len(self.measures) - 6} more" if len(self.measures) > 6 else ""
         return f"Result({short(self.retriever.name)} on {self.dataset.name}: {told}{more})"
 
+    __str__ = __repr__
+
     def table_rows(self) -> list[dict[str, Any]]:
         """One row a measure: what was measured of whom on what, and the mean, worst and best over ties."""
         facts = self.retriever.facts

@@ -188,6 +188,12 @@ class RetrieverSpec:
             raise SpecError(f"retriever '{self}': {_wrong(first_problem(error), kind)}") from None
 
 
+def is_spec(name: str) -> bool:
+    """Whether a record's name begins as a spec does: with a name of the catalogue or an adapter; a label does not."""
+    head = re.split(r"[:,]", name, maxsplit=1)[0].strip()
+    return head in catalog.names("retrievers") or head in registry.adapters()
+
+
 def shortened(name: str, *options: str, **usual: str) -> str:
     """A record's name without these options, and without those that have their usual value.
 
@@ -252,6 +258,8 @@ def _known_label(given: Any) -> str:
         raise SpecError(
             f"found the label {given!r}, expected up to {_LONGEST_LABEL} printable characters without , : = + / and \\"
         )
+    if is_spec(text):
+        raise SpecError(f"found the label {text!r}, which is another retriever's name; give one of your own")
     return text
 
 
