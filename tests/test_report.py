@@ -264,7 +264,7 @@ def test_a_lead_measure_can_be_chosen(one: Result, tmp_path: Path, cli) -> None:
     code, _, err = cli("report", "--results", tmp_path, "--measure", "Recall@7")
     assert (code, "no record here has Recall@7; they have" in err) == (2, True), err
     page = shown(tmp_path)
-    assert "By nDCG@10, b is best, 90.0 %; the last, a 20.0 %." in page
+    assert "By nDCG@10, b is best, 90.0 %; the last single vector, a 20.0 %." in page
     assert "median query" in page
     assert cli("report", "--results", tmp_path, "--no-latency", "--out", tmp_path / "p.html")[0] == 0
     assert "median query" not in (tmp_path / "p.html").read_text()

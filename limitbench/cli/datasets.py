@@ -324,7 +324,7 @@ def convert(
 
 
 def lint(
-    dataset: Annotated[str, typer.Argument(help="Name, folder or qrels file.")],
+    dataset: Annotated[str, typer.Argument(help="Name, folder, spec's file or qrels file.")],
     split: Split = "test",
     json: JsonFlag = False,
 ) -> None:
@@ -336,7 +336,9 @@ def lint(
     from limitbench.datasets.lint import lint_dataset, lint_files, lint_folder
 
     file = Path(dataset).expanduser()
-    if file.is_file():
+    if file.is_file() and file.suffix == ".toml":
+        found = lint_dataset(load(dataset))
+    elif file.is_file():
         found = lint_files(None, None, [file]).flaws
     else:
         place = find(dataset)

@@ -58,6 +58,7 @@ def fuse(
         echo_json({"schema_version": 1, **dataclasses.asdict(found)})
         return
     _show(found)
+    say("to use it, run this retriever:")
     typer.echo(found.retriever)
 
 
@@ -71,8 +72,6 @@ def _show(found: Fusion) -> None:
     )
     for number, setting in enumerate(found.chosen, 1):
         say(f"fold {number} is scored by {setting.spec(found.members)}")
-    more = "more" if found.difference >= 0 else "less"
-    say(
-        f"learned: {100 * abs(found.difference):.1f} points {more} than the best of members and RRF, {found.against} "
-        f"(p = {found.p:.3g})"
-    )
+    points = f"{100 * abs(found.difference):.1f} points {'more' if found.difference > 0 else 'less'} than"
+    same = abs(found.difference) < 5e-4
+    say(f"learned: {'as good as' if same else points} the best of members and RRF, {found.against} (p = {found.p:.3g})")

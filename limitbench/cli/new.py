@@ -61,14 +61,16 @@ retrievers = [
 ]
 measures = "Recall@2,10,nDCG@10"
 """,
-    "retriever": '''"""A retriever of your own, found by limitbench through an entry point of your package.
+    "retriever": '''"""A retriever of your own. From Python it works as it is:
 
-In your pyproject.toml:
+    limitbench.evaluate("limit-small-synthetic", Mine(shortest=4))
+
+To use it by name, put it into a package of yours, and install that. In its pyproject.toml:
 
     [project.entry-points."limitbench.retrievers"]
     mine = "my_package.my_retriever:Mine"
 
-Then: limitbench run -d limit-small-synthetic -r mine,weight=2
+Then: limitbench run -d limit-small-synthetic -r mine,shortest=4
 A function from texts to vectors needs none of this: limitbench.evaluate(data, function).
 """
 
@@ -87,20 +89,24 @@ class Mine(Adapter):
     """Counts the words that a query and a document share. Its fields are its options, and its record's configuration."""
 
     adapter: ClassVar[str] = "mine"
-    weight: float = 1.0
+    shortest: int = 1  # characters; shorter words do not count
 
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> MineIndex:
         """The corpus, made searchable. Everything that a search needs is in the index."""
-        words = [set(text.lower().split()) for text in corpus.contents]
+        words = [_words(text, self.shortest) for text in corpus.contents]
         progress("index", len(corpus), len(corpus))
-        return MineIndex(corpus.ids, words, self.weight)
+        return MineIndex(corpus.ids, words, self.shortest)
+
+
+def _words(text: str, shortest: int) -> set[str]:
+    return {word for word in text.lower().split() if len(word) >= shortest}
 
 
 class MineIndex:
     """What `index` made."""
 
-    def __init__(self, document_ids: tuple[str, ...], words: list[set[str]], weight: float) -> None:
-        self.document_ids, self.words, self.weight = document_ids, words, weight
+    def __init__(self, document_ids: tuple[str, ...], words: list[set[str]], shortest: int) -> None:
+        self.document_ids, self.words, self.shortest = document_ids, words, shortest
 
     @property
     def facts(self) -> IndexFacts:
@@ -114,8 +120,8 @@ class MineIndex:
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The `depth` best documents of each query, and every tie across the cut: `Run.from_scores` sees to it."""
-        asked = [set(text.lower().split()) for text in queries.texts]
-        scores = np.array([[self.weight * len(query & row) for row in self.words] for query in asked], np.float32)
+        asked = [_words(text, self.shortest) for text in queries.texts]
+        scores = np.array([[len(query & row) for row in self.words] for query in asked], np.float32)
         progress("search", len(queries), len(queries))
         return Retrieved(Run.from_scores(scores, query_ids=queries.ids, document_ids=self.document_ids, depth=depth))
 ''',
@@ -145,4 +151,9 @@ def new(
         raise InputError(f"{target} is there already; choose another by --out, or add --overwrite")
     with atomic_write(target) as stream:
         stream.write(TEMPLATES[kind].encode())
-    say(f"wrote {target}: a {kind} that works as it is; change what you need")
+    start = {
+        "dataset": f"limitbench describe ./{target}",
+        "suite": f"limitbench run {target}",
+        "retriever": "its first lines",
+    }[kind]
+    say(f"wrote {target}: a {kind} that works as it is; to try it: {start}")

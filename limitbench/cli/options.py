@@ -106,7 +106,7 @@ def read_relevance(source: str, split: str = "test", min_grade: int | None = Non
     from limitbench.relevance import graded_note, read_qrels_alone
 
     path = Path(source).expanduser()
-    if path.is_file():
+    if path.is_file() and path.suffix != ".toml":
         found = read_qrels_alone(path)[0]
         if min_grade is None and (said := graded_note(found)) is not None:
             say(said)

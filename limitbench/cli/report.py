@@ -96,7 +96,9 @@ def _tell(found: BenchmarkReport, written: list[Path], form: str, json: bool) ->
 
     missing = [t.comparison.dataset for t in found.tables if t.comparison.sha256 not in found.data]
     if missing and form in ("html", "svg"):
-        say(f"texts and relevance of {', '.join(missing)} are not at hand; --data FOLDER reads them")
+        say(
+            f"texts and relevance of {', '.join(missing)} are not at hand; --data reads them from a folder or a spec's file"
+        )
     told = glance(found) if form in ("html", "md") else []
     if json:
         echo_json({

@@ -11,12 +11,13 @@ from limitbench.results import Result
 
 _HEAD = """# Leaderboard
 
-Rendered from the records in this folder by `limitbench leaderboard`; a test keeps it current. Figures are in percent: in brackets
+Rendered from the records in this folder by `limitbench leaderboard`. Figures are in percent: in brackets
 the worst and best that ties allow, in parentheses the 95 % bootstrap interval over queries (a point where all queries agree: a
 bootstrap cannot know more). Published rows are the paper's (arXiv 2508.21038v2), each model at its full dimension. Retrievers that
 share a letter are not told apart by the data (paired randomisation of all pairs on the first measure, Holm's correction, 5 %).
 Times are in the records, and belong to the machines that they name.
-
+"""
+_JOIN = """
 To join, run `limitbench run -d limit-small -r dense:YOUR/MODEL@REVISION --results results`, then `limitbench leaderboard`, and
 commit both.
 """
@@ -24,7 +25,8 @@ commit both.
 
 def render(report: BenchmarkReport) -> str:
     """The leaderboard as Markdown: a table for every dataset, and the command of each row of ours."""
-    parts = [_HEAD]
+    ours = (report.folder / "suites").is_dir()  # the project's own results: others have nothing to join
+    parts = [_HEAD + (_JOIN if ours else "")]
     for table in sorted(report.tables, key=_order):
         facts, caption = table.facts, table.comparison.caption
         about = f"{facts.documents:,} documents, {facts.queries:,} queries; {caption}."

@@ -70,7 +70,9 @@ class Store:
     def __iter__(self) -> Iterator[Result]:
         """Every record, by path. Raises `DataError` for a file that should be one and is not."""
         if not self.root.is_dir():
-            raise StorageError(f"there is no results folder {self.root}; run: limitbench run --results {self.root}")
+            raise StorageError(
+                f"there is no results folder {self.root}; run: limitbench run embedded --results {self.root}"
+            )
         for path in sorted(self.root.glob("*/*/*.json")):
             raw = read_record(path)
             if isinstance(raw, dict) and str(raw.get("schema", "")).startswith(_OTHERS):

@@ -51,7 +51,13 @@ class RetrieverSpec:
         if isinstance(given, Mapping):
             return cls._of_table(given)
         if not isinstance(given, str):
-            raise SpecError(f"found {given!r}, expected a retriever's line, such as bm25, or a table with a name")
+            takes = (
+                "; limitbench.evaluate takes functions and models, sweeps and suites take lines"
+                if callable(given)
+                else ""
+            )
+            found = getattr(given, "__name__", None) or repr(given)
+            raise SpecError(f"found {found}, expected a retriever's line, such as bm25, or a table with a name{takes}")
         labelled = _LABELLED.match(given)
         if labelled is not None:
             spec = cls.parse(given[labelled.end() :])

@@ -36,7 +36,9 @@ def as_fraction(value: Any, what: str) -> Fraction:
 
 
 def as_count(value: Any, what: str) -> int:
-    """An exact whole number from an int, or from text such as "1e6". Raises `InputError` for anything not whole."""
+    """An exact whole number from an int, a whole float below 2^53, or text such as "1e6". Raises `InputError` for others."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return int(value)
     if isinstance(value, Integral) and not isinstance(value, bool):
         whole = int(value)
         if whole.bit_length() <= 14_000:
