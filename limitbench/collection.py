@@ -25,15 +25,24 @@ def _unique(kind: str, ids: Iterable[str]) -> None:
         seen.add(identifier)
 
 
+def _as_tuples(owner: object, *fields: str) -> None:
+    """Other sequences of a frozen dataclass made tuples: ids are compared with those of rankings."""
+    for name in fields:
+        given = getattr(owner, name)
+        if not isinstance(given, tuple):
+            object.__setattr__(owner, name, tuple(given))
+
+
 @dataclass(frozen=True)
 class Corpus:
-    """n documents. `titles` may be empty strings; what retrievers read is `contents`."""
+    """n documents. `titles` may be empty strings; what retrievers read is `contents`. Lists become tuples."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
     titles: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        _as_tuples(self, "ids", "texts", "titles")
         if not self.titles:
             object.__setattr__(self, "titles", ("",) * len(self.ids))
         if not len(self.ids) == len(self.texts) == len(self.titles):
@@ -68,12 +77,13 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Queries:
-    """The queries of a dataset: ids and texts, in one order."""
+    """The queries of a dataset: ids and texts, in one order. Lists become tuples."""
 
     ids: tuple[str, ...]
     texts: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        _as_tuples(self, "ids", "texts")
         if len(self.ids) != len(self.texts):
             raise InputError(f"found {len(self.ids)} query ids and {len(self.texts)} texts; expected one text each")
         _unique("query", self.ids)

@@ -191,6 +191,37 @@ def test_front_door_of_suites_and_reports(tmp_path: Path) -> None:
     assert all(isinstance(one, Result) for one in curves)
 
 
+def test_one_value_several_or_a_line() -> None:
+    """What the command line takes with commas, Python takes as one value, several, or that line; nothing is read letter by letter."""
+    for dims in (8, [8], "8"):
+        (one,) = limitbench.sweep(DATA, "random-tokens", dims=dims, dtypes="int8", measures="Recall@2")
+        assert one.retriever.name == "random-tokens,dim=8,dtype=int8,index=exact"
+    assert len(limitbench.sweep(DATA, "random-tokens", dims="8,full", measures="Recall@2")) == 2
+    curves = limitbench.drown(load("limit-hard"), "random", sizes="46,100", seeds=1, measures="Recall@2")
+    assert [one.dataset.documents for one in curves] == [100, 46]
+    assert limitbench.design(n=1e6, k=2, margin=0.1) == limitbench.design(n=10**6, k=2, margin=0.1)
+
+
+def test_the_front_door_has_one_kind_of_error(tmp_path: Path) -> None:
+    """What is no result, no measure and no folder is told as such."""
+    result = evaluate(DATA, "bm25", measures="Recall@2,nDCG@10")
+    assert str(result) == repr(result)
+    assert len(repr(limitbench.compare(result)[0].rows[0])) < 200
+    for wrong in (None, 3, [result, "x"]):
+        with pytest.raises(InputError, match="expected a folder of records or results"):
+            limitbench.compare(wrong)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"no result has MRR@3; they have: Recall@2, nDCG@10"):
+        limitbench.compare(result, measure="MRR@3")
+    with pytest.raises(LimitbenchError):
+        limitbench.compare(result, measure="nope")
+    with pytest.raises(InputError, match="expected a folder of records"):
+        limitbench.write_report([result])  # type: ignore[arg-type]
+    with pytest.raises(LimitbenchError):
+        limitbench.suite(tmp_path / "no-suite.toml")
+    with pytest.raises(SpecError, match=r"limitbench\.evaluate takes functions"):
+        limitbench.sweep(DATA, lambda texts: np.ones((len(texts), 2)), dims=[2])  # type: ignore[arg-type]
+
+
 # --------------------------------------------------------------------------------------------------------------- labels
 
 
@@ -212,9 +243,20 @@ def test_labels_are_shown_and_decide_nothing(tmp_path: Path, cli) -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["a=b=bm25", "a/b=bm25", "x" * 61 + "=bm25", "\t=bm25", "a\x07=bm25"])
+def test_the_newest_label_names_the_row(tmp_path: Path) -> None:
+    """Of one configuration under several names, whatever their lengths."""
+    for number, line in enumerate(["bm25", "production engine=bm25", "now=bm25"]):
+        result = evaluate(DATA, line, measures="Recall@2")
+        result.provenance["time"] = f"2026-01-0{number + 1}T00:00:00+00:00"
+        Store(tmp_path).write(result)
+    assert [row.system for row in limitbench.compare(tmp_path)[0].rows] == ["now"]
+
+
+@pytest.mark.parametrize(
+    "line", ["bm25=wordllama", "dense=bm25", "a=b=bm25", "a/b=bm25", "x" * 61 + "=bm25", "\t=bm25", "a\x07=bm25"]
+)
 def test_labels_that_cannot_be_are_refused(line: str) -> None:
-    """Two of them, too long, or with signs that a spec has."""
+    """Two of them, another retriever's name, too long, or with signs that a spec has."""
     with pytest.raises(LimitbenchError):
         retriever(line)
 
@@ -243,6 +285,11 @@ def test_comparisons_as_files(tmp_path: Path, cli) -> None:
     tex = (tmp_path / "t.tex").read_text()
     assert r"a \& b\_50\% & measured" in tex
     assert r"\textbf{100.0}" in tex
+    Store(store).write(evaluate(DATA, "exact", measures="Recall@2,nDCG@10"))
+    cli("compare", "--results", store, "--out", tmp_path / "o.tex")
+    oracle = next(line for line in (tmp_path / "o.tex").read_text().splitlines() if "exact" in line)
+    assert "textbf" not in oracle  # the oracle is no competitor
+    assert "exact (ceiling)" in cli("compare", "--results", store)[1]
     assert tex.count(r"\\") == 4
     assert "| bm25 | measured |" in (tmp_path / "t.md").read_text()
     rows = list(csv.DictReader((tmp_path / "t.csv").read_text().splitlines()))

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import ROOT
 
-from limitbench.collection import Dataset
+from limitbench.collection import Dataset, Queries
 from limitbench.datasets import load, write_folder
 from limitbench.datasets.subsample import subsample
 from limitbench.dtypes import score_error
@@ -216,6 +216,30 @@ def test_the_best_is_best_by_the_measure_that_is_named(one: Result, tmp_path: Pa
     assert line.startswith("limit-small-synthetic: among the first 2 documents, b and c find 60.0 % (57.")
     assert line.endswith("of the relevant ones, a 50.0 % (46.9 to 52.9), chance 4.3 %.")
     assert report.tables[0].letters["b"] == report.tables[0].letters["c"] != report.tables[0].letters["a"]
+
+
+def test_the_lead_cutoff_fits_the_data(tmp_path: Path) -> None:
+    """Three relevant documents are not asked of the first two; a cutoff as large as the corpus has no headline."""
+    triples = evaluate("all-3-of-12", "bm25", measures="Recall@2,5,10")
+    (table,) = compare([triples])
+    assert table.headline == "Recall@5"
+    folder = Store(tmp_path)
+    folder.write(evaluate("graph-petersen", "bm25", measures="Recall@20,100"))
+    (line, *_) = glance(gather(tmp_path))
+    assert "are all there are: Recall@20 tells nothing here" in line
+
+
+def test_what_holds_for_pairs_is_said_of_pairs_alone(tmp_path: Path) -> None:
+    """A query with three relevant documents: no code, no critical-n, and no count of pairs stand beside its dimension."""
+    data = load("graph-petersen")
+    rows = [[0, 1], [2, 3], [4, 5, 6]]
+    mixed = Dataset("mine", data.corpus, Queries(["a", "b", "c"], ["x", "y", "z"]), Qrels.from_sets(rows, 10))
+    write_folder(mixed, tmp_path / "mine")
+    folder = Store(tmp_path / "r")
+    folder.write(evaluate(mixed, "wordllama", measures="Recall@2"))
+    (found,) = gather(tmp_path / "r", places=[str(tmp_path / "mine")]).standings
+    assert (found.code_half_gap, found.published, found.reached, found.cubic) == (None, None, None, None)
+    assert "symmetric code" not in found.verdict
 
 
 def test_the_story_has_references_and_folds_variants(one: Result, tmp_path: Path) -> None:
