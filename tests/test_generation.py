@@ -497,6 +497,7 @@ def test_train_and_test_share_no_attribute() -> None:
     assert all(len(half) > 900 for half in halves)
 
 
+@pytest.mark.slow
 def test_length_gives_nothing_away() -> None:
     """On the 50,000-document datasets a document's length does not tell who is relevant to something."""
     for name in ("limit-synthetic", "limit-synonyms", "limit-operators"):

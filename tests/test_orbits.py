@@ -232,6 +232,7 @@ def test_gaps_of_larger_sets_are_what_floats_see(monkeypatch: pytest.MonkeyPatch
         orbits.check(replace(code, half_gap=Fraction(min(seen)) * Fraction(1000001, 1000000)))
 
 
+@pytest.mark.slow
 def test_certificates_that_would_fill_the_memory_are_refused() -> None:
     """One query that stands for a thousand million documents, and integers that would take too many steps, are refused or handed on."""
     data = {"frequencies": [1, 2, 3], "amplitudes": [1, 1, 1], "queries": [[1, 1, 1, 0, 0, 0]], "half_gap": "0/1"}
@@ -452,6 +453,7 @@ def test_templates_have_no_row_twice() -> None:
         assert len({max(row, tuple(-x for x in row)) for row in rows}) == planes
 
 
+@pytest.mark.slow
 def test_unequal_amplitudes_raise_the_margin() -> None:
     """The search for the largest margin ends with unequal amplitudes, and the code is proved."""
     outcome = find(Goal(60, 12, best=True, most=1500), NEVER)
@@ -579,6 +581,7 @@ def test_parting_is_max_margin_of_differences() -> None:
     assert (margin <= bound * (1 + 1e-9)).all()
 
 
+@pytest.mark.slow
 def test_critical_n_grows_with_orbits() -> None:
     """A few seconds carry more documents in 8 dimensions than independent vectors in a minute."""
     result = Search(Task(8, 2, "orbit", budget_s=4, seeds=1)).run()
@@ -589,6 +592,7 @@ def test_critical_n_grows_with_orbits() -> None:
     orbits.check(result.witness)
 
 
+@pytest.mark.slow
 def test_auto_says_which_solver_it_was(tmp_path: Path) -> None:
     """The portfolio takes the best solver for the task and names it."""
     plain = Search(Task(8, 2, "auto", n=30, budget_s=6)).run()
@@ -608,6 +612,7 @@ def test_auto_says_which_solver_it_was(tmp_path: Path) -> None:
     assert Search(Task(3, 2, "auto", n=9, budget_s=2)).run().status == Status.IMPOSSIBLE
 
 
+@pytest.mark.slow
 def test_polished_codes_say_where_they_start(code: OrbitCode) -> None:
     """What the annealer makes of a code keeps its origin through every step of the margin, and is no random start."""
     small = found(13, 6)

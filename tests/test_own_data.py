@@ -65,7 +65,7 @@ def test_the_template_of_a_retriever_is_one(tmp_path: Path) -> None:
     program = (
         "from my_retriever import Mine; import limitbench; from limitbench.retrievers import Retriever\n"
         "assert isinstance(Mine(), Retriever)\n"
-        "print(limitbench.evaluate('graph-petersen', Mine(weight=2), measures='Recall@2').measures['Recall@2'].mean)"
+        "print(limitbench.evaluate('graph-petersen', Mine(shortest=4), measures='Recall@2').measures['Recall@2'].mean)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
