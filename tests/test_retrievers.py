@@ -537,3 +537,11 @@ def test_vectors_of_texts_are_shared_by_members(monkeypatch: pytest.MonkeyPatch,
     assert set(rows) == set(CORPUS.contents)
     smaller = made.index(Corpus(CORPUS.ids[:2], CORPUS.texts[:2]))
     assert smaller.facts.more["wordllama"]["documents_from_cache"] == 2
+
+
+@pytest.mark.parametrize("model", ["./no-model", "/no/model", "~/no-model"])
+def test_a_folder_that_is_not_there_is_no_hub_id(model: str) -> None:
+    """It is said to be missing, and nothing is asked of a network."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    with pytest.raises(SpecError, match="there is no folder"):
+        evaluate("graph-petersen", f"dense:{model}")

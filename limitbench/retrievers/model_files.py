@@ -65,6 +65,8 @@ def model_source(model: str, revision: str | None) -> Source:
         _refuse_pickles(folder)
         files = _hashed(folder, _all_files(folder))
         return Source(folder, files, files)
+    if model.startswith((".", "/", "~")) or "\\" in model:  # no hub id begins so
+        raise SpecError(f"there is no folder '{model}' of a model; check the path")
     return _fetched(model, revision)
 
 
