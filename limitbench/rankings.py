@@ -192,6 +192,11 @@ class Run:
         names = [self.document_ids[i] for i in self.indices[part]]
         return list(zip(names, self.scores[part].tolist(), strict=True))
 
+    def best_by_lot(self, k: int, lots: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Where the k best entries of every query are, query by query, the best first; equal ones by their documents' lots (n,)."""
+        order = np.lexsort((lots[self.indices], -self.scores, self.rows))
+        return np.asarray(order[np.arange(len(order)) - self.indptr[:-1][self.rows[order]] < k])
+
     def without_own(self, depth: int) -> Run:
         """The run without the document that has a query's own id, cut at `depth` and its ties."""
         column = {name: number for number, name in enumerate(self.document_ids)}

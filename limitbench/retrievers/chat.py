@@ -13,16 +13,16 @@ from pydantic import Field
 
 from limitbench.errors import RetrievalError
 from limitbench.retrievers.replies import Budget, ReplyCache
-from limitbench.retrievers.service import Refused, Service, ServiceAdapter, estimated_tokens, kept_by
+from limitbench.retrievers.service import PaidAdapter, Refused, Service, estimated_tokens, kept_by
 
 _LONGEST = 1_000_000  # characters of a reply that are kept
 
 
-class ChatAdapter(ServiceAdapter):
+class ChatAdapter(PaidAdapter):
     """Base of the adapters that ask a chat model.
 
     `temperature` and `seed` are sent unless they are "none"; `reply_tokens` bounds a reply. `document_words` cuts longer documents.
-    `max_calls` and `max_tokens` bound what one process sends to this model, retries counted: answers that are kept cost nothing.
+    `max_tokens` bounds what one process sends to this model and gets back, as `max_calls` bounds the requests.
     `price_in` and `price_out` are for a million tokens.
     """
 
@@ -30,17 +30,9 @@ class ChatAdapter(ServiceAdapter):
     seed: int | Literal["none"] = 0
     reply_tokens: int = Field(1024, ge=1)
     document_words: int | None = Field(None, ge=1)
-    parallel: int = Field(4, ge=1, le=256, exclude=True)  # requests at a time
-    max_calls: int | None = Field(None, ge=1, exclude=True)
     max_tokens: int | None = Field(None, ge=1, exclude=True)
     price_in: float | None = Field(None, ge=0, allow_inf_nan=False, exclude=True)
     price_out: float | None = Field(None, ge=0, allow_inf_nan=False, exclude=True)
-    # how patiently it is asked, and with which key, decides no answer
-    key_env: str = Field("OPENAI_API_KEY", exclude=True)
-    timeout: float = Field(60, gt=0, allow_inf_nan=False, exclude=True)
-    retries: int = Field(4, ge=0, le=20, exclude=True)
-    wait: float = Field(1.0, ge=0, le=60, exclude=True)
-    per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, exclude=True)
 
     def shown(self, document: str) -> str:
         """The document as the model reads it."""
@@ -75,9 +67,7 @@ class Chat:
     @cached_property
     def cache(self) -> ReplyCache:
         """The answers that were paid for. Raises `StorageError` where none could be kept."""
-        found = ReplyCache.default()
-        found.require_writable()
-        return found
+        return ReplyCache.ready()
 
     def note(self, wrong: Mapping[str, int]) -> None:
         """Count what was wrong with a reply."""

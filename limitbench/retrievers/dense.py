@@ -21,7 +21,7 @@ from limitbench.errors import SpecError
 from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
 from limitbench.retrievers.batch_tuning import BatchTuner
 from limitbench.retrievers.best_columns import Floats
-from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, embed
+from limitbench.retrievers.embedded import PLURAL, EmbeddedIndex, Untold, embed
 from limitbench.retrievers.model_files import PACKAGED, Source, environment, package_folder
 from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
@@ -68,7 +68,7 @@ class Dense(ModelAdapter):
 
 
 @dataclass(frozen=True, eq=False)
-class Encoder:
+class Encoder(Untold):
     """A model that embeds texts. It holds the model, so an index that holds it is never left without."""
 
     options: Dense
@@ -137,16 +137,6 @@ class Encoder:
     def cut_texts(self) -> list[CutTexts]:
         """The documents and queries that are longer than the model reads."""
         return self.held.cut_texts
-
-    @property
-    def remarks(self) -> list[str]:
-        """No remark: what a model cuts is told apart."""
-        return []
-
-    @property
-    def arrays(self) -> Arrays:
-        """Nothing: a configuration tells the model's files."""
-        return {}
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Embeddings (texts, d) as the model gives them, fp32. Equal texts get equal rows."""

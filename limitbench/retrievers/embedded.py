@@ -53,6 +53,30 @@ class TextEncoder(Protocol):
         """Vectors (texts, d), fp32; `side` is document or query; `seen` is told how many texts came from the cache."""
 
 
+class Untold:
+    """Base of encoders: what one says where nothing is known, or there is nothing to say."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """None."""
+        return {}
+
+    @property
+    def cut_texts(self) -> list[CutTexts]:
+        """Not known."""
+        return []
+
+    @property
+    def remarks(self) -> list[str]:
+        """None."""
+        return []
+
+    @property
+    def arrays(self) -> Arrays:
+        """None: vectors are made again."""
+        return {}
+
+
 _MOST_SHARED = 2 << 30  # bytes of vectors that stay in memory for other indexes
 PLURAL = {"document": "documents", "query": "queries"}
 

@@ -18,11 +18,11 @@ from pydantic import Field
 
 from limitbench.collection import Corpus
 from limitbench.errors import RetrievalError
-from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import Arrays, Index, Progress, no_progress
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import Generation, generation
-from limitbench.retrievers.embedded import EmbeddedIndex, UnusableVector, embed, usable
+from limitbench.retrievers.embedded import EmbeddedIndex, Untold, UnusableVector, embed, usable
 from limitbench.retrievers.index_files import packed, unpacked
 from limitbench.retrievers.service import Refused, Service, ServiceAdapter, estimated_tokens
 from limitbench.retrievers.vectors import Dtype, Kind, Similarity, VectorIndex
@@ -65,7 +65,7 @@ class Endpoint(ServiceAdapter):
 
 
 @dataclass(eq=False)
-class _Client:
+class _Client(Untold):
     """The encoder of one endpoint; knows how many dimensions it got first, and which service it is."""
 
     options: Endpoint
@@ -89,11 +89,6 @@ class _Client:
         prompts = {"query": self.options.query_prompt, "document": self.options.document_prompt}
         known = self.__dict__.get("service")
         return {"prompts": prompts, **({"service": known.name} if known is not None else {})}
-
-    @property
-    def cut_texts(self) -> list[CutTexts]:
-        """Not known: a service does not tell."""
-        return []
 
     @property
     def remarks(self) -> list[str]:

@@ -14,21 +14,18 @@ from functools import cached_property, partial
 from typing import Any, ClassVar, Self
 
 import numpy as np
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import RetrievalError, SpecError
 from limitbench.rankings import Run
 from limitbench.retrievers.base import (
-    Adapter,
     Arrays,
     Index,
     IndexFacts,
     Progress,
     Retrieved,
     Retriever,
-    Reuse,
-    TextVectors,
     no_progress,
 )
 from limitbench.retrievers.embedded import usable
@@ -43,19 +40,21 @@ from limitbench.retrievers.engines.contract import (
     TextEngine,
     VectorEngine,
 )
+from limitbench.retrievers.over import OverRetriever
 from limitbench.retrievers.spec import RetrieverSpec
 from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable, scores_of
 
 _CHECKED = 200  # queries of a search that are compared with exact search
 
 
-class Engine(Adapter):
+class Engine(OverRetriever):
     """`engine:KIND,of=minilm`: an engine over the vectors of another retriever; of a text engine, over the texts.
 
     The options that `engines.contract.Settings` has are the engine's settings; one that it does not have is refused.
     """
 
     adapter: ClassVar[str] = "engine"
+    held: ClassVar[str] = "source"
     argument: ClassVar[str | None] = "engine"
     path_fields: ClassVar[tuple[str, ...] | None] = ()
     engine: str = Field(min_length=1)
@@ -73,13 +72,6 @@ class Engine(Adapter):
     key_env: str | None = None
     filter: float | None = Field(None, gt=0, lt=1)  # the share of documents that may be found, drawn by their ids
     device: str | None = None  # of a retriever that does not say
-    precision: str | None = None
-    reuse: Reuse | None = Field(None, exclude=True)
-
-    @field_validator("of", mode="before")
-    @classmethod
-    def _line(cls, value: Any) -> Any:
-        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _has(self) -> Self:
@@ -124,26 +116,15 @@ class Engine(Adapter):
         """The retriever whose vectors are searched, made once; None of a text engine."""
         if not issubclass(self.kind_of_engine, VectorEngine):
             return None
-        usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
-        made: Retriever = RetrieverSpec.parse(self.of or "minilm").made(**usual)
-        return made
-
-    def located(self, place: Callable[[str], str]) -> Self:
-        """The same with the files of the retriever behind it in their places."""
-        return self.with_part("source", lambda source: source.located(place))
-
-    def sharing(self, vectors: TextVectors) -> Self:
-        """The same with a retriever behind it that shares these vectors of texts."""
-        return self.with_part("source", lambda source: source.sharing(vectors))
+        return self.made(self.of or "minilm")
 
     @property
     def configuration(self) -> dict[str, Any]:
         """Every option, the configuration of the retriever behind it, and the engine's version; a server's is in the facts."""
-        behind = {} if self.source is None else {"of": self.source.configuration}
         package = self.kind_of_engine.package
         version = {} if package is None else {"version": f"{package} {importlib.metadata.version(package)}"}
         own = {name: value for name, value in super().configuration.items() if name not in ("device", "precision")}
-        return {**own, **behind, **version}
+        return {**own, **version}
 
     @property
     def card(self) -> dict[str, Any]:

@@ -8,10 +8,9 @@ of texts, and gives a reranker candidates that share no word with the query.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,27 +19,25 @@ from pydantic import Field, field_validator
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import lots
 from limitbench.retrievers.base import (
-    Adapter,
     Arrays,
     Index,
     IndexFacts,
     Progress,
     Retrieved,
     Retriever,
-    Reuse,
-    TextVectors,
     no_progress,
     summed_seconds,
 )
 from limitbench.retrievers.index_files import nested, restored_part
-from limitbench.retrievers.spec import RetrieverSpec
+from limitbench.retrievers.over import OverRetriever
 from limitbench.retrievers.words import Splitter, Tokens, known_language
 
 
-class Feedback(Adapter):
+class Feedback(OverRetriever):
     """`feedback,of=bm25,documents=5,terms=10`: `of` is any retriever of texts. The query's own text is said `keep` times."""
 
     adapter: ClassVar[str] = "feedback"
+    held: ClassVar[str] = "behind"
     path_fields: ClassVar[tuple[str, ...] | None] = ()
     of: str = "bm25"
     documents: int = Field(5, ge=1, le=1000)
@@ -49,13 +46,6 @@ class Feedback(Adapter):
     tokens: Tokens = "auto"
     language: str = "english"
     device: str | None = None  # of a retriever that does not say
-    precision: str | None = None
-    reuse: Reuse | None = Field(None, exclude=True)
-
-    @field_validator("of", mode="before")
-    @classmethod
-    def _line(cls, value: Any) -> Any:
-        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
 
     @field_validator("language")
     @classmethod
@@ -65,22 +55,7 @@ class Feedback(Adapter):
     @cached_property
     def behind(self) -> Retriever:
         """The retriever that is asked twice, made once."""
-        usual = {"device": self.device, "precision": self.precision, "reuse": self.reuse}
-        made: Retriever = RetrieverSpec.parse(self.of).made(**usual)
-        return made
-
-    def located(self, place: Callable[[str], str]) -> Self:
-        """The same with the files of the retriever behind it in their places."""
-        return self.with_part("behind", lambda behind: behind.located(place))
-
-    def sharing(self, vectors: TextVectors) -> Self:
-        """The same with a retriever behind it that shares these vectors of texts."""
-        return self.with_part("behind", lambda behind: behind.sharing(vectors))
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Every option, and the configuration of the retriever behind it."""
-        return {**super().configuration, "of": self.behind.configuration}
+        return self.made(self.of)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -143,10 +118,10 @@ class _FeedbackIndex:
         first = self.behind.search(queries, o.documents, progress).run
         self.first_seconds = self.behind.facts.query_seconds
         asked = []
+        kept = first.best_by_lot(o.documents, self.lots)
+        ends = np.searchsorted(first.rows[kept], np.arange(len(queries) + 1))
         for number, text in enumerate(queries.texts):
-            row = slice(int(first.indptr[number]), int(first.indptr[number + 1]))
-            documents = first.indices[row]
-            best = documents[np.lexsort((self.lots[documents], -first.scores[row]))][: o.documents].tolist()
+            best = first.indices[kept[ends[number] : ends[number + 1]]].tolist()
             asked.append(" ".join([*[text] * o.keep, *self.added(text, best)]) if best else text)
         return self.behind.search(Queries(queries.ids, tuple(asked)), depth, progress)
 

@@ -11,12 +11,12 @@ import numpy as np
 
 from limitbench.collection import Corpus
 from limitbench.errors import RetrievalError
-from limitbench.retrievers.base import Arrays, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import Arrays, Index, Progress, no_progress
 from limitbench.retrievers.best_columns import Floats
-from limitbench.retrievers.embedded import EmbeddedIndex
+from limitbench.retrievers.embedded import EmbeddedIndex, Untold
+from limitbench.retrievers.vectors import known_similarity
 
 Encode = Callable[[Sequence[str]], Any]
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 def encoders_of(given: Any) -> dict[str, Encode] | None:
@@ -64,7 +64,7 @@ class FromObject:
 
 
 @dataclass(frozen=True, eq=False)
-class _Encoder:
+class _Encoder(Untold):
     made_by: FromObject
     load_seconds: ClassVar[float] = 0.0
     device: ClassVar[str] = "cpu"
@@ -73,26 +73,6 @@ class _Encoder:
     def similarity(self) -> str:
         """The object's."""
         return self.made_by.similarity
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """Nothing is known."""
-        return {}
-
-    @property
-    def cut_texts(self) -> list[CutTexts]:
-        """Not known."""
-        return []
-
-    @property
-    def remarks(self) -> list[str]:
-        """None."""
-        return []
-
-    @property
-    def arrays(self) -> Arrays:
-        """None."""
-        return {}
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d) as the object gives them. Raises `RetrievalError` for another shape."""
@@ -115,6 +95,6 @@ def from_object(given: Any) -> FromObject | None:
     found = encoders_of(given)
     if found is None:
         return None
-    declared = str(getattr(given, "similarity_fn_name", None) or "cosine")
+    declared = known_similarity(getattr(given, "similarity_fn_name", None))
     name = getattr(given, "__name__", type(given).__name__)
-    return FromObject(str(name), found, declared if declared in SIMILARITIES else "cosine")
+    return FromObject(str(name), found, declared)

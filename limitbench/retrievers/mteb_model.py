@@ -28,7 +28,6 @@ from limitbench.rankings import Run
 from limitbench.retrievers.base import (
     Adapter,
     Arrays,
-    CutTexts,
     Index,
     IndexFacts,
     Progress,
@@ -38,10 +37,10 @@ from limitbench.retrievers.base import (
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.cache import EmbeddingCache
 from limitbench.retrievers.canary import generation
-from limitbench.retrievers.embedded import EmbeddedIndex, embed
+from limitbench.retrievers.embedded import EmbeddedIndex, Untold, embed
 from limitbench.retrievers.model_files import library_versions
 from limitbench.retrievers.spec import model_and_revision
-from limitbench.retrievers.vectors import Dtype, Kind
+from limitbench.retrievers.vectors import Dtype, Kind, known_similarity
 
 _WHOLE = 1_000  # documents up to which a search model is asked for all, so that ties at the cut are seen
 
@@ -184,7 +183,7 @@ def _metadata(options: MtebModel) -> TaskMetadata:
 
 
 @dataclass(frozen=True)
-class _Encoder:
+class _Encoder(Untold):
     """mteb's encoder, as our single-vector index wants it.
 
     Embeddings outlive this object in the cache only where mteb's registry and a revision say whose they are.
@@ -201,28 +200,12 @@ class _Encoder:
     def similarity(self) -> str:
         """The model's similarity, as mteb's own evaluation takes it: the cosine where it does not tell."""
         name = self.model.mteb_model_meta.similarity_fn_name
-        told = str(getattr(name, "value", name) or "cosine")
-        return told if told in ("cosine", "dot", "euclidean", "manhattan") else "cosine"
+        return known_similarity(getattr(name, "value", name))
 
     @property
     def facts(self) -> dict[str, Any]:
         """mteb's version, and the task whose prompts were used."""
         return {"mteb": mteb.__version__, "prompts_of": self.options.task}
-
-    @property
-    def cut_texts(self) -> list[CutTexts]:
-        """Not known: mteb does not tell."""
-        return []
-
-    @property
-    def remarks(self) -> list[str]:
-        """No remark: mteb tells nothing of what a model reads."""
-        return []
-
-    @property
-    def arrays(self) -> Arrays:
-        """No array: an index of mteb's is made again."""
-        return {}
 
     def embed(self, texts: Sequence[str], side: str, progress: Progress, seen: dict[str, Any]) -> Floats:
         """Vectors (texts, d) as the model gives them, fp32."""

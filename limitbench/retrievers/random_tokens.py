@@ -17,9 +17,9 @@ from pydantic import Field, field_validator
 from scipy import sparse
 
 from limitbench.collection import Corpus
-from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, Progress, no_progress
+from limitbench.retrievers.base import Adapter, Index, Progress, no_progress
 from limitbench.retrievers.best_columns import Floats
-from limitbench.retrievers.embedded import EmbeddedIndex
+from limitbench.retrievers.embedded import EmbeddedIndex, Untold
 from limitbench.retrievers.vectors import Dtype, Kind
 from limitbench.retrievers.words import Splitter, Tokens, known_language
 
@@ -71,7 +71,7 @@ def _rarity(splitter: Splitter, corpus: Corpus) -> dict[str, float]:
 
 
 @dataclass(eq=False)
-class _Sums:
+class _Sums(Untold):
     options: RandomTokens
     splitter: Splitter
     rarity: dict[str, float]
@@ -85,21 +85,6 @@ class _Sums:
     def facts(self) -> dict[str, Any]:
         """Which words."""
         return {"tokens": self.splitter.tokens}
-
-    @property
-    def cut_texts(self) -> list[CutTexts]:
-        """None: all words are read."""
-        return []
-
-    @property
-    def remarks(self) -> list[str]:
-        """None."""
-        return []
-
-    @property
-    def arrays(self) -> Arrays:
-        """None: vectors are drawn again."""
-        return {}
 
     def vector(self, word: str) -> Floats:
         """The word's unit vector (dim,) times its weight."""

@@ -31,6 +31,18 @@ class ReplyCache:
         """The cache of this user."""
         return cls(catalog.cache_folder() / "replies")
 
+    @classmethod
+    def ready(cls) -> ReplyCache:
+        """The cache of this user, tried first. Raises `StorageError` where no answer could be kept: before anything is paid for."""
+        found = cls.default()
+        try:
+            require_writable(found.folder)
+        except StorageError as error:
+            raise StorageError(
+                f"answers of a paid service could not be kept: {error}; or set LIMITBENCH_CACHE"
+            ) from None
+        return found
+
     def _path(self, asked: Mapping[str, Any]) -> Path:
         key = hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
         return self.folder / key[:2] / f"{key}.json"
@@ -59,15 +71,6 @@ class ReplyCache:
         record = {"answer": dict(answer), "sha256": _digest(path.stem, answer)}
         with contextlib.suppress(LimitbenchError), atomic_write(path) as out:
             out.write(json.dumps(record, sort_keys=True).encode())
-
-    def require_writable(self) -> None:
-        """Raise `StorageError` where no answer could be kept: before anything is paid for."""
-        try:
-            require_writable(self.folder)
-        except StorageError as error:
-            raise StorageError(
-                f"answers of a paid service could not be kept: {error}; or set LIMITBENCH_CACHE"
-            ) from None
 
     def files(self) -> list[tuple[Path, int]]:
         """(path, bytes) of every file."""

@@ -28,7 +28,7 @@ class Rerank(Reranker, ModelAdapter):
     adapter: ClassVar[str] = "rerank"
 
     @property
-    def device_of_first(self) -> str | None:
+    def device_of_held(self) -> str | None:
         """The reranker's own, where one is given."""
         return None if self.device == "auto" else self.device
 

@@ -18,30 +18,24 @@ from limitbench.retrievers.base import Progress, Reuse
 from limitbench.retrievers.canary import PROBES, TOLERANCE, Generation, generation
 from limitbench.retrievers.replies import Budget, ReplyCache
 from limitbench.retrievers.reranker import Pairs, Reranker, Scorer, Scores
-from limitbench.retrievers.service import Refused, Service, ServiceAdapter, in_parallel, kept_by
+from limitbench.retrievers.service import PaidAdapter, Refused, Service, in_parallel, kept_by
 
 Pair = tuple[str, str]
 _ASKED = ("canary", "Who likes quokkas?", "When was the vote on vitamin C postponed?")  # of the probes
 
 
-class RerankEndpoint(Reranker, ServiceAdapter):
+class RerankEndpoint(Reranker, PaidAdapter):
     """`rerank-endpoint:MODEL,url=https://HOST/v1,first=bm25,candidates=100`: scores from POST URL/rerank.
 
     `form` is that of the service. `batch_size` is how many documents a request holds: TEI takes 32 unless it is told otherwise.
-    `max_calls` bounds the requests of one process to this model, retries and the canary counted.
+    The canary counts as requests too.
     """
 
     adapter: ClassVar[str] = "rerank-endpoint"
     url: str
     form: Literal["cohere", "tei"] = "cohere"
     batch_size: int = Field(100, ge=1, exclude=True)
-    parallel: int = Field(4, ge=1, le=256, exclude=True)  # requests at a time
-    max_calls: int | None = Field(None, ge=1, exclude=True)
     key_env: str = Field("RERANK_API_KEY", exclude=True)
-    timeout: float = Field(60, gt=0, allow_inf_nan=False, exclude=True)
-    retries: int = Field(4, ge=0, le=20, exclude=True)
-    wait: float = Field(1.0, ge=0, le=60, exclude=True)
-    per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, exclude=True)
     reuse: Reuse = Field("all", exclude=True)
 
     def scorer(self) -> Scorer:
@@ -61,9 +55,7 @@ class _Remote(Scorer):
     @cached_property
     def cache(self) -> ReplyCache:
         """The scores that were paid for. Raises `StorageError` where none could be kept."""
-        found = ReplyCache.default()
-        found.require_writable()
-        return found
+        return ReplyCache.ready()
 
     @property
     def more(self) -> Mapping[str, Any]:

@@ -6,20 +6,19 @@ So a search gives the candidates too, and a result tells the ceiling that a perf
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from limitbench.collection import Corpus, Queries
 from limitbench.rankings import Run, lots
 from limitbench.retrievers.base import (
-    Adapter,
     Arrays,
     CutTexts,
     Index,
@@ -27,13 +26,11 @@ from limitbench.retrievers.base import (
     Progress,
     Retrieved,
     Retriever,
-    Reuse,
-    TextVectors,
     no_progress,
     summed_seconds,
 )
 from limitbench.retrievers.index_files import nested, restored_part
-from limitbench.retrievers.spec import RetrieverSpec
+from limitbench.retrievers.over import OverRetriever
 
 Scores = npt.NDArray[np.float64]
 
@@ -99,51 +96,25 @@ class Scorer(ABC):
         return None
 
 
-class Reranker(Adapter):
+class Reranker(OverRetriever, ABC):
     """Base of the rerankers: the first stage's best `candidates` documents are scored again, and others are not retrieved.
 
     Of documents that tie across the first stage's cut, some are taken by lot: the same ones everywhere, whatever the corpus' order.
     """
 
-    first: str = "bm25"  # a spec; a table comes as its line
+    option: ClassVar[str] = "first"
+    held: ClassVar[str] = "first_stage"
+    first: str = "bm25"
     candidates: int = Field(100, ge=1)
-    precision: str | None = None  # of a first stage that does not say
-    reuse: Reuse | None = Field(None, exclude=True)  # likewise
 
-    @field_validator("first", mode="before")
-    @classmethod
-    def _line(cls, value: Any) -> Any:
-        return str(RetrieverSpec.parse(value)) if isinstance(value, dict) else value
-
+    @abstractmethod
     def scorer(self) -> Scorer:
         """What scores the candidates of one index; every adapter has its own."""
-        raise NotImplementedError(f"adapter '{self.adapter}' has no scorer()")
-
-    @property
-    def device_of_first(self) -> str | None:
-        """The device of a first stage that does not say."""
-        return None
 
     @cached_property
     def first_stage(self) -> Retriever:
         """The first stage as a retriever, made once."""
-        made: Retriever = RetrieverSpec.parse(self.first).made(
-            device=self.device_of_first, precision=self.precision, reuse=self.reuse
-        )
-        return made
-
-    def located(self, place: Callable[[str], str]) -> Self:
-        """The same with the model's folder and the first stage's in their places."""
-        return super().located(place).with_part("first_stage", lambda first: first.located(place))
-
-    def sharing(self, vectors: TextVectors) -> Self:
-        """The same with a first stage that shares these vectors of texts."""
-        return self.with_part("first_stage", lambda first: first.sharing(vectors))
-
-    @property
-    def configuration(self) -> dict[str, Any]:
-        """Every option, and the first stage's configuration."""
-        return {**super().configuration, "first": self.first_stage.configuration}
+        return self.made(self.first)
 
     @property
     def card(self) -> dict[str, Any]:
@@ -199,8 +170,7 @@ class RerankedIndex:
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The candidates of these queries, by the scorer's scores."""
         found = self.first.search(queries, self.candidates, progress).run
-        order = np.lexsort((self.lots[found.indices], -found.scores, found.rows))
-        kept = order[np.arange(len(order)) - found.indptr[:-1][found.rows[order]] < self.candidates]
+        kept = found.best_by_lot(self.candidates, self.lots)
         rows, columns, first = found.rows[kept], found.indices[kept], found.scores[kept]
         ids = {"query_ids": queries.ids, "document_ids": self.corpus.ids}
         candidates = Run.from_entries(rows, columns, first, **ids, depth=self.candidates)

@@ -78,6 +78,23 @@ class ServiceAdapter(Adapter):
         return {"id": self.model, "url": self.url}
 
 
+class PaidAdapter(ServiceAdapter):
+    """Base of the adapters whose every answer is paid for, and kept by its content.
+
+    How patiently a service is asked, how many requests go at a time, and with which key, decides no answer: it is in no
+    configuration. `max_calls` bounds the requests of one process to this model, retries counted; answers that are kept cost
+    nothing.
+    """
+
+    key_env: str = Field("OPENAI_API_KEY", exclude=True)
+    timeout: float = Field(60, gt=0, allow_inf_nan=False, exclude=True)
+    retries: int = Field(4, ge=0, le=20, exclude=True)
+    wait: float = Field(1.0, ge=0, le=60, exclude=True)
+    per_minute: float | None = Field(None, gt=0, allow_inf_nan=False, exclude=True)
+    parallel: int = Field(4, ge=1, le=256, exclude=True)  # requests at a time
+    max_calls: int | None = Field(None, ge=1, exclude=True)
+
+
 class _TryAgain(Exception):
     """A request failed in a way that another try may mend; `after` is how many seconds the service asked to wait."""
 

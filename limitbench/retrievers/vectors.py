@@ -28,11 +28,17 @@ from limitbench.retrievers.faiss_index import faiss_index, loaded_faiss
 Dtype = dtypes.Searched
 Kind = Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"]
 Similarity = Literal["cosine", "dot", "euclidean", "manhattan"]
+
 DISTANCES = {"euclidean": ("euclidean", 2.0), "manhattan": ("cityblock", 1.0)}  # scipy's name, and the p of the norm
 DTYPES: tuple[str, ...] = get_args(Dtype)
 KINDS: tuple[str, ...] = get_args(Kind)
 _ENTRIES = 1 << 24  # of a score matrix at a time: 64 MB
 _MANY = 10_000  # documents from which on faiss's brute force is worth its call
+
+
+def known_similarity(told: object) -> Similarity:
+    """The similarity that a model declares, by its name; the cosine where it declares none of ours."""
+    return next((name for name in get_args(Similarity) if name == str(told)), "cosine")
 
 
 def truncated(x: Floats, dim: int | None, cosine: bool) -> Floats:
