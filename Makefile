@@ -71,7 +71,7 @@ format: $(VENV)/dev.stamp
 
 docs: $(VENV)/dev.stamp
 	$(BIN)/limitbench leaderboard
-	LIMITBENCH_WRITE_GOLDEN=1 $(BIN)/python -m pytest tests/test_docs.py -k "reference or figures"
+	LIMITBENCH_WRITE_GOLDEN=1 $(BIN)/python -m pytest tests/test_docs.py tests/test_notebooks.py -k "reference or figures or notebook"
 
 site: $(VENV)/dev.stamp
 	$(BIN)/python docs/build_site.py

@@ -53,7 +53,9 @@ class Corpus:
         return len(self.ids)
 
     def __repr__(self) -> str:
-        first = f", the first: {short(self.ids[0])!r}, {short(self.contents[0])!r}" if self.ids else ""
+        first = (
+            f", the first: {short(self.ids[0])!r}, {short(f'{self.titles[0]} {self.texts[0]}')!r}" if self.ids else ""
+        )
         return f"Corpus({len(self)} documents{first})"
 
     @cached_property

@@ -29,13 +29,11 @@ def compare(
 
     Rows are sorted by `measure`. Raises `InputError` where no result has it, or where something else was given.
     """
-    records = _records(results)
-    if measure is not None:
-        measure = repr(one_measure(measure))
-        if records and not any(measure in r.measures for r in records):
-            known = ", ".join(dict.fromkeys(title for r in records for title in r.measures))
-            raise InputError(f"no result has {measure}; they have: {known}")
-    return Rows(comparisons(records, measure=measure))
+    return Rows(comparisons(_records(results), measure=_title(measure)))
+
+
+def _title(measure: str | None) -> str | None:
+    return None if measure is None else repr(one_measure(measure))
 
 
 def _records(results: Any) -> list[Result]:
@@ -128,7 +126,7 @@ def write_report(
     page = html(
         gather(
             results, only=_several(only), places=[places] if isinstance(places, str) else places, all_dims=all_dims,
-            measure=None if measure is None else repr(one_measure(measure)), latency=latency,
+            measure=_title(measure), latency=latency,
             command="limitbench.write_report",
         )
     )  # fmt: skip

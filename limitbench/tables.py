@@ -70,11 +70,11 @@ class Rows(Tabular, Sequence[Item], Generic[Item]):
                 lines.append(f"and {len(self) - number} more")
                 break
             lines.append(told)
-        return "\n".join([f"{len(self)} results:", *lines])
+        return "\n".join([f"{len(self)} result{'s' if len(self) != 1 else ''}:", *lines])
 
 
 def as_html(rows: Sequence[dict[str, Any]]) -> str:
-    """A small HTML table; numbers to three significant digits, later rows counted."""
+    """A small HTML table; numbers to four significant digits, later rows counted."""
     if not rows:
         return "<p>nothing</p>"
     head = "".join(f"<th>{html.escape(str(key))}</th>" for key in rows[0])

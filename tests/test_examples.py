@@ -166,3 +166,12 @@ def test_the_losses_example_measures_and_names_wrong_options(tmp_path: Path) -> 
         [sys.executable, str(script), "--losses", "foo"], capture_output=True, text=True, check=False
     )
     assert (wrong.returncode, "found foo" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.docs
+def test_the_words_of_distractors_are_counted(tmp_path: Path) -> None:
+    """docs/fine-tuning.md's count is what the script prints."""
+    done = call(sys.executable, EXAMPLES / "distractor_words.py", "limit-test", cwd=tmp_path)
+    assert done.stdout == "limit-test: 49,954 distractors list 85 different attributes\n", done.stderr
+    page = " ".join((ROOT / "docs" / "fine-tuning.md").read_text(encoding="utf-8").split())
+    assert "the distractors of `limit-test` list 85 different attributes" in page

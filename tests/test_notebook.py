@@ -210,7 +210,7 @@ def test_the_front_door_has_one_kind_of_error(tmp_path: Path) -> None:
     for wrong in (None, 3, [result, "x"]):
         with pytest.raises(InputError, match="expected a folder of records or results"):
             limitbench.compare(wrong)  # type: ignore[arg-type]
-    with pytest.raises(InputError, match=r"no result has MRR@3; they have: Recall@2, nDCG@10"):
+    with pytest.raises(InputError, match=r"no record here has MRR@3; they have: Recall@2, nDCG@10"):
         limitbench.compare(result, measure="MRR@3")
     with pytest.raises(LimitbenchError):
         limitbench.compare(result, measure="nope")

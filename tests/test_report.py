@@ -229,6 +229,23 @@ def test_the_lead_cutoff_fits_the_data(tmp_path: Path) -> None:
     assert "are all there are: Recall@20 tells nothing here" in line
 
 
+def test_what_ties_decide_is_said(tmp_path: Path) -> None:
+    """A value that ties move far stands with the worst and the best, also where it is not the highest."""
+    folder = Store(tmp_path)
+    folder.write(evaluate("limit-small-synonyms", "bm25", measures="Recall@2"))
+    (line, *_) = glance(gather(tmp_path, read_data=False))
+    assert "bm25 finds 4.3 % (" in line
+    assert "; 0 to 58 as ties fall) of the relevant ones, chance 4.3 %." in line
+
+
+def test_a_measure_that_no_record_has_is_refused(cli, tmp_path: Path) -> None:
+    """By every command that is led by one."""
+    Store(tmp_path).write(evaluate("graph-petersen", "bm25", measures="Recall@2"))
+    for command in (("compare",), ("report",), ("leaderboard",)):
+        code, _, err = cli(*command, "--results", tmp_path, "--measure", "MRR@3")
+        assert (code, "no record here has MRR@3; they have: Recall@2" in err) == (2, True), err
+
+
 def test_what_holds_for_pairs_is_said_of_pairs_alone(tmp_path: Path) -> None:
     """A query with three relevant documents: no code, no critical-n, and no count of pairs stand beside its dimension."""
     data = load("graph-petersen")
@@ -288,7 +305,7 @@ def test_a_lead_measure_can_be_chosen(one: Result, tmp_path: Path, cli) -> None:
     code, _, err = cli("report", "--results", tmp_path, "--measure", "Recall@7")
     assert (code, "no record here has Recall@7; they have" in err) == (2, True), err
     page = shown(tmp_path)
-    assert "By nDCG@10, b is best, 90.0 %; the last single vector, a 20.0 %." in page
+    assert "By nDCG@10, b is best with 90.0 %; the lowest single-vector model is a with 20.0 %." in page
     assert "median query" in page
     assert cli("report", "--results", tmp_path, "--no-latency", "--out", tmp_path / "p.html")[0] == 0
     assert "median query" not in (tmp_path / "p.html").read_text()

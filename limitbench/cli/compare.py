@@ -83,7 +83,7 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
     from limitbench.report import percent
     from limitbench.report.numbers import interval
     from limitbench.report.story import role
-    from limitbench.statistics import SHOWN_RESAMPLES, bootstrap_interval
+    from limitbench.statistics import shown_interval
 
     theirs = {title for row in c.rows if row.source == "published" for title in row.means}
     titles = sorted((t for t in c.measures if t != c.headline), key=lambda title: title not in theirs)
@@ -95,9 +95,7 @@ def _table(c: Comparison) -> tuple[list[str], list[list[str]]]:
             [
                 f"{row.system} ({role(row)})" if role(row) != "retriever" else row.system,
                 percent(row.means.get(c.headline)),
-                interval(bootstrap_interval(values, resamples=SHOWN_RESAMPLES))
-                if values and row.source == "ours"
-                else "",
+                interval(shown_interval(values)) if values and row.source == "ours" else "",
                 row.origin,
                 *(percent(row.means.get(t)) for t in titles),
                 str(row.dim or ""),

@@ -152,7 +152,7 @@ def new(
     with atomic_write(target) as stream:
         stream.write(TEMPLATES[kind].encode())
     start = {
-        "dataset": f"limitbench describe ./{target}",
+        "dataset": f"limitbench describe {target}",
         "suite": f"limitbench run {target}",
         "retriever": "its first lines",
     }[kind]

@@ -139,12 +139,10 @@ def show(
 ) -> None:
     """Show one record: every measure with its 95 % interval, options, cost, how to run it again; and which queries fail."""
     from limitbench.report import duration, interval, percent, size
-    from limitbench.statistics import SHOWN_RESAMPLES, bootstrap_interval
+    from limitbench.statistics import shown_interval
 
     r = _one(record, results)
-    limits = {
-        title: bootstrap_interval(values, resamples=SHOWN_RESAMPLES) for title, values in r.per_query.items() if values
-    }
+    limits = {title: shown_interval(values) for title, values in r.per_query.items() if values}
     if json:
         intervals = {title: {"low": found.low, "high": found.high} for title, found in limits.items()}
         echo_json({**r.model_dump(mode="json"), "intervals": intervals})
@@ -261,11 +259,10 @@ def separate(
     assert dataset is not None
     from limitbench.report import interval
     from limitbench.statistics import (
-        SHOWN_RESAMPLES,
-        bootstrap_interval,
         compare_all,
         group_letters,
         inseparable_groups,
+        shown_interval,
     )
 
     title, values = _values_of(results, dataset, measure)
@@ -281,7 +278,7 @@ def separate(
     letters = group_letters(groups)
     table = []
     for name in ranked:
-        limits = bootstrap_interval(values[name], resamples=SHOWN_RESAMPLES)
+        limits = shown_interval(values[name])
         table.append([name, letters[name], f"{100 * limits.mean:.1f}", interval(limits)])
     print_table(["retriever", "group", title, "95 % interval"], table, title=f"{dataset} (percent)",
                 caption=f"one letter: not told apart at {100 * level:g} %, all pairs, paired randomisation, Holm")  # fmt: skip

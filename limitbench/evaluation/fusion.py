@@ -23,12 +23,12 @@ from limitbench.measures import TiedRanking, one_measure
 from limitbench.progress import Progress, no_progress
 from limitbench.rankings import Run
 from limitbench.retrievers import Given, RetrieverSpec, retriever
-from limitbench.retrievers.hybrid import fused, mean_ranks, normalised
-from limitbench.statistics import Interval, bootstrap_interval, paired_randomisation
+from limitbench.retrievers.hybrid import Hybrid, fused, mean_ranks, normalised
+from limitbench.statistics import Interval, paired_randomisation, shown_interval
 
 _STEPS = {2: 20, 3: 10, 4: 5}  # parts of the weights' grid, by members; 4 beyond
-_CANDIDATES = 1000  # that a hybrid's members rank where nothing is said
-_K = 60.0  # of reciprocal rank fusion
+_CANDIDATES: int = Hybrid.model_fields["candidates"].default  # that members rank where nothing is said
+_K: float = Hybrid.model_fields["k"].default  # of reciprocal rank fusion
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def learn_fusion(
     against = max([fixed[0], *alone], key=lambda pair: values[pair[1]].mean())
     return Fusion(
         data.name, repr(asked), names,
-        tuple(Fused(name, bootstrap_interval(values[place])) for name, place in [*alone, *fixed]),
-        Fused("learned, held out", bootstrap_interval(held_out)), tuple(chosen), final, final.spec(names, candidates), against[0],
+        tuple(Fused(name, shown_interval(values[place])) for name, place in [*alone, *fixed]),
+        Fused("learned, held out", shown_interval(held_out)), tuple(chosen), final, final.spec(names, candidates), against[0],
         float(held_out.mean() - values[against[1]].mean()), paired_randomisation(held_out, values[against[1]]),
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ from limitbench.evaluation.single import evaluate
 from limitbench.measures import one_measure
 from limitbench.results import Result
 from limitbench.retrievers import Given, as_named
-from limitbench.statistics import Interval, bootstrap_interval
+from limitbench.statistics import Interval, shown_interval
 
 WORDS: dict[str, Callable[[str], str]] = {  # what may stand in place of a template
     "lower": str.lower,
@@ -95,7 +95,7 @@ def surface(
             queries = Queries(data.queries.ids, tuple(said(text, template) for text in data.queries.texts))
             worded = replace(data, corpus=corpus, queries=queries)
             result: Result = evaluate(worded, one, measures=[asked], progress=how.progress(data.name, one.name))
-            found.append(Wording(template, around, bootstrap_interval(result.per_query[repr(asked)])))
+            found.append(Wording(template, around, shown_interval(result.per_query[repr(asked)])))
     means = [wording.interval.mean for wording in found]
     return Surface(
         data.name, one.name, repr(asked), tuple(found), max(means) - min(means), statistics.pstdev(means),

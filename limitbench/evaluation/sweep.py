@@ -60,8 +60,8 @@ def sweep(
     """The result at every combination of dimension, dtype and index of one dense retriever, from one encode.
 
     With `candidates`, at every depth of one reranker instead, the deepest first: each pair is scored once, unless a service is
-    asked afresh. Texts are embedded at
-    the first point and come from the embedding cache at the others. All points are checked before any work.
+    asked afresh. Texts are embedded at the first point and come from the embedding cache at the others. All points are checked
+    before any work.
     """
     data = dataset if isinstance(dataset, Dataset) else load(dataset)
     how = options or Options()

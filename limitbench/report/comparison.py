@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from limitbench import catalog
+from limitbench.errors import InputError
 from limitbench.report.reference import published_records
 from limitbench.results import DatasetFacts, Means, Result
 from limitbench.retrievers.spec import is_spec, shortened
@@ -126,8 +127,8 @@ def lead_measure(titles: Iterable[str], about: DatasetFacts, k: int | None = Non
     if about.published_as is None and about.name not in catalog.names("datasets"):
         return "nDCG@10" if "nDCG@10" in told else first_measure(told)
     cuts = sorted(int(title.partition("@")[2]) for title in told if title.startswith("Recall@"))
-    fitting = [cut for cut in cuts if cut >= max(2, k or 2)]
-    return f"Recall@{fitting[0]}" if fitting and (k or 2) > 2 else first_measure(told)
+    fitting = [f"Recall@{cut}" for cut in cuts if k is not None and cut >= k > 2]
+    return fitting[0] if fitting else first_measure(told)
 
 
 def in_order(titles: Iterable[str]) -> list[str]:
@@ -141,10 +142,15 @@ def compare(records: Iterable[Result], *, all_dims: bool = False, measure: str |
     aside.
 
     Rows are sorted by `measure` where a dataset's records have it. Else by one that all of them share, with the paper if it has
-    figures: Recall@2 first for LIMIT's pattern and data of our generator, nDCG@10 for others.
+    figures: Recall@2 first for LIMIT's pattern and data of our generator, nDCG@10 for others. Raises `InputError` where no record
+    has `measure`.
     """
     groups: dict[tuple[str, str], list[Result]] = {}
-    for record in records:
+    every = list(records)
+    if measure is not None and every and not any(measure in r.measures for r in every):
+        known = ", ".join(in_order(title for r in every for title in r.measures))
+        raise InputError(f"no record here has {measure}; they have: {known}")
+    for record in every:
         if record.dataset.part_of is None:
             groups.setdefault((record.dataset.name, record.dataset.sha256), []).append(record)
     out = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from limitbench.results import Result
-from limitbench.statistics import SHOWN_RESAMPLES, Interval, bootstrap_interval
+from limitbench.statistics import Interval, shown_interval
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,6 @@ def curves(records: Iterable[Result]) -> list[Curve]:
             if [one for (where, _), one in labels.items() if where == source].count(name) > 1:
                 name = f"{name} [{hashlib.sha256(options.encode()).hexdigest()[:6]}]"
             sizes = tuple(sorted(at))
-            points = tuple(
-                bootstrap_interval(np.mean(list(at[n].values()), axis=0), resamples=SHOWN_RESAMPLES) for n in sizes
-            )
+            points = tuple(shown_interval(np.mean(list(at[n].values()), axis=0)) for n in sizes)
             out.append(Curve(wholes[source], source, name, title, sizes, points, tuple(len(at[n]) for n in sizes)))
     return out

@@ -23,7 +23,7 @@ from limitbench.report.story import role
 from limitbench.report.svg import COLOURS, INK, PAPER, text_of
 from limitbench.results import Result
 from limitbench.retrievers.spec import shortened
-from limitbench.statistics import SHOWN_RESAMPLES, Interval, bootstrap_interval
+from limitbench.statistics import Interval, shown_interval
 
 _MARKS = "osD^vPX<>h"
 _LEVELS = {True: ("--", (0, (8, 2, 2, 2))), False: (":", "-.")}  # ours: another dash where colours begin again
@@ -58,9 +58,7 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
         if mine is not None and single:
             base = json.dumps({k: v for k, v in mine.retriever.configuration.items() if k != "dim"}, sort_keys=True)
         name = shortened(row.system, "dim")
-        interval = (
-            bootstrap_interval(row.values[measure], resamples=SHOWN_RESAMPLES) if row.values.get(measure) else None
-        )
+        interval = shown_interval(row.values[measure]) if row.values.get(measure) else None
         lines.setdefault((row.source, base), {})[dim] = (name, 100 * row.means[measure].mean, interval)
     out = []
     for (source, _), points in lines.items():
@@ -157,7 +155,7 @@ def quality_and_cost(comparison: Comparison, measure: str) -> list[Cost]:
     for row in comparison.rows:
         cost = row.record.cost if row.record is not None else None
         if row.source == "ours" and role(row) == "retriever" and cost is not None and row.values.get(measure):
-            quality = bootstrap_interval([100 * x for x in row.values[measure]], resamples=SHOWN_RESAMPLES)
+            quality = shown_interval([100 * x for x in row.values[measure]])
             found.append((row.system, cost.query_latency_p50_seconds, cost.index_bytes, quality))
     return [
         Cost(name, seconds, nbytes, q, not any(s < seconds and o.mean >= q.mean for _, s, _, o in found))

@@ -23,12 +23,11 @@ from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
 from limitbench.results import DatasetFacts, Result, Store
 from limitbench.statistics import (
-    SHOWN_RESAMPLES,
     Interval,
-    bootstrap_interval,
     compare_all,
     group_letters,
     inseparable_groups,
+    shown_interval,
 )
 from limitbench.theory import Bracket, bracket
 from limitbench.theory.codes import best_code
@@ -284,9 +283,6 @@ def gather(
         raise InputError(
             f"there are no records for {', '.join(sorted(unknown))} in {folder}; see: limitbench results list"
         )
-    if measure is not None and not any(measure in r.measures for r in records):
-        known = ", ".join(in_order(title for r in records for title in r.measures))
-        raise InputError(f"no record here has {measure}; they have: {known}")
     tables = tuple(_table(c) for c in compare(records, all_dims=all_dims, measure=measure))
     if all(r.evidence == "published" for r in records):
         raise InputError(
@@ -315,12 +311,7 @@ def _table(comparison: Comparison) -> Table:
     columns = tuple(
         dict.fromkeys([comparison.headline, *sorted(in_order(told), key=lambda title: title not in theirs)])
     )
-    intervals = {
-        row.system: {
-            t: bootstrap_interval(row.values[t], resamples=SHOWN_RESAMPLES) for t in row.means if row.values.get(t)
-        }
-        for row in ours
-    }
+    intervals = {row.system: {t: shown_interval(row.values[t]) for t in row.means if row.values.get(t)} for row in ours}
     values = {row.system: row.values[comparison.headline] for row in ours if row.values.get(comparison.headline)}
     letters: dict[str, str] = {}
     if len(values) > 1:

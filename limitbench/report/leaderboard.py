@@ -16,17 +16,15 @@ the worst and best that ties allow, in parentheses the 95 % bootstrap interval o
 bootstrap cannot know more). Published rows are the paper's (arXiv 2508.21038v2), each model at its full dimension. Retrievers that
 share a letter are not told apart by the data (paired randomisation of all pairs on the first measure, Holm's correction, 5 %).
 Times are in the records, and belong to the machines that they name.
-"""
-_JOIN = """
-To join, run `limitbench run -d limit-small -r dense:YOUR/MODEL@REVISION --results results`, then `limitbench leaderboard`, and
-commit both.
+
+To add a row, run `limitbench run -d limit-small -r dense:YOUR/MODEL@REVISION`, then `limitbench leaderboard`, both with `--results`
+and this folder.
 """
 
 
 def render(report: BenchmarkReport) -> str:
     """The leaderboard as Markdown: a table for every dataset, and the command of each row of ours."""
-    ours = (report.folder / "suites").is_dir()  # the project's own results: others have nothing to join
-    parts = [_HEAD + (_JOIN if ours else "")]
+    parts = [_HEAD]
     for table in sorted(report.tables, key=_order):
         facts, caption = table.facts, table.comparison.caption
         about = f"{facts.documents:,} documents, {facts.queries:,} queries; {caption}."

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CEILINGS = ("exact", "tfidf-items", "free", "constructed")  # adapters that know the answers, or the form of the texts
 FLOORS = ("random", "gaussian")
+_FAR = 0.05  # by which ties move a value before a sentence tells it
 _VARIED = ("dim", "dtype", "index")  # options of a sweep: the same model otherwise
 
 
@@ -125,23 +126,20 @@ def _sentence(table: Table, dots: tuple[Dot, ...], rows: list[Row], floor: float
     best = [pair for pair in ours if pair[0].value == ours[0][0].value]
     others = ours[len(best) :]
     vectors = [pair for pair in others if pair[1].record is not None and single_vector(pair[1].record)]
-    last = [_told(dot.name, dot) for dot, _ in (vectors or others)[-1:]]
-    names = several([dot.name for dot, _ in best])
+    last = (vectors or others)[-1:]
+    names, value = several([dot.name for dot, _ in best]), _value(*best[0], table.headline)
     name, _, cutoff = table.headline.partition("@")
     if name != "Recall":
-        verb = "is best" if len(best) == 1 else "are best"
-        low = f"; {'the last single vector' if vectors else 'the last'}, {last[0]}" if last else ""
-        return f"By {table.headline}, {names} {verb}, {_told('', best[0][0]).strip()}{low}."
+        kind = "single-vector model" if vectors else "retriever"
+        low = [f"; the lowest {kind} is {dot.name} with {_value(dot, row, table.headline)}" for dot, row in last]
+        return f"By {table.headline}, {names} {'is' if len(best) == 1 else 'are'} best with {value}{''.join(low)}."
     if int(cutoff) >= table.facts.documents:
         return f"The first {cutoff} documents are all there are: {table.headline} tells nothing here."
-    rest = [*last, *([f"chance {percent_of(floor)} %"] if floor is not None else [])]
-    means = best[0][1].means[table.headline]
-    ties = (
-        f", {100 * means.worst:.0f} to {100 * means.best:.0f} % as ties fall,"
-        if means.best - means.worst > 0.05
-        else ""
-    )
-    start = _told(f"{names} {'finds' if len(best) == 1 else 'find'}", best[0][0]) + ties
+    rest = [
+        *(f"{dot.name} {_value(dot, row, table.headline)}" for dot, row in last),
+        *([f"chance {percent_of(floor)} %"] if floor is not None else []),
+    ]
+    start = f"{names} {'finds' if len(best) == 1 else 'find'} {value}"
     return f"Among the first {cutoff} documents, {start} of the relevant ones{''.join(f', {part}' for part in rest)}."
 
 
@@ -152,6 +150,12 @@ def several(names: Sequence[str], most: int = 4) -> str:
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
-def _told(names: str, dot: Dot) -> str:
-    limits = "" if dot.limits is None or dot.limits.low == dot.limits.high else f" ({interval(dot.limits)})"
-    return f"{names} {100 * dot.value:.1f} %{limits}"
+def _value(dot: Dot, row: Row, measure: str) -> str:
+    """The value in percent, its interval, and how far ties move it, where that is far."""
+    limits = [] if dot.limits is None or dot.limits.low == dot.limits.high else [interval(dot.limits)]
+    means = row.means[measure]
+    ties = (
+        [f"{100 * means.worst:.0f} to {100 * means.best:.0f} as ties fall"] if means.best - means.worst > _FAR else []
+    )
+    told = "; ".join([*limits, *ties])
+    return f"{100 * dot.value:.1f} %{f' ({told})' if told else ''}"

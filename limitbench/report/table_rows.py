@@ -188,16 +188,7 @@ def _best(table: Table) -> str:
     if not told:
         return ""
     sentence = story(table).sentence
-    if sentence:
-        return f"{name}: {sentence[0].lower()}{sentence[1:-1]}{_peers(table, told)}."
-    most = max(row.means[title].mean for row in told)
-    best = [row for row in told if row.means[title].mean == most]
-    names = several([f"{row.system} ({label(row)})" if label(row) else row.system for row in best])
-    known = table.intervals.get(best[0].system, {}).get(title)
-    limits = f" ({interval(known)})" if known else ""
-    tied = _peers(table, told) if len(best) == 1 else ""
-    verb = "has" if len(best) == 1 else "share"
-    return f"{name}: {names} {verb} the highest {title}, {percent(best[0].means[title])}{limits}{tied}."
+    return f"{name}: {sentence[0].lower()}{sentence[1:-1]}{_peers(table, told)}."
 
 
 def _peers(table: Table, told: Sequence[Row]) -> str:

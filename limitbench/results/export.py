@@ -20,13 +20,13 @@ COLUMNS = (
 
 def rows(records: Iterable[Result]) -> list[dict[str, Any]]:
     """One row for each record and measure; `low` and `high` are 95 % bootstrap limits, None without per-query values."""
-    from limitbench.statistics import SHOWN_RESAMPLES, bootstrap_interval
+    from limitbench.statistics import shown_interval
 
     out = []
     for r in records:
         for title, means in r.measures.items():
             values = r.per_query.get(title)
-            interval = bootstrap_interval(values, resamples=SHOWN_RESAMPLES) if values else None
+            interval = shown_interval(values) if values else None
             told = (
                 r.dataset.name, r.dataset.sha256, r.retriever.name, r.configuration_digest[:12], title, means.mean, means.worst,
                 means.best, interval and interval.low, interval and interval.high, r.dataset.queries, r.dataset.documents,
