@@ -6,7 +6,7 @@ Documents' token vectors are kept in one matrix; scoring goes in chunks of docum
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, ClassVar, Literal, Self
@@ -24,7 +24,10 @@ from limitbench.retrievers.embedded import PLURAL, UnusableVector, naming
 from limitbench.retrievers.model_files import PACKAGED, Source
 from limitbench.retrievers.models import Held, Loaded, ModelAdapter, loaded
 
-_MUVERA, _PLAID = ("repetitions", "planes", "projected", "seed"), ("centroids", "probes", "seed")
+_BUILT: dict[str, Callable[..., TokenIndex]] = {"muvera": Muvera.built, "plaid": Plaid.built}
+_OF_INDEX: dict[str, tuple[str, ...]] = {  # the options of what chooses candidates
+    "exact": (), "muvera": ("repetitions", "planes", "projected", "seed"), "plaid": ("centroids", "probes", "seed")
+}  # fmt: skip
 _LOOKED_AT = 200  # queries that are compared with exact search
 SIMILARITIES = 1 << 24  # query tokens x document tokens at a time: 64 MB
 
@@ -51,28 +54,33 @@ class MaxSim(ModelAdapter):
     @model_validator(mode="after")
     def _counts(self) -> Self:
         """An option of another index than the one asked for would count for nothing."""
-        own = {"exact": (), "muvera": ("candidates", *_MUVERA), "plaid": ("candidates", *_PLAID)}[self.kind]
-        foreign = sorted(({"candidates", *_MUVERA, *_PLAID} & self.model_fields_set) - {*own})
+        foreign = sorted(self._foreign & self.model_fields_set)
         if foreign:
             raise ValueError(f"{foreign[0]} is of another index than index={self.kind}; leave it out")
         return self
 
     @property
+    def _foreign(self) -> set[str]:
+        """The options that count for nothing with this index."""
+        every = {"candidates", *(name for names in _OF_INDEX.values() for name in names)}
+        return every - {*_OF_INDEX[self.kind], *(() if self.kind == "exact" else ("candidates",))}
+
+    @property
     def configuration(self) -> dict[str, Any]:
         """Every option that counts, and which weights they stand for."""
-        own = {"exact": (), "muvera": ("candidates", *_MUVERA), "plaid": ("candidates", *_PLAID)}[self.kind]
-        needless = {*(("index",) if self.kind == "exact" else ()), *(("pool",) if self.pool == 1 else ())}
-        others = {"candidates", *_MUVERA, *_PLAID} - {*own}
-        return {name: value for name, value in super().configuration.items() if name not in needless | others}
+        needless = {
+            *(("index",) if self.kind == "exact" else ()),
+            *(("pool",) if self.pool == 1 else ()),
+            *self._foreign,
+        }
+        return {name: value for name, value in super().configuration.items() if name not in needless}
 
     def chosen(self, tokens: Floats, starts: np.ndarray[Any, np.dtype[np.int64]]) -> TokenIndex | None:
         """What chooses candidates among these tokens; None where all are compared."""
-        options = {name: getattr(self, name) for name in (_MUVERA if self.kind == "muvera" else _PLAID)}
         if self.kind == "exact" or not len(tokens):
             return None
-        return (
-            Muvera.built(tokens, starts, **options) if self.kind == "muvera" else Plaid.built(tokens, starts, **options)
-        )
+        options: dict[str, Any] = {name: getattr(self, name) for name in _OF_INDEX[self.kind]}
+        return _BUILT[self.kind](tokens, starts, **options)
 
     @property
     def card(self) -> dict[str, Any]:

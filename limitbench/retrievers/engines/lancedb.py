@@ -38,7 +38,6 @@ _INDEXES = {
     ("hnsw", "pq"): HnswPq,
 }
 _DTYPES = {None: "fp32", "sq": "int8", "pq": "pq", "rq": "rq"}
-
 _LEAST_M = 4
 _LEAST_FOR_PQ = 256
 
@@ -55,7 +54,6 @@ class LanceDB(ChangeableEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.table: Any = None
-
         self.metric = "cosine"
 
     @classmethod

@@ -45,7 +45,6 @@ _INDEXES = {
 _M, _EF_CONSTRUCTION, _LISTS = 16, 200, 128  # the client sets them; the first two are the server's for AUTOINDEX's kin
 _OWN = {"hnsw": ("m", "ef_construction", "ef"), "ivf": ("lists", "probes")}
 _MOST = 16_384  # rows that a search gives
-
 _PATIENCE = 3600.0  # seconds that an index may take
 
 
@@ -62,7 +61,6 @@ class Milvus(ChangeableEngine):
         super().__init__(settings)
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs errors that it also raises
         self.collection = f"limitbench_{secrets.token_hex(4)}"
-
         self.metric = "IP"
         self.made = False
         self.client = self._connected()

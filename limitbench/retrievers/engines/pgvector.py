@@ -43,7 +43,6 @@ class PgVector(ChangeableEngine):
             self.session.close()
             raise
         self.operator = "<#>"
-
         self.deepest = 1
 
     @classmethod

@@ -26,7 +26,6 @@ from limitbench.retrievers.engines.contract import (
 )
 
 _VECTOR = "v"
-
 _DISTANCES = {
     "cosine": qdrant.Distance.Dot,  # of unit vectors, so that scores are those of other engines
     "dot": qdrant.Distance.Dot,
@@ -49,7 +48,6 @@ class QdrantEdge(ChangeableEngine):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.shard: Any = None
-
         self.sign = 1.0  # distances are turned, so that larger is nearer
 
     @classmethod

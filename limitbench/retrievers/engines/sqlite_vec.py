@@ -32,7 +32,6 @@ except ModuleNotFoundError:
 _METRICS = {"cosine": "cosine", "euclidean": "l2", "manhattan": "l1"}
 _MOST = 4096  # rows that a search gives
 _MOST_DIMENSIONS = 8192
-
 _COLUMNS = {
     # dtype    column          how a vector becomes one
     "fp32": ("float[{d}]", "?"),
@@ -47,13 +46,11 @@ class SqliteVec(ChangeableEngine):
     name = "sqlite-vec"
     package = "sqlite-vec"
     similarities = tuple(_METRICS)
-
     indexes = False
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.db: Any = None
-
         self.dim = 0
         self.metric = "cosine"
 
