@@ -69,12 +69,17 @@ def _descend(
         g = (g - unit * (g * unit).sum(axis=1, keepdims=True)) / norms
         return value, (g * free).ravel().astype(np.float64)
 
+    def look_at_the_clock(xk: np.ndarray[tuple[int], np.dtype[np.float64]]) -> None:  # noqa: ARG001
+        if time.monotonic() > deadline:
+            raise StopIteration  # ends the minimisation at the point that it has reached
+
     from scipy.optimize import minimize  # slow to import, and closed forms need none of it
 
     for beta in 5.0 * 1.5 ** np.arange(12):
         result = minimize(
-            loss, x.ravel(), args=(beta,), jac=True, method="L-BFGS-B", options={"maxiter": 40, "maxcor": 20}
-        )
+            loss, x.ravel(), args=(beta,), jac=True, method="L-BFGS-B", callback=look_at_the_clock,
+            options={"maxiter": 40, "maxcor": 20},
+        )  # fmt: skip
         x = np.asarray(result.x, float).reshape(m + n, r)
         if (signs * (x[sides[0]] @ x[sides[1]].T) > 0).all():
             return x[sides[0], :d], x[sides[1], :d]
