@@ -16,7 +16,7 @@ pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
 pytest.importorskip("faiss", reason="needs limitbench[ann]")
 
 from limitbench.retrievers.candidates_of_tokens import Muvera, Plaid, pooled
-from limitbench.retrievers.maxsim import maxsim
+from limitbench.retrievers.maxsim import MaxSimIndex, maxsim
 from limitbench.retrievers.splade import pruned
 
 
@@ -113,6 +113,25 @@ def test_all_candidates_give_exact_search(options: str) -> None:
     facts = found.retriever.facts
     assert facts["agreement_with_exact"] == 1.0
     assert facts["index"] == options.partition(",")[0].removeprefix("index=")
+
+
+def test_equal_documents_tie_wherever_they_stand() -> None:
+    """Copies of a document have one score to the last bit, though products of matrices round by position."""
+    once = texts(11, 40, d=128, most=9)
+    order = np.random.default_rng(12).integers(0, 40, 700)
+    tokens, starts = joined([once[i] for i in order])
+    queries = texts(13, 4, d=128, most=1)
+    index = MaxSimIndex(tuple(map(str, range(700))), tokens, starts, encoder=None)  # type: ignore[arg-type]
+
+    def spread(scores: Any) -> int:
+        return max(len(set(row[order == i].tolist())) for row in scores for i in range(40))
+
+    assert all(spread(index.scores(some)) == 1 for some in (queries, queries[:1]))
+    chosen = np.flatnonzero(np.random.default_rng(14).random(700) < 0.7)
+    for query in queries:
+        some = index._exact_of(query, chosen)
+        assert max(len(set(some[order[chosen] == i].tolist())) for i in range(40)) == 1
+        assert some == pytest.approx(maxsim([query], tokens, starts)[0][chosen], abs=1e-5)
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ Documents' token vectors are kept in one matrix; scoring goes in chunks of docum
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
@@ -185,6 +186,15 @@ class MaxSimIndex:
         """By which documents of equal estimates are taken."""
         return lots(self.document_ids)
 
+    @cached_property
+    def first(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """For each document the first with the same token vectors: its score stands for both, since a product of matrices may
+        differ in its last bits by where a row stands."""
+        seen: dict[bytes, int] = {}
+        spans = zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+        blocks = (hashlib.sha256(np.ascontiguousarray(self.tokens[low:high]).data).digest() for low, high in spans)
+        return np.array([seen.setdefault(digest, i) for i, digest in enumerate(blocks)], np.int64)
+
     def _by_candidates(
         self, chooser: TokenIndex, asked: Sequence[Floats], queries: Queries, depth: int, progress: Progress
     ) -> Retrieved:  # fmt: skip
@@ -214,16 +224,17 @@ class MaxSimIndex:
 
     def _exact_of(self, query: Floats, chosen: np.ndarray[Any, np.dtype[np.int64]]) -> Floats:
         """MaxSim (chosen,) of a query with these documents."""
-        lengths = np.diff(self.starts)[chosen]
+        once, back = np.unique(self.first[chosen], return_inverse=True)
+        lengths = np.diff(self.starts)[once]
         places = np.concatenate(
-            [np.arange(self.starts[d], self.starts[d + 1]) for d in chosen.tolist()] or [np.empty(0, int)]
+            [np.arange(self.starts[d], self.starts[d + 1]) for d in once.tolist()] or [np.empty(0, int)]
         )
         found: Floats = maxsim([query], self.tokens[places], np.concatenate([[0], np.cumsum(lengths)]))[0]
-        return found
+        return found[back]
 
     def scores(self, asked: Sequence[Floats]) -> Floats:
         """The sum over a query's tokens of the largest inner product with a document's, (queries, n); 0 without tokens."""
-        return maxsim(asked, self.tokens, self.starts)
+        return maxsim(asked, self.tokens, self.starts)[:, self.first]
 
 
 def _agreement(found: Floats, chosen: np.ndarray[Any, np.dtype[np.int64]], exact: Floats, depth: int) -> float:

@@ -113,7 +113,8 @@ def _refuse_made_up(what: str, model: str, engine: Any, folder: Path) -> None:
     The checkpoint has the weights of the modules that it lists, and of the first where it lists none. Stanford's ColBERT keeps its
     projection with the encoder's weights.
     """
-    if (folder / "artifact.metadata").is_file():
+    config = read_record(folder / "config.json") if (folder / "config.json").is_file() else {}
+    if "HF_ColBERT" in (config.get("architectures") or ()):
         return
     table = read_record(folder / "modules.json") if (folder / "modules.json").is_file() else []
     listed = Counter(str(entry.get("type", "")).rpartition(".")[2] for entry in table[1:])
