@@ -27,6 +27,7 @@ from limitbench.report.drowning import curves
 from limitbench.report.figures import heat, recall_by_dimension
 from limitbench.report.gallery import slug
 from limitbench.report.gathered import gather
+from limitbench.report.looks import Looks
 from limitbench.report.story import story
 from limitbench.report.table_rows import glance
 from limitbench.results import Means, Result, Store, breakdown, configuration_digest, spectrum, subsets
@@ -140,7 +141,7 @@ def test_every_reference_point_is_drawn_where_the_paper_has_it(
     panels = {f"Recall@{k}": recall_by_dimension(whole, f"Recall@{k}") for k in cutoffs}
     drawn: dict[tuple[str, int | None, str], float] = {}
     with drawing(9, 5) as figure:
-        draw_recall_by_dimension(figure, panels)
+        draw_recall_by_dimension(figure, panels, Looks([]))
         for ax, measure in zip(figure.axes, panels, strict=True):
             for line in ax.lines:
                 source, _, name = (line.get_gid() or "").partition(": ")
@@ -976,7 +977,8 @@ def browser():
     window.quit()
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280])
 def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:
     """From disk, at this width: sorting, filtering and a query's details work; no console message, no request, nothing sticks out."""
     page = tmp_path / "report.html"
@@ -990,7 +992,10 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     run = browser.execute_script
 
     table = "#data-limit-small-synthetic-t"
-    systems = f"return [...document.querySelectorAll('{table} tbody tr')].filter(r => !r.hidden).map(r => r.cells[0].firstChild.textContent.trim())"
+    systems = f"return [...document.querySelectorAll('{table} tbody tr')].filter(r => !r.hidden).map(r => [...r.cells[0].querySelectorAll('.nb,.w')].map(p => p.textContent).join(''))"
+    folded = f"return [...document.querySelectorAll('{table} tbody tr')].filter(r => r.offsetHeight).map(r => [...r.cells[0].querySelectorAll('.nb,.w')].map(p => p.textContent).join(''))"
+    assert {"wordllama,dim=8", "wordllama,dim=64"}.isdisjoint(run(folded)), "variants stand under their model"
+    assert "wordllama" in run(folded)
     before = run(systems)
     run(f"document.querySelectorAll('{table} thead button')[0].click()")
     natural = [re.sub(r"\d+", lambda found: found[0].zfill(9), name.lower()) for name in (*run(systems), *before)]
@@ -1003,7 +1008,7 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     run(
         f"const f = document.querySelector('[data-filter=\"{table[1:]}\"]'); f.value = 'wordllama'; f.dispatchEvent(new Event('input'))"
     )
-    assert set(run(systems)) == {"wordllama", "wordllama,dim=8", "wordllama,dim=64"}
+    assert set(run(folded)) == {"wordllama", "wordllama,dim=8", "wordllama,dim=64"}
 
     choose = """const s = document.getElementById('drill-run'); s.value = [...s.options].find(o => o.textContent === arguments[0]).value;
                 s.dispatchEvent(new Event('change'));"""
@@ -1022,7 +1027,14 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     run("document.querySelectorAll('#drill thead button')[4].click()")
     run("document.querySelector('#drill tbody button').scrollIntoView({block: 'center'})")
 
+    explored(run)
     assert run("return document.documentElement.scrollWidth") <= width
+    assert run(CLIPPED) == [], "a name is broken inside a word, or a figure is cut"
+    if width == 1280:
+        scrolled = (
+            "const t = document.querySelector(arguments[0]); return t.scrollWidth - t.closest('.wide').clientWidth"
+        )
+        assert run(scrolled, table) <= 0, "the comparison fits a laptop's window"
     assert (
         run("return document.querySelectorAll('svg[role=img] > title').length")
         == run("return document.querySelectorAll('svg').length")
@@ -1041,6 +1053,51 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     urls = {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
     assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
+
+
+CLIPPED = """
+    const bad = [];
+    for (const piece of document.querySelectorAll('.nb')) if (innerWidth > 640 && piece.getClientRects().length > 1) bad.push(piece.textContent);
+    for (const svg of document.querySelectorAll('figure svg')) {
+      const place = svg.closest('.wide');
+      if (svg.getBoundingClientRect().width > place.scrollWidth + 1) bad.push(svg.closest('figure').id);
+      const box = svg.viewBox.baseVal;
+      for (const text of svg.querySelectorAll('text')) {
+        const at = text.getBBox();
+        if (at.width && !text.closest('[transform*=rotate]') && text.closest('g[id*=legend]') === null && at.width > box.width) bad.push(text.textContent);
+      }
+    }
+    return bad;
+"""
+
+
+def explored(run) -> None:
+    """A figure's marks say their values, its series can be left out, and it can be enlarged."""
+    figure = "document.getElementById('figure-recall-dimension-data-limit-small-synthetic')"
+    said = run(
+        f"""const mark = {figure}.querySelector('g[data-series=wordllama] use[data-tip]');
+        const point = (kind) => mark.dispatchEvent(new PointerEvent(kind, {{bubbles: true, clientX: 50, clientY: 300}}));
+        point('pointermove');
+        const tip = document.getElementById('tip');
+        const text = tip.hidden ? '' : tip.textContent;
+        mark.closest('svg').dispatchEvent(new PointerEvent('pointerleave'));
+        return [text, tip.hidden];"""
+    )
+    assert re.fullmatch(r"wordllama \(measured\): Recall@2 [\d.]+ % \([\d.]+ to [\d.]+\), 8 dimensions", said[0])
+    assert said[1]
+    toggled = run(
+        f"""const box = [...{figure}.querySelectorAll('fieldset label')].find(l => l.textContent.trim() === 'wordllama').firstChild;
+        const shown = () => [...{figure}.querySelectorAll('g[data-series=wordllama]')].map(g => g.style.display !== 'none');
+        const before = shown(); box.click(); const after = shown(); box.click(); return [before, after, shown()];"""
+    )
+    assert [set(one) for one in toggled] == [{True}, {False}, {True}]
+    widths = run(
+        f"""const width = () => {figure}.querySelector('svg').getBoundingClientRect().width;
+        const button = {figure}.querySelector('button[aria-pressed]');
+        const small = width(); button.click(); const large = width(); button.click(); return [small, large, width()];"""
+    )
+    assert widths[1] > 1.5 * widths[0]
+    assert widths[2] == widths[0]
 
 
 def test_long_names_fit_a_phone(one: Result, browser, tmp_path: Path) -> None:

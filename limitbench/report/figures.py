@@ -18,15 +18,16 @@ from limitbench.dtypes import score_error
 from limitbench.relevance import Qrels
 from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.drowning import Curve
-from limitbench.report.numbers import size
+from limitbench.report.looks import MARKS, Looks, model_of
+from limitbench.report.numbers import duration, size
 from limitbench.report.story import role
-from limitbench.report.svg import COLOURS, INK, PAPER, text_of
+from limitbench.report.svg import INK, PAPER, Tips, text_of
 from limitbench.results import Result
 from limitbench.retrievers.spec import shortened
 from limitbench.statistics import Interval, shown_interval
 
-_MARKS = "osD^vPX<>h"
-_LEVELS = {True: ("--", (0, (8, 2, 2, 2))), False: (":", "-.")}  # ours: another dash where colours begin again
+_LEVELS = (":", "-.")  # of published systems without a dimension
+SOURCES = {"ours": "measured", "published": "published"}  # what legends call them
 
 
 @dataclass(frozen=True)
@@ -40,18 +41,31 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
+    def key(self, measure: str) -> str:
+        """The series' id in a drawing."""
+        return f"{self.source}: {self.name}, {measure}"
+
+    def tips(self, measure: str) -> Tips:
+        """What each of its points says."""
+        said = []
+        for i, y in enumerate(self.y if self.x else ()):
+            limits = f" ({self.low[i]:.1f} to {self.high[i]:.1f})" if self.low else ""
+            at = "" if self.x is None else f", {self.x[i]:,} dimensions"
+            said.append(f"{self.name} ({SOURCES[self.source]}): {measure} {y:.1f} %{limits}{at}")
+        return Tips(self.name, tuple(said))
+
 
 def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
     """Recall against embedding dimension: the paper's Figures 3 (LIMIT) and 4 (LIMIT-small), and ours.
 
-    Ours are single-vector retrievers at fp32 with exact search; what has no dimension is a level. `comparison` holds all
-    dimensions.
+    Ours are single-vector retrievers at fp32 with exact search; what has no dimension is a level. References (oracles, the
+    floor) are left out. `comparison` holds all dimensions.
     """
     lines: dict[tuple[str, str], dict[int | None, tuple[str, float, Interval | None]]] = {}
     for row in comparison.rows:
         mine = row.record
         single = mine is not None and single_vector(mine)
-        if measure not in row.means or (mine is not None and single and not plain(mine)):
+        if measure not in row.means or role(row) != "retriever" or (mine is not None and single and not plain(mine)):
             continue
         dim = row.dim if mine is None or single else None
         base = row.system
@@ -81,61 +95,85 @@ def plain(record: Result) -> bool:
     return single_vector(record) and facts.get("dtype") == "fp32" and facts.get("index") in ("exact", "flat")
 
 
-def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]]) -> None:
+def draw_recall_by_dimension(figure: Any, panels: Mapping[str, Sequence[Series]], looks: Looks) -> None:
     """One panel a measure, dimensions on a logarithmic axis."""
-    from matplotlib.ticker import NullLocator
-
     axes = figure.subplots(1, len(panels), sharex=True, squeeze=False)[0]
-    every = [s for some in panels.values() for s in some]
-    numbers = {
-        source: {name: i for i, name in enumerate(dict.fromkeys(s.name for s in every if s.source == source))}
-        for source in ("published", "ours")
-    }
+    theirs = list(dict.fromkeys(s.name for some in panels.values() for s in some if s.source == "published"))
     handles: dict[str, Any] = {}
     for ax, (measure, some) in zip(axes, panels.items(), strict=True):
         for s in some:
-            line = _draw_series(ax, s, numbers[s.source][s.name])
-            line.set_gid(f"{s.source}: {s.name}, {measure}")
-            handles.setdefault(f"{s.source}: {s.name}", (line, f"{text_of(s.name)} ({s.source})"))
+            line = _draw_series(ax, s, looks, theirs, s.key(measure))
+            handles.setdefault(f"{s.source}: {s.name}", (line, f"{text_of(s.name)} ({SOURCES[s.source]})"))
         ax.set(title=measure, xlabel="dimension", ylim=(-3, 103))
-        ax.set_xscale("log", base=2)
-        ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
-        ax.xaxis.set_minor_locator(NullLocator())
+        _powers_of_two(ax)
         ax.tick_params("x", rotation=45)
     axes[0].set_ylabel("percent")
-    figure.legend(*zip(*handles.values(), strict=True), loc="outside lower center", ncols=3)
+    if handles:
+        figure.legend(*zip(*handles.values(), strict=True), loc="outside lower center", ncols=3)
 
 
-def _draw_series(ax: Any, s: Series, number: int) -> Any:
-    """One line or level: in ink and hollow where published, else in the colour of its number, with its intervals."""
-    mine, mark = s.source == "ours", _MARKS[number % len(_MARKS)]
-    colour, width = (COLOURS[number % len(COLOURS)], 1.8) if mine else (INK, 0.9)
+def _powers_of_two(ax: Any) -> None:
+    from matplotlib.ticker import NullLocator
+
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter(lambda x, _: f"{x:.0f}")
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _draw_series(ax: Any, s: Series, looks: Looks, theirs: Sequence[str], key: str) -> Any:
+    """One line or level: in ink and hollow where published, else in the retriever's colour, with its intervals."""
+    mine = s.source == "ours"
+    number = 0 if mine else theirs.index(s.name)
+    colour, mark, width = (
+        (looks.of(s.name).colour, looks.of(s.name).mark, 1.8) if mine else (INK, MARKS[number % len(MARKS)], 0.9)
+    )
     if s.x is None:
-        dash = _LEVELS[mine][number // len(COLOURS) % 2 if mine else number % 2]
-        return ax.axhline(s.y[0], ls=dash, zorder=2, color=colour, lw=width)
+        dash = "--" if mine else _LEVELS[number % 2]
+        return ax.axhline(s.y[0], ls=dash, zorder=2, color=colour, lw=width, gid=key)
     if s.low:
-        ax.vlines(s.x, s.low, s.high, color=colour, lw=1.2, zorder=3)
+        ax.vlines(s.x, s.low, s.high, color=colour, lw=1.2, zorder=3, gid=f"{key}, interval")
     look = {"mfc": colour, "ms": 5, "zorder": 3} if mine else {"mfc": PAPER, "ms": 4.5, "zorder": 2, "alpha": 0.75}
-    return ax.plot(s.x, s.y, marker=mark, color=colour, lw=width, **look)[0]
+    return ax.plot(s.x, s.y, marker=mark, color=colour, lw=width, gid=key, **look)[0]
 
 
-def draw_drowning(figure: Any, curves: Sequence[Curve]) -> None:
+def tips_of(panels: Mapping[str, Sequence[Series]]) -> dict[str, Tips]:
+    """What the points of these panels say, by id."""
+    out = {}
+    for measure, some in panels.items():
+        for s in some:
+            out[s.key(measure)] = s.tips(measure)
+            out[f"{s.key(measure)}, interval"] = Tips(s.name)
+    return out
+
+
+def draw_drowning(figure: Any, curves: Sequence[Curve], looks: Looks) -> None:
     """Recall against corpus size, a panel for each measure."""
     panels = list(dict.fromkeys(c.measure for c in curves))
-    names = list(dict.fromkeys(c.retriever for c in curves))
     axes = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
     for ax, measure in zip(axes, panels, strict=True):
         for c in (c for c in curves if c.measure == measure):
-            look: dict[str, Any] = {"color": COLOURS[names.index(c.retriever) % len(COLOURS)]}
+            look, key = looks.of(c.retriever), f"ours: {c.retriever}, {measure}"
             y, low, high = ([100 * getattr(p, side) for p in c.points] for side in ("mean", "low", "high"))
-            mark = _MARKS[names.index(c.retriever) % len(_MARKS)]
-            (line,) = ax.plot(c.sizes, y, marker=mark, ms=5, gid=f"ours: {c.retriever}, {measure}", **look)
-            ax.fill_between(c.sizes, low, high, alpha=0.18, lw=0, **look)
+            (line,) = ax.plot(c.sizes, y, marker=look.mark, ms=5, gid=key, color=look.colour)
+            ax.fill_between(c.sizes, low, high, alpha=0.18, lw=0, color=look.colour, gid=f"{key}, interval")
             handles.setdefault(c.retriever, (line, text_of(c.retriever)))
         ax.set(title=measure, xscale="log", xlabel="documents", ylim=(-3, 103))
     axes[0].set_ylabel("percent")
     figure.legend(*zip(*handles.values(), strict=True), loc="outside lower center", ncols=3)
+
+
+def tips_of_curves(curves: Sequence[Curve]) -> dict[str, Tips]:
+    """What the points of these curves say, by id."""
+    out = {}
+    for c in curves:
+        said = tuple(
+            f"{c.retriever}: {c.measure} {100 * p.mean:.1f} % ({100 * p.low:.1f} to {100 * p.high:.1f}), {n:,} documents"
+            for n, p in zip(c.sizes, c.points, strict=True)
+        )
+        out[f"ours: {c.retriever}, {c.measure}"] = Tips(c.retriever, said)
+        out[f"ours: {c.retriever}, {c.measure}, interval"] = Tips(c.retriever)
+    return out
 
 
 @dataclass(frozen=True)
@@ -163,8 +201,9 @@ def quality_and_cost(comparison: Comparison, measure: str) -> list[Cost]:
     ]
 
 
-def draw_cost(figure: Any, points: Sequence[Cost], measure: str) -> None:
-    """Quality against median query latency; the mark grows with the index, and what nothing beats is joined."""
+def draw_cost(figure: Any, points: Sequence[Cost], measure: str, looks: Looks) -> None:
+    """Quality against median query latency; the mark grows with the index, and what nothing beats is joined. Variants of a sweep
+    are hollow."""
     ax = figure.subplots()
     sizes = np.log10([p.nbytes + 1.0 for p in points])
     areas = 30 + 150 * (sizes - sizes.min()) / max(1e-9, np.ptp(sizes))
@@ -172,14 +211,33 @@ def draw_cost(figure: Any, points: Sequence[Cost], measure: str) -> None:
     ax.step(
         [1e3 * p.seconds for p in front], [p.quality.mean for p in front], where="post", color=INK, lw=0.8, zorder=1
     )
-    for i, (p, area) in enumerate(zip(points, areas, strict=True)):
-        look: dict[str, Any] = {"color": COLOURS[i % len(COLOURS)]}
-        x, mark = 1e3 * p.seconds, _MARKS[i % len(_MARKS)]
-        ax.vlines(x, p.quality.low, p.quality.high, lw=1.5, **look)
-        ax.scatter([x], [p.quality.mean], s=area, marker=mark, zorder=3, gid=f"ours: {p.name}, {measure}", **look)
-        ax.plot([], [], ls="none", marker=mark, ms=7, label=f"{text_of(p.name)} ({size(p.nbytes)})", **look)
+    names = {p.name for p in points}
+    for p, area in zip(points, areas, strict=True):
+        model, look, key = model_of(p.name), looks.of(p.name), f"ours: {p.name}, {measure}"
+        hollow = p.name != model and model in names
+        face = PAPER if hollow else look.colour
+        x = 1e3 * p.seconds
+        ax.vlines(x, p.quality.low, p.quality.high, lw=1.5, color=look.colour, gid=f"{key}, interval")
+        ax.scatter(
+            [x], [p.quality.mean], s=area, marker=look.mark, zorder=2 if hollow else 3, gid=key, facecolor=face,
+            edgecolor=look.colour,
+        )  # fmt: skip
+        if not hollow:
+            label = f"{text_of(p.name)} ({size(p.nbytes)})"
+            ax.plot([], [], ls="none", marker=look.mark, ms=7, label=label, color=look.colour)
     ax.set(xscale="log", xlabel="median latency of a query (ms)", ylabel=f"{measure} (percent)", ylim=(-6, 106))
     figure.legend(loc="outside right upper", title="retriever (index)")
+
+
+def tips_of_costs(points: Sequence[Cost], measure: str) -> dict[str, Tips]:
+    """What each retriever's mark says, by id."""
+    out = {}
+    for p in points:
+        key, q = f"ours: {p.name}, {measure}", p.quality
+        told = f"{p.name}: {measure} {q.mean:.1f} % ({q.low:.1f} to {q.high:.1f}), {duration(p.seconds)} a query, {size(p.nbytes)}"
+        out[key] = Tips(model_of(p.name), (told,))
+        out[f"{key}, interval"] = Tips(model_of(p.name))
+    return out
 
 
 def heat(qrels: Qrels, most: int = 400) -> npt.NDArray[np.float64]:
@@ -234,16 +292,23 @@ def gaps(record: Result) -> npt.NDArray[np.float64] | None:
     return np.sort(np.array(known)) if known else None
 
 
-def draw_gaps(figure: Any, records: Mapping[str, Result]) -> None:
+def exact_answers(record: Result) -> tuple[int, int]:
+    """How many of the queries have all relevant documents above all others, and of how many."""
+    assert record.breakdown is not None
+    known = record.breakdown.gaps
+    return sum(gap is not None and gap > 0 for gap in known), len(known)
+
+
+def draw_gaps(figure: Any, records: Mapping[str, Result], looks: Looks) -> None:
     """The distribution of gaps, and within which a dtype's rounding can turn two scores round."""
     ax = figure.subplots()
-    for i, (name, r) in enumerate(records.items()):
+    for name, r in records.items():
         values = gaps(r)
         assert values is not None
         assert r.breakdown is not None
         share = 100 * (np.arange(len(values)) + 1) / len(values)
         label = f"{text_of(name)} ({len(values)} of {len(r.breakdown.gaps)} queries)"
-        colour = COLOURS[i % len(COLOURS)]
+        colour = looks.of(name).colour
         ax.step(values, share, where="post", color=colour, lw=1.8, label=label, gid=f"ours: {name}, gaps")
     largest_dim = max(int(r.retriever.facts["dim"]) for r in records.values())
     for dtype, style, shade in (("bf16", ":", 0.08), ("fp16", "--", 0.12)):
@@ -257,14 +322,14 @@ def draw_gaps(figure: Any, records: Mapping[str, Result]) -> None:
     figure.legend(loc="outside lower center", ncols=2)
 
 
-def draw_spectra(figure: Any, records: Mapping[str, Result]) -> None:
+def draw_spectra(figure: Any, records: Mapping[str, Result], looks: Looks) -> None:
     """The share of variance in the first directions of each retriever's document vectors."""
     ax = figure.subplots()
-    for i, (name, r) in enumerate(records.items()):
+    for name, r in records.items():
         s = r.spectrum
         assert s is not None
         label = f"{text_of(name)}: effective rank {s.effective_rank:.1f} of {s.dim}"
-        shares, colour = 100 * np.cumsum(s.shares), COLOURS[i % len(COLOURS)]
+        shares, colour = 100 * np.cumsum(s.shares), looks.of(name).colour
         x = np.arange(1, len(shares) + 1)
         ax.plot(x, shares, color=colour, lw=1.8, label=label, gid=f"ours: {name}, spectrum")
     ax.set(xscale="log", xlabel="directions", ylabel="share of the variance (percent)", ylim=(0, 103))

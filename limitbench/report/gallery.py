@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from limitbench.measures import parse_measures
 from limitbench.report import figures as plots
+from limitbench.report import findings
 from limitbench.report.comparison import Comparison, compare
 from limitbench.report.frontier import draw_on
 from limitbench.report.gathered import BenchmarkReport, Table
-from limitbench.report.svg import drawing, render
+from limitbench.report.looks import model_of
+from limitbench.report.svg import Tips, drawing, render
+from limitbench.report.sweeps import draw_sweeps, finding, sweeps, tips_of_sweeps
+from limitbench.results import Result
 
 _PAPERS = {"limit": "Figure 3", "limit-small": "Figure 4"}
 _PANELS = parse_measures("Recall@2,10,20,100")
@@ -21,7 +25,7 @@ _MOST_LINES = 8  # of retrievers in one picture
 
 @dataclass(frozen=True)
 class Figure:
-    """One picture: its SVG, what it is, the section it belongs to, how narrow and wide it may be shown (CSS pixels)."""
+    """One picture: its SVG, what it shows, how to read it, its section, how narrow and wide it may be shown (CSS pixels)."""
 
     name: str
     title: str
@@ -34,7 +38,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class _FigureSpec:
-    """A figure before it is drawn: inches, and what draws it."""
+    """A figure before it is drawn: inches, what draws it, and what its marks say."""
 
     name: str
     title: str
@@ -42,6 +46,7 @@ class _FigureSpec:
     section: str
     inches: tuple[float, float]
     draw: Callable[[Any], None]
+    tips: Mapping[str, Tips] = field(default_factory=dict)
 
 
 def figures(report: BenchmarkReport, *, inline: bool = False) -> list[Figure]:
@@ -50,7 +55,7 @@ def figures(report: BenchmarkReport, *, inline: bool = False) -> list[Figure]:
     for plan in _plans(report):
         with drawing(*plan.inches) as figure:
             plan.draw(figure)
-            svg = render(figure, plan.name, f"{plan.title}. {plan.caption}", inline=inline)
+            svg = render(figure, plan.name, f"{plan.title}. {plan.caption}", inline=inline, tips=plan.tips)
         least, most = min(640, round(plan.inches[0] * 72)), round(plan.inches[0] * 96)
         out.append(Figure(plan.name, plan.title, plan.caption, plan.section, svg, least, most))
     return out
@@ -62,6 +67,7 @@ def _plans(report: BenchmarkReport) -> Iterator[_FigureSpec]:
         c = table.comparison
         for made in (
             _by_dimension(report, table, every[c.dataset, c.sha256]),
+            _sweep(report, table),
             _cost(report, table),
             _qrels(report, table),
         ):
@@ -70,8 +76,9 @@ def _plans(report: BenchmarkReport) -> Iterator[_FigureSpec]:
     yield from _corpus_size(report)
     yield _FigureSpec(
         "critical-n",
-        "Critical-n against dimension",
-        "Corpora all of whose pairs d dimensions carry. Shaded left: proved impossible; right of 2k: constructed in exact "
+        findings.frontier(report.frontier),
+        "Critical-n against dimension: corpora all of whose pairs d dimensions carry. Shaded left: proved impossible; right of "
+        "2k: constructed in exact "
         "arithmetic, for every n. Marks: verified vectors that an optimizer found (measured) or a construction stored in a dtype "
         "gave (constructed), and the paper's Table 6 (published). Lines: cubic fits, which are empirical and bound nothing.",
         "capacity",
@@ -93,12 +100,31 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
     told = f"{figure} with 95 % intervals. " if titles else ""
     return _FigureSpec(
         f"recall-dimension-{slug(report, table)}",
-        f"Recall against dimension, {whole.dataset}",
-        f"{told}Retrievers without one dimension are horizontal lines. Single vectors at fp32, exact search. "
+        findings.by_dimension(panels),
+        f"Recall against dimension, {whole.dataset}. {told}Retrievers without one dimension are horizontal lines. Single "
+        f"vectors at fp32, exact search. "
         f"{whole.caption[0].upper()}{whole.caption[1:]}.",
         slug(report, table),
         (max(6.5, 3.6 * len(panels)), 5.6),
-        lambda figure: plots.draw_recall_by_dimension(figure, panels),
+        lambda figure: plots.draw_recall_by_dimension(figure, panels, report.looks),
+        plots.tips_of(panels),
+    )
+
+
+def _sweep(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
+    found = sweeps(table.comparison, table.headline)
+    if not found:
+        return None
+    return _FigureSpec(
+        f"sweep-{slug(report, table)}",
+        finding(found, table.headline),
+        f"Variants of one model on {table.comparison.dataset}, by what the index keeps for a document. Small numbers are "
+        f"dimensions of "
+        "fp32 vectors. Bars are 95 % intervals over queries.",
+        slug(report, table),
+        (max(5.5, 4.2 * len(found)), 4.2),
+        lambda figure: draw_sweeps(figure, found, table.headline, report.looks),
+        tips_of_sweeps(found, table.headline),
     )
 
 
@@ -108,12 +134,15 @@ def _cost(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
         return None
     return _FigureSpec(
         f"quality-cost-{slug(report, table)}",
-        f"Quality against cost, {table.comparison.dataset}",
-        "Median latency of one query (measured on the machine that each record names), without batching; marks grow with "
-        "the index; the line joins what no other retriever beats in both. Bars are 95 % intervals over queries.",
+        findings.cost(costs, table.headline),
+        f"Quality against cost, {table.comparison.dataset}. Median latency of one query (measured on the machine that each "
+        f"record names), without batching; marks grow with "
+        "the index; the line joins what no other retriever beats in both. Hollow marks are variants of a model. Bars are 95 % "
+        "intervals over queries.",
         slug(report, table),
         (8, 4.2),
-        lambda figure: plots.draw_cost(figure, costs, table.headline),
+        lambda figure: plots.draw_cost(figure, costs, table.headline, report.looks),
+        plots.tips_of_costs(costs, table.headline),
     )
 
 
@@ -122,12 +151,11 @@ def _qrels(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     if data is None or not data.qrels.sizes.any():
         return None
     qrels = data.qrels
-    used = len(set(qrels.relevant.indices.tolist()))
     return _FigureSpec(
         f"qrels-{slug(report, table)}",
-        f"The relevance matrix, {table.comparison.dataset}",
-        f"{qrels.n_queries} queries; {used} of {qrels.n_documents} documents are relevant to one of them. Right: how many "
-        "queries ask for both of two documents (of the first 400).",
+        findings.matrix(qrels),
+        f"The relevance matrix, {table.comparison.dataset}. Right: how many queries ask for both of two documents (of the first "
+        f"400).",
         slug(report, table),
         (8.5, 3.9),
         lambda figure: plots.draw_heat(figure, qrels),
@@ -142,41 +170,59 @@ def _corpus_size(report: BenchmarkReport) -> Iterator[_FigureSpec]:
         shown = [c for c in some if c.measure in ("Recall@2", "Recall@100")] or some
         yield _FigureSpec(
             f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
-            f"Recall against corpus size, {dataset}",
-            "All relevant documents stay, distractors are drawn, every part is indexed anew. Means over the draws, 95 % "
+            findings.corpus_size([c for c in shown if c.measure == shown[0].measure]),
+            f"Recall against corpus size, {dataset}. All relevant documents stay, distractors are drawn, every part is indexed "
+            f"anew. Means over the draws, 95 % "
             "intervals over queries.",
             "corpus-size",
             (max(6.5, 4.2 * len({c.measure for c in shown})), 4.4),
-            lambda figure, shown=shown: plots.draw_drowning(figure, shown),  # type: ignore[misc]
+            lambda figure, shown=shown: plots.draw_drowning(figure, shown, report.looks),  # type: ignore[misc]
+            plots.tips_of_curves(shown),
         )
 
 
 def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_FigureSpec]:
     name = table.comparison.dataset
-    here = [r for r in table.records if plots.plain(r)]
-    spectra = {report.label(r): r for r in [r for r in here if r.spectrum is not None][:_MOST_LINES]}
+    here = _one_a_model(report, [r for r in table.records if plots.plain(r)])
+    spectra = {label: r for label, r in here.items() if r.spectrum is not None}
     if spectra:
         yield _FigureSpec(
             f"spectrum-{slug(report, table)}",
-            f"Directions that document vectors use, {name}",
-            "The share of variance in the first directions (measured); the effective rank is the exponential of the "
-            "spectrum's entropy. n documents span at most n - 1 directions.",
+            findings.spectra({label: r.spectrum for label, r in spectra.items() if r.spectrum is not None}),
+            f"Directions that document vectors use, {name}: the share of variance in the first directions (measured); the "
+            f"effective "
+            "rank is the exponential of the spectrum's entropy. n documents span at most n - 1 directions.",
             "capacity",
             (7, 4),
-            lambda figure: plots.draw_spectra(figure, spectra),
+            lambda figure: plots.draw_spectra(figure, spectra, report.looks),
+            {f"ours: {label}, spectrum": Tips(label) for label in spectra},
         )
-    with_gaps = {report.label(r): r for r in [r for r in here if plots.gaps(r) is not None][:_MOST_LINES]}
+    with_gaps = {label: r for label, r in here.items() if plots.gaps(r) is not None}
     if with_gaps:
         yield _FigureSpec(
             f"gaps-{slug(report, table)}",
-            f"Score gaps against what a dtype resolves, {name}",
-            "Right of 0 a query is answered exactly (measured). Shaded: gaps that rounding both sides to the dtype can turn "
-            "round, an upper bound. Queries with a relevant document below the depth are left out; at most eight retrievers "
-            "are drawn.",
+            findings.gaps({label: plots.exact_answers(r) for label, r in with_gaps.items()}),
+            f"Score gaps against what a dtype resolves, {name}. Right of 0 a query is answered exactly (measured). Shaded: gaps "
+            f"that "
+            "rounding both sides to the dtype can turn round, an upper bound. Queries with a relevant document below the depth are "
+            "left out; at most eight retrievers are drawn.",
             "capacity",
             (7, 4),
-            lambda figure: plots.draw_gaps(figure, with_gaps),
+            lambda figure: plots.draw_gaps(figure, with_gaps, report.looks),
+            {f"ours: {label}, gaps": Tips(label) for label in with_gaps},
         )
+
+
+def _one_a_model(report: BenchmarkReport, records: list[Result]) -> dict[str, Result]:
+    """By label, the variant of each model with the most dimensions, the plain one first; as many as a picture holds."""
+    chosen: dict[str, tuple[int, str, Result]] = {}
+    for r in records:
+        label = report.label(r)
+        mine = (int(r.retriever.facts["dim"]), label, r)
+        other = chosen.get(model_of(label))
+        if other is None or (mine[0], label == model_of(label)) > (other[0], other[1] == model_of(label)):
+            chosen[model_of(label)] = mine
+    return {label: r for _, label, r in list(chosen.values())[:_MOST_LINES]}
 
 
 def _plain(text: str) -> str:

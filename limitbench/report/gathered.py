@@ -21,6 +21,8 @@ from limitbench.errors import InputError, LimitbenchError
 from limitbench.report.comparison import Comparison, Row, by_distance, compare, in_order, single_vector
 from limitbench.report.drowning import Curve, curves
 from limitbench.report.frontier import Frontier, frontier
+from limitbench.report.looks import Looks, model_of
+from limitbench.report.story import role
 from limitbench.results import DatasetFacts, Result, Store
 from limitbench.statistics import (
     Interval,
@@ -58,6 +60,11 @@ class Table:
     def facts(self) -> DatasetFacts:
         """The facts of the table's dataset."""
         return self.records[0].dataset
+
+    def is_variant(self, system: str) -> bool:
+        """Whether this is a sweep's variant of a model whose own row is in the table."""
+        model = model_of(system)
+        return model != system and any(row.system == model for row in self.ours)
 
     @property
     def ours(self) -> list[Row]:
@@ -134,9 +141,21 @@ class BenchmarkReport:
         return tuple(self._standing(r) for r in self.wholes if single_vector(r) and not by_distance(r))
 
     @cached_property
+    def looks(self) -> Looks:
+        """How each retriever is drawn: those of the first tables have colours of their own, references come last."""
+        rows = [row for table in self.tables for row in table.ours]
+        ranked = sorted(rows, key=lambda row: role(row) != "retriever")
+        return Looks([*(row.system for row in ranked), *(curve.retriever for curve in self.curves)])
+
+    @cached_property
     def wholes(self) -> tuple[Result, ...]:
         """The records that the tables show: one a configuration, of no part of a larger corpus."""
         return tuple(r for table in self.tables for r in table.records)
+
+    @cached_property
+    def plain(self) -> tuple[Result, ...]:
+        """The wholes without variants of a sweep whose model is there itself, on the same dataset."""
+        return tuple(r for table in self.tables for r in table.records if not table.is_variant(self.label(r)))
 
     def label(self, record: Result) -> str:
         """The name that the tables give this record's system."""

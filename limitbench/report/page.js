@@ -32,14 +32,78 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...rows.flatMap((row) => (under.has(row) ? [row, under.get(row)] : [row])));
   });
 }
+// variants of a sweep are folded under their models, unless they are asked for or looked for
+for (const box of document.querySelectorAll("input[data-unfold]")) {
+  const table = box.closest(".tools").nextElementSibling.querySelector("table");
+  box.addEventListener("change", () => table.classList.toggle("folded", !box.checked));
+}
 for (const input of document.querySelectorAll("input[data-filter]")) {
-  const rows = [...document.getElementById(input.dataset.filter).tBodies[0].rows];
+  const table = document.getElementById(input.dataset.filter);
+  const box = table.closest(".wide").previousElementSibling.querySelector("[data-unfold]");
+  const rows = [...table.tBodies[0].rows];
   const count = input.closest(".tools").querySelector(".count");
   input.addEventListener("input", () => {
     const part = input.value.toLowerCase();
     for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(part);
+    table.classList.toggle("folded", box !== null && !part && !box.checked);
     count.textContent = part ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
   });
+}
+
+// figures: a mark says its values, a series can be left out, a picture can be enlarged
+const tip = document.createElement("div");
+tip.id = "tip";
+tip.hidden = true;
+document.body.append(tip);
+const pointed = (event) => {
+  const mark = event.type === "pointerleave" ? null : event.target.closest("[data-tip]");
+  tip.hidden = mark === null;
+  if (mark === null) return;
+  tip.textContent = mark.dataset.tip;
+  const left = Math.min(event.clientX + 12, innerWidth - tip.offsetWidth - 8);
+  tip.style.left = `${Math.max(8, left)}px`;
+  tip.style.top = `${Math.max(8, event.clientY - tip.offsetHeight - 12)}px`;
+};
+for (const figure of document.querySelectorAll("figure")) {
+  const svg = figure.querySelector("svg");
+  if (!svg) continue;
+  for (const title of svg.querySelectorAll("use > title")) {
+    title.parentElement.dataset.tip = title.textContent;
+    title.remove(); // the browser's own tip would come late, beside ours
+  }
+  for (const kind of ["pointermove", "pointerdown", "pointerleave"]) svg.addEventListener(kind, pointed);
+  const tools = document.createElement("div");
+  tools.className = "tools";
+  const large = document.createElement("button");
+  large.type = "button";
+  large.textContent = "Enlarge";
+  large.setAttribute("aria-pressed", "false");
+  large.addEventListener("click", () => {
+    large.setAttribute("aria-pressed", String(figure.classList.toggle("large")));
+  });
+  tools.append(large);
+  const groups = [...svg.querySelectorAll("g[data-series]")];
+  const names = [...new Set(groups.map((group) => group.dataset.series))];
+  if (names.length > 1) {
+    const details = document.createElement("details");
+    const summary = document.createElement("summary");
+    summary.textContent = "Choose what is shown";
+    const fields = document.createElement("fieldset");
+    for (const name of names) {
+      const label = document.createElement("label");
+      const box = document.createElement("input");
+      box.type = "checkbox";
+      box.checked = true;
+      box.addEventListener("change", () => {
+        for (const group of groups) if (group.dataset.series === name) group.style.display = box.checked ? "" : "none";
+      });
+      label.append(box, ` ${name}`);
+      fields.append(label);
+    }
+    details.append(summary, fields);
+    tools.append(details);
+  }
+  figure.append(tools);
 }
 
 const source = document.getElementById("drill-data");

@@ -12,11 +12,12 @@ from limitbench.errors import MissingExtra
 from limitbench.report import table_rows
 from limitbench.report.comparison import first_measure
 from limitbench.report.gallery import figures, slug
-from limitbench.report.gathered import BenchmarkReport
+from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.story import CEILINGS, FLOORS, story
 
 _MOST_ROWS = 40_000  # queries on a page, over all runs
 _LONG = 28  # characters of a piece of a name that may have to break
+_MOST_MEASURES = 5  # of a comparison, so that it fits a laptop's window
 _MOST_TEXT = 160  # characters of a document or query
 
 
@@ -39,11 +40,11 @@ def html(report: BenchmarkReport) -> str:
         tables.append(
             {
                 "id": slug(report, table),
-                "name": table.comparison.dataset,
+                "name": _name(report, table),
                 "about": f"{about} {caption[0].upper()}{caption[1:]}.",
                 "headline": table.headline,
                 "story": story(table),
-                "listing": table_rows.comparison(table, latency=report.latency),
+                "listing": table_rows.comparison(table, _MOST_MEASURES, latency=report.latency),
                 "remarks": table_rows.remarks(report, table),
                 "figures": [f for f in drawn if f.section == slug(report, table)],
             }
@@ -64,6 +65,7 @@ def html(report: BenchmarkReport) -> str:
         ),
         retrievers=len({r.retriever.name for r in report.records}),
         sections=sections,
+        looks=report.looks,
         glance=table_rows.glance(report),
         tables=tables,
         sizes=sizes,
@@ -81,6 +83,13 @@ def html(report: BenchmarkReport) -> str:
     return out
 
 
+def _name(report: BenchmarkReport, table: Table) -> str:
+    """The dataset's name, with its digest where another dataset of the report has the same."""
+    c = table.comparison
+    shared = sum(other.comparison.dataset == c.dataset for other in report.tables) > 1
+    return f"{c.dataset} (data {c.sha256[:6]})" if shared else c.dataset
+
+
 def _parts(name: str) -> Any:
     """A name that breaks between its options and nowhere else."""
     import markupsafe
@@ -93,7 +102,7 @@ def _parts(name: str) -> Any:
 def _opened(report: BenchmarkReport) -> int:
     """Which run the queries open on: of the retrievers that are no reference, the one that fails most often."""
     best, place = -1, 0
-    for number, r in enumerate([r for r in report.wholes if r.breakdown is not None]):
+    for number, r in enumerate([r for r in report.plain if r.breakdown is not None]):
         b = r.breakdown
         assert b is not None
         adapter = r.retriever.configuration.get("adapter")
@@ -109,7 +118,7 @@ def _inside_script(payload: Any) -> str:
 
 def _queries(report: BenchmarkReport) -> tuple[list[str], dict[str, Any]]:
     """(labels, payload) of the query-by-query part; texts only of datasets that are at hand."""
-    chosen = [r for r in report.wholes if r.breakdown is not None]
+    chosen = [r for r in report.plain if r.breakdown is not None]
     most = max(50, _MOST_ROWS // max(1, len(chosen)))
     places: dict[str, int] = {}
     numbers: dict[str, tuple[set[int], set[int]]] = {}

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from limitbench.report.comparison import Row, single_vector
+from limitbench.report.looks import model_of
 from limitbench.report.numbers import interval
 from limitbench.retrievers.spec import shortened
 from limitbench.statistics import Interval
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 CEILINGS = ("exact", "tfidf-items", "free", "constructed")  # adapters that know the answers, or the form of the texts
 FLOORS = ("random", "gaussian")
 _FAR = 0.05  # by which ties move a value before a sentence tells it
-_VARIED = ("dim", "dtype", "index")  # options of a sweep: the same model otherwise
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def _folded(rows: list[Row], measure: str) -> list[tuple[Row, int]]:
     """One row a model, from best to worst: the plain one, else the best of its variants; and how many others it has."""
     groups: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        name = shortened(row.system, *_VARIED) if row.source == "ours" else row.system
+        name = model_of(row.system) if row.source == "ours" else row.system
         groups.setdefault((row.source, name), []).append(row)
     chosen = []
     for (_, name), same in groups.items():

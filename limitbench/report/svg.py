@@ -9,10 +9,11 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, quoteattr
 
 from limitbench.errors import MissingExtra
 
@@ -61,10 +62,19 @@ def text_of(name: str) -> str:
     return f" {shown}" if shown.startswith("_") else shown
 
 
-def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
+@dataclass(frozen=True)
+class Tips:
+    """What a drawn series is: the retriever's name, and a sentence for each of its marks, in order."""
+
+    series: str
+    marks: tuple[str, ...] = ()
+
+
+def render(figure: Any, name: str, title: str, *, inline: bool, tips: Mapping[str, Tips] | None = None) -> str:
     """The figure as an SVG element (`inline`) or document. The same figure gives the same bytes.
 
-    Every id begins with `name`, so that several can stand on one page; `title` is what a screen reader says.
+    Every id begins with `name`, so that several can stand on one page; `title` is what a screen reader says. `tips` has what
+    is said of marks that a pointer rests on, by the series' ids.
     """
     stream = io.BytesIO()
     with warnings.catch_warnings():  # the browser has fonts for what matplotlib's own lacks
@@ -76,6 +86,8 @@ def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
     text = re.sub(r'(\bid=")', rf"\g<1>{name}-", text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    for key, told in (tips or {}).items():
+        text = _told(text, f"{name}-{key}", told)
     start = text.index("<svg")
     end = text.index(">", start)
     head = (
@@ -84,3 +96,21 @@ def render(figure: Any, name: str, title: str, *, inline: bool) -> str:
     if inline:  # as wide as its place
         return re.sub(r' (?:width|height)="[^"]*"', "", head) + text[end + 1 :].rstrip()
     return text[:start] + head + '<rect width="100%" height="100%" fill="#ffffff"/>' + text[end + 1 :]
+
+
+def _told(text: str, key: str, tips: Tips) -> str:
+    """The SVG with the tips of the series of this id, whose group ends where the next one begins."""
+    head = f'<g id="{escape(key)}"'
+    start = text.find(head)
+    if start < 0:
+        return text
+    end = text.find("<g id=", start + 1)
+    end = len(text) if end < 0 else end
+    said = iter(tips.marks)
+
+    def mark(found: re.Match[str]) -> str:
+        sentence = next(said, None)
+        return found[0] if sentence is None else f"<use {found[1]}><title>{escape(sentence)}</title></use>"
+
+    part = re.sub(r"<use ([^>]*?) ?/>", mark, text[start:end])
+    return f"{text[:start]}{head} data-series={quoteattr(tips.series)}{part[len(head) :]}{text[end:]}"

@@ -22,6 +22,7 @@ class Cell:
     small: str = ""
     value: str = ""
     kind: str = ""  # text: to the left
+    ties: str = ""  # the worst and best that ties allow, where they move the value
 
     @property
     def key(self) -> str:
@@ -37,6 +38,11 @@ class TableText:
     rows: tuple[tuple[Cell, str, tuple[Cell, ...]], ...]
 
     @property
+    def variants(self) -> int:
+        """How many rows are variants of a sweep, that a page folds under their models."""
+        return sum(source.endswith(" variant") and not source.startswith("under") for _, source, _ in self.rows)
+
+    @property
     def kinds(self) -> tuple[str, ...]:
         """The kind of each column."""
         return ("", *(cell.kind for cell in self.rows[0][2])) if self.rows else ("",) * len(self.head)
@@ -44,7 +50,11 @@ class TableText:
     def markdown(self) -> str:
         """The table in Markdown, small print in parentheses."""
         body = [
-            [f"{c.shown} ({c.small})" if c.small else c.shown for c in (name, *cells)] for name, _, cells in self.rows
+            [
+                " ".join(part for part in (c.shown, c.ties, f"({c.small})" if c.small else "") if part)
+                for c in (name, *cells)
+            ]
+            for name, _, cells in self.rows
         ]
         return markdown(list(self.head), body)
 
@@ -72,11 +82,12 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True, latency: bool 
         cells += [Cell(str(row.dim or "")), Cell(row.origin)]
         cells += _cost(mine)[: 1 + latency] if cost else []
         cells += [_of_exact(row)] if approximate else []
-        rows.append((Cell(row.system, label(row)), row.source, tuple(cells)))
+        variant = " variant" if mine is not None and table.is_variant(row.system) else ""
+        rows.append((Cell(row.system, label(row)), row.source + variant, tuple(cells)))
         if mine is not None and mine.ceiling:
             under = [_share(mine.ceiling.get(title)) for title in columns]
             end = [Cell("")] * (len(head) - len(columns) - 1 + (1 + latency if cost else 0) + approximate)
-            rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under", (*under, *end)))
+            rows.append((Cell(f"{row.system}: its first stage's ceiling"), "under" + variant, (*under, *end)))
     tail = (
         *(("index", *(("median query",) if latency else ())) if cost else ()),
         *(("of exact",) if approximate else ()),
@@ -99,7 +110,8 @@ def _of_exact(row: Row) -> Cell:
 
 
 def _share(means: Means | None, small: str = "") -> Cell:
-    return Cell(percent(means), small, "" if means is None else repr(means.mean))
+    mid, _, ties = percent(means).partition(" ")
+    return Cell(mid, small, "" if means is None else repr(means.mean), ties=ties)
 
 
 def _cost(record: Result | None) -> list[Cell]:
@@ -126,12 +138,18 @@ def standing(report: BenchmarkReport) -> TableText:
             _found(s.published),
             Cell("" if s.cubic is None else f"{s.cubic:,.0f}", value="" if s.cubic is None else repr(s.cubic)),
         )
-        rows.append((Cell(s.retriever), "ours", cells))
+        rows.append((Cell(s.retriever), "ours" + _variant(report, s.sha256, s.retriever), cells))
     head = (
         "retriever", "dataset", "dim", "dtype", "effective rank", "sets returned", "what geometry says", "free embeddings reach",
         "in the paper", "its cubic says",
     )  # fmt: skip
     return TableText(head, tuple(rows))
+
+
+def _variant(report: BenchmarkReport, sha256: str, label: str) -> str:
+    """ " variant" for a sweep's variant of a model that has a row of its own."""
+    here = any(t.comparison.sha256 == sha256 and t.is_variant(label) for t in report.tables)
+    return " variant" if here else ""
 
 
 def _found(reached: tuple[int, int] | None) -> Cell:
@@ -150,7 +168,8 @@ def never_returned(report: BenchmarkReport) -> TableText:
         first = "; ".join(" + ".join(known[d] if known else f"document {d}" for d in one[:4]) for one in s.never[:2])
         counts = (s.k, s.asked, s.by_own_query, s.by_any_query, s.distinct, s.unseen_documents)
         more = f"; {s.asked - s.by_any_query - 2} more" if s.asked - s.by_any_query > 2 else ""
-        rows.append((Cell(report.label(r)), "ours", (Cell(r.dataset.name, kind="text short"), *(Cell(str(n)) for n in counts),
+        kind = "ours" + _variant(report, r.dataset.sha256, report.label(r))
+        rows.append((Cell(report.label(r)), kind, (Cell(r.dataset.name, kind="text short"), *(Cell(str(n)) for n in counts),
                                               Cell(first + more, kind="text"))))  # fmt: skip
     head = (
         "retriever", "dataset", "k", "relevant sets", "returned by their query", "by any query", "different top-k sets",
