@@ -52,10 +52,22 @@ def _linked(match: re.Match[str], page: Path, places: dict[Path, Path]) -> str:
     return f"{mark}[{text}]({up}{_place(path.relative_to(ROOT)).as_posix()}{anchor or ''})"
 
 
+def add_leaderboard(folder: Path) -> None:
+    """The leaderboard with its filters and records, beside the page that lists it, which gets a link."""
+    from limitbench.report.gathered import gather
+    from limitbench.report.leaderboard import page
+
+    (folder / "leaderboard.html").write_text(page(gather(ROOT / "results", read_data=False)), "utf-8")
+    listed = folder / "README.md"
+    title, _, rest = listed.read_text("utf-8").partition("\n")
+    listed.write_text(f"{title}\n\n[The same with filters and each row's record](leaderboard.html)\n{rest}", "utf-8")
+
+
 def main() -> int:
     """Stage and build; the exit code of the generator."""
     place = ROOT / "build"
     stage(place / "pages")
+    add_leaderboard(place / "pages" / "results")
     shutil.copyfile(ROOT / "docs" / "mkdocs.yml", place / "mkdocs.yml")
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--config-file", str(place / "mkdocs.yml")]
     return subprocess.run(command, check=False).returncode

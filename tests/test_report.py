@@ -977,17 +977,30 @@ def browser():
     window.quit()
 
 
+def emulate(browser, width: int, scheme: str) -> None:
+    """A window of this width, a phone's below 600 pixels, in a light or dark scheme; what was logged before is forgotten."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    browser.get("about:blank")
+    browser.get_log("browser")
+    browser.get_log("performance")
+
+
+def requested(browser) -> set[str]:
+    """The URLs that were asked for since `emulate`."""
+    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:
     """From disk, at this width: sorting, filtering and a query's details work; no console message, no request, nothing sticks out."""
     page = tmp_path / "report.html"
     assert cli("report", "--results", store, "--out", page)[0] == 0
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.execute_cdp_cmd(
-        "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
-    )
+    emulate(browser, width, scheme)
     browser.get(page.as_uri())
     run = browser.execute_script
 
@@ -1050,8 +1063,7 @@ def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tm
     shot = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}})  # fmt: skip
     (ARTEFACTS / f"report-{width}-{scheme}.png").write_bytes(__import__("base64").b64decode(shot["data"]))
     assert [entry["message"] for entry in browser.get_log("browser")] == []
-    asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
-    urls = {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
+    urls = requested(browser)
     assert {url for url in urls if not url.startswith("data:")} == {page.as_uri()}
 
 
@@ -1098,6 +1110,42 @@ def explored(run) -> None:
     )
     assert widths[1] > 1.5 * widths[0]
     assert widths[2] == widths[0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_leaderboard_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:
+    """One dataset at a time; names and measured rows can be filtered; a name opens its record, which moves with its row."""
+    page = tmp_path / "leaderboard.html"
+    assert cli("leaderboard", "--results", store, "--out", page)[0] == 0
+    emulate(browser, width, scheme)
+    browser.get(page.as_uri())
+    run = browser.execute_script
+    shown = "return [...document.querySelectorAll('section')].filter(s => s.offsetHeight).map(s => s.id)"
+    assert run(shown) == ["data-limit-small-synthetic"]
+    table = "document.getElementById('data-limit-small-synthetic-t')"
+    rows = f"return [...{table}.tBodies[0].rows].filter(r => r.offsetHeight).map(r => r.className)"
+    assert "published" in run(rows)
+    run("document.querySelector('[data-measured]').click()")
+    assert set(run(rows)) == {"ours"}
+    run(f"[...{table}.querySelectorAll('button.more')].find(b => b.textContent === 'bm25').click()")
+    opened = f"return [...{table}.querySelectorAll('tr.record')].filter(r => r.offsetHeight).map(r => r.previousElementSibling.cells[0].textContent + r.textContent)"
+    (told,) = run(opened)
+    r = next(r for r in Store(store) if r.retriever.name == "bm25" and r.dataset.name == "limit-small-synthetic")
+    assert told.startswith("bm25")
+    assert r.configuration_digest in told
+    run(f"{table}.querySelectorAll('thead button')[0].click()")
+    assert run(opened) == [told]
+    assert run(CLIPPED) == []
+    broken = f"return [...{table}.querySelectorAll('.nb')].filter(p => p.offsetWidth > p.closest('th').clientWidth + 1).map(p => p.textContent)"
+    assert run(broken) == []
+    assert run("return document.documentElement.scrollWidth") <= width
+    assert contrast(run) >= 4.5
+    run("document.querySelector('.tabs a[href=\"#corpus-size\"]').click()")
+    assert run(shown) == ["corpus-size"]
+    assert [entry["message"] for entry in browser.get_log("browser")] == []
+    urls = requested(browser)
+    assert {url.partition("#")[0] for url in urls if not url.startswith("data:")} <= {page.as_uri()}
 
 
 def test_long_names_fit_a_phone(one: Result, browser, tmp_path: Path) -> None:

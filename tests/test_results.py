@@ -58,7 +58,8 @@ def test_list_and_show(cli, store: Path) -> None:
 
 
 def test_diff_names_what_changed(cli, store: Path) -> None:
-    """Two records of one dataset differ in configuration and numbers, with a p-value; of two datasets in data; of one, in nothing."""
+    """Two records of one dataset differ in configuration and numbers, with a p-value; of two datasets in data; of one, in "
+    "nothing."""
     known = digests(store)
     one, two = known["limit-small-synthetic/bm25"], known["limit-small-synthetic/bm25,stemmer=none"]
     code, out, _ = cli("results", "diff", one, two, "--results", store, "--json")
@@ -241,6 +242,92 @@ def test_processes_that_write_at_once_lose_nothing(store: Path, tmp_path: Path) 
 
 
 # ------------------------------------------------------------------------------------------------- published result files
+
+
+def test_records_become_result_files_of_mteb(store: Path, cli, tmp_path: Path) -> None:
+    """A file a model and task, whose scores are the records' means; our own reader and mteb's take them."""
+    code, out, err = cli("results", "export", "--format", "mteb", "--results", store, "--out", tmp_path / "m")
+    assert code == 0, err
+    records = [r for r in Store(store) if r.dataset.name == "limit-small-synthetic"]
+    assert out.strip().startswith(f"Wrote {len(list(Store(store)))} files")
+    found = read_scores(tmp_path / "m")
+    for r in records:
+        (row,) = [scores for model, scores in found.items() if model.partition("/")[2] == r.retriever.name]
+        assert row["LimitSmallSynthetic"] == r.measures["Recall@2"].mean
+    (path,) = (tmp_path / "m" / "limitbench__bm25,stemmer=none").rglob("LimitSmallSynthetic.json")
+    told = json.loads(path.read_text())
+    r = next(r for r in records if r.retriever.name == "bm25,stemmer=none")
+    assert told["scores"]["test"][0]["ndcg_at_10"] == r.measures["nDCG@10"].mean
+    assert told["dataset_revision"] == r.dataset.sha256
+    assert cli("results", "export", "--format", "mteb", "--results", store)[0] == 2
+    mteb = pytest.importorskip("mteb.results", reason="needs limitbench[mteb]")
+    assert mteb.TaskResult.from_disk(path).get_score() == r.measures["Recall@2"].mean
+
+
+def test_an_entry_for_the_leaderboard_is_prepared(store: Path, cli, tmp_path: Path) -> None:
+    """The records, checked and copied so that they can be read again, and a text that says what they are and how to send them."""
+    out = tmp_path / "entry"
+    code, _, err = cli(
+        "results", "submit", "--results", store, "-d", "limit-small-synthetic", "--out", out, "--owner", "A | B"
+    )
+    assert code == 0, err
+    assert {r.retriever.name for r in Store(out)} == set(SPECS)
+    text = (out / "SUBMISSION.md").read_text()
+    assert "# Submission of A \\| B" in text
+    assert all(str(r.provenance["command"]) in text for r in Store(out))
+    assert cli("results", "submit", "--results", store, "-d", "limit-small-synthetic", "--out", out)[0] == 0, (
+        "twice is as once"
+    )
+    one = digests(store)["limit-small-synthetic/bm25"]
+    rows = json.loads(cli("results", "submit", one, "--results", store, "--out", tmp_path / "one", "--json")[1])[
+        "records"
+    ]
+    assert [row["retriever"] for row in rows] == ["bm25"]
+
+
+@pytest.mark.parametrize(
+    ("told", "says"),
+    [
+        ({"dataset": {"name": "ours"}}, "none of the catalogue"),
+        ({"dataset": {"sha256": "0" * 64}}, "are not the catalogue's"),
+        ({"provenance": {}}, "it has no command"),
+        ({"evidence": "published"}, "published figures"),
+    ],
+)
+def test_what_nobody_else_can_check_is_not_submitted(store: Path, told: dict, says: str, cli, tmp_path: Path) -> None:
+    """Foreign data, no command, another's figures: an error that names it, and nothing is written."""
+    from limitbench.errors import InputError
+    from limitbench.report.submission import submit
+    from limitbench.results import configuration_digest
+
+    r = next(r for r in Store(store) if r.retriever.name == "bm25" and r.dataset.name == "limit-small-synthetic")
+    dataset = r.dataset.model_copy(update=told.get("dataset", {}))
+    digest = configuration_digest(dataset.sha256, r.retriever.configuration, list(r.measures))
+    changed = r.model_copy(update={**told, "dataset": dataset, "configuration_digest": digest})
+    with pytest.raises(InputError, match=says):
+        submit([r, changed], tmp_path / "entry")
+    assert not (tmp_path / "entry").exists()
+
+
+def test_an_entry_says_what_its_readers_should_know(store: Path, tmp_path: Path) -> None:
+    """Own folders, services, URLs and imported runs are told, also inside a hybrid."""
+    from limitbench.report.submission import checked
+    from limitbench.results import configuration_digest
+
+    r = next(r for r in Store(store) if r.retriever.name == "bm25" and r.dataset.name == "limit-small-synthetic")
+    options = {
+        "adapter": "hybrid",
+        "members": [
+            {"adapter": "endpoint", "url": "http://inner.example/v1", "model": "m"},
+            {"adapter": "dense", "model": "./mine"},
+        ],
+    }
+    by = r.retriever.model_copy(update={"configuration": options})
+    digest = configuration_digest(r.dataset.sha256, options, list(r.measures))
+    found = checked(r.model_copy(update={"retriever": by, "configuration_digest": digest}))
+    assert found.forbids == ()
+    told = " ".join(found.cautions)
+    assert all(part in told for part in ("'./mine'", "a service may change", "http://inner.example/v1"))
 
 
 def published(folder: Path, scores: dict[str, dict[str, float]]) -> Path:

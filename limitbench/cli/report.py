@@ -116,7 +116,7 @@ def _tell(found: BenchmarkReport, written: list[Path], form: str, json: bool) ->
 
 def leaderboard(
     results: ResultsFolder = Path("results"),
-    out: Annotated[Path | None, typer.Option(help="A Markdown file; README.md below --results without.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .md or .html file; README.md below --results without.")] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; exit with 1 where the file is not up to date.")
     ] = False,
@@ -126,12 +126,15 @@ def leaderboard(
     """Render the leaderboard of all records beside the paper's rows, each of ours with its command."""
     from limitbench.files import atomic_write
     from limitbench.report import gathered
-    from limitbench.report.leaderboard import render
+    from limitbench.report.leaderboard import page, render
 
     target = out or results / "README.md"
+    if target.suffix not in (".md", ".html"):
+        raise InputError(f"--out: found {target.name}, expected a name that ends in .md or .html")
     with status_line() as status:
         status("reading the records")
-        text = render(gathered.gather(results, measure=lead(measure), read_data=False))
+        found = gathered.gather(results, measure=lead(measure), read_data=False)
+        text = (page if target.suffix == ".html" else render)(found)
     if check:
         same = target.is_file() and target.read_bytes() == text.encode()
         if json:

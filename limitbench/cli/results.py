@@ -1,4 +1,4 @@
-"""`limitbench results`: list, show, diff, tell apart and export what is recorded."""
+"""`limitbench results`: list, show, diff, tell apart, export and submit what is recorded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def register(app: typer.Typer) -> None:
     results = typer.Typer(no_args_is_help=True, help="Look into recorded results.")
     results.command("list")(list_)
     results.command("import")(import_)
-    for command in (show, diff, separate, export):
+    for command in (show, diff, separate, export, submit):
         results.command()(command)
     app.add_typer(results, name="results")
 
@@ -329,21 +329,60 @@ def _show_ranks(folder: Path, level: float, json: bool) -> None:
         say(f"{found.left_out} tasks are left out: some model has no result for them")
 
 
+def submit(
+    records: Annotated[
+        list[str] | None, typer.Argument(metavar="[RECORD]...", help="Files, or starts of digests; all without.")
+    ] = None,
+    results: ResultsFolder = _RESULTS,
+    dataset: RecordsOf = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the entry is written.")] = Path("submission"),
+    owner: Annotated[str, typer.Option(help="Who submits it.")] = "",
+    json: JsonFlag = False,
+) -> None:
+    """Prepare a leaderboard entry: check the records, copy them to a folder, and write what to send with them."""
+    from limitbench.report import submission
+
+    chosen = [_one(given, results) for given in records] if records else _records(results, dataset)
+    found = submission.submit(chosen, out, owner=owner)
+    if json:
+        rows = [{"record": one.record.configuration_digest, "retriever": one.record.retriever.name,
+                 "dataset": one.record.dataset.name, "cautions": one.cautions} for one in found]  # fmt: skip
+        echo_json({"schema_version": 1, "folder": str(out), "records": rows})
+        return
+    for line in dict.fromkeys(f"{one.record.retriever.name}: {caution}" for one in found for caution in one.cautions):
+        say(line)
+    typer.echo(
+        f"Wrote {len(found)} record{'s' if len(found) > 1 else ''} and {out / 'SUBMISSION.md'}, which says how to send them."
+    )
+
+
 def export(
-    out: Annotated[Path | None, typer.Option(help="A file; stdout without, except for parquet.")] = None,
-    form: Annotated[str, typer.Option("--format", help="csv, parquet or markdown.")] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(help="A file, or a folder for mteb; stdout without, for csv and markdown.")
+    ] = None,
+    form: Annotated[
+        str, typer.Option("--format", help="csv, parquet, markdown, or mteb: result files, MODEL/REVISION/Task.json.")
+    ] = "csv",
     results: ResultsFolder = _RESULTS,
     dataset: RecordsOf = None,
 ) -> None:
-    """Export the records, a row for each record and measure, with 95 % intervals."""
+    """Export the records: a row for each record and measure, with 95 % intervals, or result files of mteb."""
     from limitbench.files import atomic_write
     from limitbench.report import markdown
     from limitbench.results import export as tables
 
-    if form not in ("csv", "parquet", "markdown"):
-        raise InputError(f"found --format {form}, expected csv, parquet or markdown")
+    if form not in ("csv", "parquet", "markdown", "mteb"):
+        raise InputError(f"found --format {form}, expected csv, parquet, markdown or mteb")
     if form == "parquet" and out is None:
         raise InputError("parquet is no text; give it a file: --out results.parquet")
+    if form == "mteb":
+        from limitbench.results.mteb_files import write_scores
+
+        if out is None:
+            raise InputError("result files of mteb lie in a folder; name it: --out mteb-results")
+        written = write_scores(_records(results, dataset), out)
+        typer.echo(f"Wrote {len(written)} files below {out}.")
+        return
     table = tables.rows(_records(results, dataset))
     if form == "parquet":
         assert out is not None

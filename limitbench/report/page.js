@@ -22,14 +22,14 @@ for (const table of document.querySelectorAll("table.sortable")) {
     if (!head) return;
     const falling = turn(head);
     const body = table.tBodies[0];
-    const under = new Map(); // what stands below a row, such as a ceiling, moves with it
+    const under = new Map(); // what stands below a row, such as a ceiling or its record, moves with it
     const rows = [];
     for (const row of body.rows) {
-      if (row.classList.contains("under") && rows.length) under.set(rows.at(-1), row);
+      if (row.classList.contains("under") && rows.length) under.set(rows.at(-1), [...(under.get(rows.at(-1)) ?? []), row]);
       else rows.push(row);
     }
     rows.sort((a, b) => order(value(a.cells[head.cellIndex]), value(b.cells[head.cellIndex]), falling));
-    body.append(...rows.flatMap((row) => (under.has(row) ? [row, under.get(row)] : [row])));
+    body.append(...rows.flatMap((row) => [row, ...(under.get(row) ?? [])]));
   });
 }
 // variants of a sweep are folded under their models, unless they are asked for or looked for
@@ -39,15 +39,44 @@ for (const box of document.querySelectorAll("input[data-unfold]")) {
 }
 for (const input of document.querySelectorAll("input[data-filter]")) {
   const table = document.getElementById(input.dataset.filter);
+  const tools = input.closest(".tools");
   const box = table.closest(".wide").previousElementSibling.querySelector("[data-unfold]");
-  const rows = [...table.tBodies[0].rows];
-  const count = input.closest(".tools").querySelector(".count");
-  input.addEventListener("input", () => {
+  const measured = tools.querySelector("[data-measured]");
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.classList.contains("record"));
+  const count = tools.querySelector(".count");
+  const filter = () => {
     const part = input.value.toLowerCase();
-    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(part);
+    const alone = measured !== null && measured.checked;
+    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(part) || (alone && row.classList.contains("published"));
+    for (const button of table.querySelectorAll("button.more[aria-expanded=true]")) if (button.closest("tr").hidden) button.click();
     table.classList.toggle("folded", box !== null && !part && !box.checked);
-    count.textContent = part ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+    count.textContent = part || alone ? `${rows.filter((row) => !row.hidden).length} of ${rows.length}` : "";
+  };
+  input.addEventListener("input", filter);
+  measured?.addEventListener("change", filter);
+}
+// a row's record opens below it
+for (const button of document.querySelectorAll("button.more")) {
+  const record = button.closest("tr").nextElementSibling;
+  button.addEventListener("click", () => {
+    record.hidden = !record.hidden;
+    button.setAttribute("aria-expanded", String(!record.hidden));
   });
+}
+// one tab at a time; printed, and without this script, all of them
+const tabs = [...document.querySelectorAll("section.tab")];
+if (tabs.length > 1) {
+  const links = [...document.querySelectorAll(".tabs a")];
+  const show = () => {
+    const wanted = tabs.find((tab) => `#${tab.id}` === location.hash) ?? tabs[0];
+    for (const tab of tabs) tab.classList.toggle("away", tab !== wanted);
+    for (const link of links) {
+      if (link.hash === `#${wanted.id}`) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
+  };
+  addEventListener("hashchange", show);
+  show();
 }
 
 // figures: a mark says its values, a series can be left out, a picture can be enlarged

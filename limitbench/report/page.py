@@ -23,15 +23,7 @@ _MOST_TEXT = 160  # characters of a document or query
 
 def html(report: BenchmarkReport) -> str:
     """The page. Raises `MissingExtra` without matplotlib and jinja2."""
-    try:
-        import jinja2
-    except ModuleNotFoundError:
-        raise MissingExtra("the HTML report", "jinja2", "plots") from None
-    here = Path(__file__).parent
-    css, js, source = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js", "html"))
-    room = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    room.filters["parts"] = _parts
-    template = room.from_string(source)
+    page = template("page.html")
     drawn = figures(report, inline=True)
     tables = []
     for table in report.tables:
@@ -40,7 +32,7 @@ def html(report: BenchmarkReport) -> str:
         tables.append(
             {
                 "id": slug(report, table),
-                "name": _name(report, table),
+                "name": name_of(report, table),
                 "about": f"{about} {caption[0].upper()}{caption[1:]}.",
                 "headline": table.headline,
                 "story": story(table),
@@ -58,7 +50,7 @@ def html(report: BenchmarkReport) -> str:
         *([("queries", "Query by query")] if runs else []),
         ("again", "Run it again"),
     ]
-    out: str = template.render(
+    out: str = page.render(
         report=report,
         names=list(
             dict.fromkeys([*(t.comparison.dataset for t in report.tables), *(c.dataset for c in report.curves)])
@@ -77,13 +69,26 @@ def html(report: BenchmarkReport) -> str:
         runs=runs,
         opened=_opened(report),
         commands=table_rows.commands(report.records),
-        css=css,
-        js=js,
     )
     return out
 
 
-def _name(report: BenchmarkReport, table: Table) -> str:
+def template(name: str) -> Any:
+    """A template of this folder, with the style and the script. Raises `MissingExtra` without jinja2."""
+    try:
+        import jinja2
+    except ModuleNotFoundError:
+        raise MissingExtra("the HTML report", "jinja2", "plots") from None
+    here = Path(__file__).parent
+    room = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, loader=jinja2.FileSystemLoader(here)
+    )
+    room.filters["parts"] = _parts
+    css, js = ((here / f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    return room.get_template(name, globals={"css": css, "js": js})
+
+
+def name_of(report: BenchmarkReport, table: Table) -> str:
     """The dataset's name, with its digest where another dataset of the report has the same."""
     c = table.comparison
     shared = sum(other.comparison.dataset == c.dataset for other in report.tables) > 1

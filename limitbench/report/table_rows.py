@@ -23,6 +23,7 @@ class Cell:
     value: str = ""
     kind: str = ""  # text: to the left
     ties: str = ""  # the worst and best that ties allow, where they move the value
+    more: tuple[tuple[str, str], ...] = ()  # of a name: its record, fact by fact
 
     @property
     def key(self) -> str:
@@ -65,8 +66,21 @@ def label(row: Row) -> str:
     return "" if record is None else str(record.retriever.card.get("label", ""))
 
 
-def comparison(table: Table, most: int = 6, *, cost: bool = True, latency: bool = True) -> TableText:
-    """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it.
+def record_of(row: Row) -> tuple[tuple[str, str], ...]:
+    """What a row's record says of where its figures come from."""
+    r = row.record
+    if r is None:
+        return ()
+    (made,) = commands([r])
+    options = ", ".join(f"{key} = {value}" for key, value in r.retriever.configuration.items())
+    known = {"record": r.configuration_digest, "data": r.dataset.sha256, "options": options, "command": made.command}
+    return tuple((key, value) for key, value in {**known, **dict(made.facts)}.items() if value)
+
+
+def comparison(
+    table: Table, most: int = 6, *, cost: bool = True, latency: bool = True, records: bool = False
+) -> TableText:
+    """A dataset's comparison, `most` measures wide; a reranker's ceiling stands below it. `records`: names open their records.
 
     "of exact" is the share, in percent, of exact search's best documents that an approximate index found, where one is compared.
     """
@@ -83,7 +97,8 @@ def comparison(table: Table, most: int = 6, *, cost: bool = True, latency: bool 
         cells += _cost(mine)[: 1 + latency] if cost else []
         cells += [_of_exact(row)] if approximate else []
         variant = " variant" if mine is not None and table.is_variant(row.system) else ""
-        rows.append((Cell(row.system, label(row)), row.source + variant, tuple(cells)))
+        name = Cell(row.system, label(row), more=record_of(row) if records else ())
+        rows.append((name, row.source + variant, tuple(cells)))
         if mine is not None and mine.ceiling:
             under = [_share(mine.ceiling.get(title)) for title in columns]
             end = [Cell("")] * (len(head) - len(columns) - 1 + (1 + latency if cost else 0) + approximate)

@@ -1,4 +1,4 @@
-"""Published result files of mteb, and which ranks of models their tasks can tell apart.
+"""Result files of mteb: ours as such files, and which ranks of models the tasks of published ones can tell apart.
 
 Tasks are the units: a leaderboard's mean is one over tasks, and another choice of tasks would have given another order. So two
 models are told apart by a paired randomisation test over the tasks that all models have (mteb issue 5208 asks for this).
@@ -6,18 +6,25 @@ models are told apart by a paired randomisation test over the tasks that all mod
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
 from limitbench.errors import DataError, InputError
 from limitbench.files import read_record
+from limitbench.results.record import Result
 from limitbench.statistics import Comparison, compare_all, group_letters, inseparable_groups
 
 _RESAMPLES = 1999
+_TASKS = {"limit": "LIMITRetrieval", "limit-small": "LIMITSmallRetrieval"}
 _FEWEST = 5  # tasks: of four, no order of signs is rarer than one in eight
 
 
@@ -71,6 +78,62 @@ def read_scores(folder: Path, split: str = "test") -> dict[str, dict[str, float]
     if not found:
         raise InputError(f"{folder} has no result file of mteb's, expected MODEL/REVISION/Task.json")
     return dict(found)
+
+
+def write_scores(records: Iterable[Result], folder: Path) -> list[Path]:
+    """Write whole-corpus records as mteb lays out results, MODEL/REVISION/Task.json, each with its model_meta.json; their paths.
+
+    Values are expected over ties, where mteb breaks them as trec_eval does. The main score is that of its LIMIT tasks, recall at 2,
+    else nDCG at 10, else the first measure. Raises `InputError` where no record can be written so.
+    """
+    from limitbench.files import atomic_write
+
+    tables: dict[Path, dict[str, Any]] = {}  # records of other measures of one configuration make one file
+    for r in records:
+        if r.dataset.part_of is not None or r.evidence == "published":
+            continue
+        name, revision = _named(r)
+        task = _TASKS.get(r.dataset.name) or "".join(re.findall(r"[A-Za-z0-9]+", r.dataset.name.title())) or "Dataset"
+        place = folder / name.replace("/", "__") / revision
+        scores = {_mteb_name(title): means.mean for title, means in r.measures.items()}
+        seconds = None if r.cost is None else r.cost.index_seconds + r.cost.search_seconds
+        table = tables.setdefault(place / f"{task}.json", {
+            "dataset_revision": r.dataset.sha256, "task_name": task, "mteb_version": None,
+            "scores": {"test": [{"hf_subset": "default", "languages": ["eng-Latn"]}]}, "evaluation_time": seconds,
+            "kg_co2_emissions": None,
+        })  # fmt: skip
+        row = table["scores"]["test"][0]
+        row |= scores
+        first = ("recall_at_2", "ndcg_at_10") if r.dataset.published_as else ("ndcg_at_10", "recall_at_2")
+        row["main_score"] = row[next((key for key in first if key in row), next(iter(scores)))]
+        tables[place / "model_meta.json"] = {"name": name, "revision": revision}
+    if not tables:
+        raise InputError("there is no record of a whole corpus that was measured; see: limitbench results list")
+    for path, value in tables.items():
+        with atomic_write(path) as stream:
+            stream.write((json.dumps(value, ensure_ascii=False, indent=2) + "\n").encode())
+    return [path for path in tables if path.name != "model_meta.json"]
+
+
+def _named(r: Result) -> tuple[str, str]:
+    """(name, revision) as mteb has them: a plain model's hub id and commit; else limitbench's spec and a digest of its options."""
+    options, card = r.retriever.configuration, r.retriever.card
+    varied = (options.get("dim"), options.get("dtype"), options.get("index"))
+    known, weights = str(card.get("id", "")), str(card.get("weights", ""))
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
+    if (
+        options.get("adapter") == "dense"
+        and varied == (None, "fp32", "exact")
+        and re.fullmatch(r"[^./][^/]*/[^/]+", known)
+    ):
+        return known, weights.rpartition(" ")[2][:40] or digest
+    return f"limitbench/{quote(r.retriever.name, safe=' ,=+-._:')}", digest
+
+
+def _mteb_name(title: str) -> str:
+    """ "nDCG@10" as mteb has it: "ndcg_at_10"."""
+    name, _, cutoff = title.partition("@")
+    return f"{name.lower()}_at_{cutoff}"
 
 
 def _model(path: Path) -> str:
