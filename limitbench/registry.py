@@ -1,6 +1,7 @@
 """What exists by name: tables that one can read, with the heavy imports behind them.
 
-A new retriever is one file and one line here; third parties use the entry-point group `limitbench.retrievers`.
+A new retriever is one file and one line here; third parties use the entry-point groups `limitbench.retrievers` and
+`limitbench.patterns`.
 """
 
 from __future__ import annotations
@@ -64,10 +65,16 @@ WORLDS: dict[str, tuple[str, str | None]] = {
 
 def adapters() -> dict[str, tuple[str, str | None]]:
     """The adapters of limitbench and of every installed package that offers some; ours win a clash of names."""
-    foreign: dict[str, tuple[str, str | None]] = {
-        point.name: (point.value, None) for point in entry_points(group="limitbench.retrievers")
-    }
-    return {**foreign, **ADAPTERS}
+    return {**_foreign("limitbench.retrievers"), **ADAPTERS}
+
+
+def patterns() -> dict[str, tuple[str, str | None]]:
+    """The patterns of limitbench and of every installed package that offers some; ours win a clash of names."""
+    return {**_foreign("limitbench.patterns"), **PATTERNS}
+
+
+def _foreign(group: str) -> dict[str, tuple[str, str | None]]:
+    return {point.name: (point.value, None) for point in entry_points(group=group)}
 
 
 def resolve(kind: str, table: Mapping[str, tuple[str, str | None]], name: str) -> Any:

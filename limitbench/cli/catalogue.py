@@ -27,7 +27,7 @@ def list_(
     adapters = {name: f"needs limitbench[{extra}]" if extra else "" for name, (_, extra) in registry.adapters().items()}
     if json:
         names = {
-            "patterns": sorted(registry.PATTERNS),
+            "patterns": sorted(registry.patterns()),
             "worlds": sorted(registry.WORLDS),
             "measures": [f"{name}@k" for name in FAMILIES],
         }
@@ -37,7 +37,7 @@ def list_(
         print_table([noun, "title"], [[name, title] for name, title in entries.items()])
     rest = (
         ("adapters", ", ".join(f"{name} ({note})" if note else name for name, note in sorted(adapters.items()))),
-        ("patterns", ", ".join(sorted(registry.PATTERNS))),
+        ("patterns", ", ".join(sorted(registry.patterns()))),
         ("worlds", ", ".join(sorted(registry.WORLDS))),
         ("measures", ", ".join(f"{name}@k" for name in FAMILIES)),
     )

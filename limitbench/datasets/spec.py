@@ -103,8 +103,9 @@ def pattern_size(spec: DatasetSpec, name: str) -> int:
 
 
 def make_pattern(pattern: Pattern, name: str) -> Qrels:
-    """The relevance matrix of a pattern table; errors are said of `name`. Raises `SpecError`."""
-    make = registry.resolve("pattern", registry.PATTERNS, pattern.kind)
+    """The relevance matrix of a pattern table; errors are said of `name`. Raises `SpecError`, also for what a pattern of another
+    package raises or gives."""
+    make = registry.resolve("pattern", registry.patterns(), pattern.kind)
     arguments = dict(pattern.model_extra or {})
     source = arguments.get("source")
     if isinstance(source, str):  # like: the name of a dataset, or a folder
@@ -114,7 +115,7 @@ def make_pattern(pattern: Pattern, name: str) -> Qrels:
             raise SpecError(f"dataset '{name}': its pattern is like itself; name another source")
         arguments["source"] = load(source).qrels
     try:
-        made: Qrels = validate_call(config={"strict": True, "arbitrary_types_allowed": True})(make)(**arguments)
+        made = validate_call(config={"strict": True, "arbitrary_types_allowed": True})(make)(**arguments)
     except ValidationError as error:
         found = first_problem(error)
         raise SpecError(
@@ -122,6 +123,17 @@ def make_pattern(pattern: Pattern, name: str) -> Qrels:
         ) from None
     except LimitbenchError as error:
         raise SpecError(f"dataset '{name}': pattern '{pattern.kind}': {error}") from None
+    except Exception as error:
+        if pattern.kind in registry.PATTERNS:
+            raise
+        raise SpecError(
+            f"dataset '{name}': pattern '{pattern.kind}' failed: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(made, Qrels):
+        raise SpecError(
+            f"dataset '{name}': pattern '{pattern.kind}' gave {type(made).__name__}, expected limitbench.relevance.Qrels, such as "
+            "Qrels.from_sets([[0, 1]], n)"
+        )
     return made
 
 
