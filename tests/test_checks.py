@@ -500,7 +500,7 @@ def test_broken_baselines_fail(harm: str, says: str, cli, tmp_path: Path) -> Non
 def test_baseline_needs_a_place_and_a_gate(cli, tmp_path: Path) -> None:
     """Without [baseline], without a max_drop, or where a gate cannot be measured, nothing is written and a sentence says why."""
     for name, text, says in (
-        ("a", measured("min = 0.5\n"), "has no baseline; add"),
+        ("a", measured("min = 0.5\n"), "has no [baseline]; add"),
         ("b", measured("min = 0.5\n", end='[baseline]\npath = "b.json"\n'), "no gate"),
         (
             "c",

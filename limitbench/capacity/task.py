@@ -151,6 +151,13 @@ class CapacityResult:
     tried: tuple[Tried, ...]
     witness: Witness | OrbitCode | None = field(repr=False)
 
+    def __repr__(self) -> str:
+        t = self.task
+        solved = "no corpus solved" if self.solved_n is None else f"n = {self.solved_n} solved"
+        failed = "" if self.failed_n is None else f", {self.failed_n} not"
+        told = f"{solved}{failed}, {len(self.tried)} tried, {self.seconds:.1f} s, {self.status.value}"
+        return f"CapacityResult(d = {t.d}, {t.solver} in {t.dtype}: {told})"
+
     def point(self, witness: str | None) -> dict[str, Any]:
         """JSON-ready values of a point; `witness` is the file that holds it."""
         t = self.task

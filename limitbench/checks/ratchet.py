@@ -127,7 +127,9 @@ def place(project: Project) -> Path:
     """Where the baseline lies. Raises `InputError` where the configuration names none."""
     plan = project.config.baseline
     if plan is None:
-        raise InputError(f'{project.path} has no baseline; add:  [baseline]  path = ".limitbench/baseline.json"')
+        raise InputError(
+            f'{project.path} has no [baseline]; add two lines at its end: [baseline] and path = ".limitbench/baseline.json"'
+        )
     return project.resolve(plan.path, "baseline", "path")
 
 

@@ -59,6 +59,12 @@ class Verdict:
     every_n_possible: bool = False
     extrapolation: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        known = {"n": self.n, "k": self.k, "d": self.d, "margin": self.margin}
+        asked = ", ".join(f"{name} = {value}" for name, value in known.items() if value is not None)
+        first = f"; {self.reasons[0].method}" if self.reasons else ""
+        return f"Verdict({self.verdict or 'open question'}: {asked}, {self.dtype}{first})"
+
     def to_json(self) -> dict[str, Any]:
         """JSON-ready values; the margin as a decimal number, integers exact."""
         return {
