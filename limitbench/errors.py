@@ -10,6 +10,7 @@ LimitbenchError
 ├── StorageError          a file or folder cannot be written: permissions, disk full
 ├── CertificateError      a certificate does not prove its claim; the message says where it fails
 ├── OutOfMemory           a problem does not fit into memory, even in smaller parts
+├── ClusterError          a cluster does not answer, has other versions, or lost a worker for good
 └── RetrievalError        a retriever returned something that cannot be ranked (NaN, wrong shape)
 """
 
@@ -72,6 +73,10 @@ class CertificateError(LimitbenchError):
 
 class OutOfMemory(LimitbenchError):
     """A problem does not fit into memory, even in smaller parts."""
+
+
+class ClusterError(LimitbenchError):
+    """A cluster cannot do what it is asked."""
 
 
 class RetrievalError(LimitbenchError):

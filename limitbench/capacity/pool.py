@@ -8,11 +8,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any
 
 from limitbench.capacity.record import CapacityRecord
 from limitbench.capacity.records import Records
-from limitbench.capacity.task import TORCH, Task
+from limitbench.capacity.search import Search
+from limitbench.capacity.task import TORCH, CapacityResult, Task
 from limitbench.errors import OutOfMemory
+from limitbench.progress import Each
+from limitbench.provenance import command, provenance
 
 
 def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = False) -> Iterator[CapacityRecord]:
@@ -44,6 +48,25 @@ def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = Fal
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def elsewhere(tasks: Sequence[Task], records: Records, each: Each, fresh: bool = False) -> Iterator[CapacityRecord]:
+    """The records of all tasks in order; those that are not there are searched by others, and stored here as they come."""
+    held: dict[int, CapacityRecord | None] = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
+    rest = [i for i in range(len(tasks)) if held[i] is None]
+    told = command()
+    for place, (result, made) in each(_searched, [tasks[i] for i in rest], label=records.stem):
+        held[rest[place]] = records.write(result, {**made, "command": told})
+    yield from (record for record in held.values() if record is not None)
+
+
+def _searched(task: Task) -> tuple[CapacityResult, dict[str, Any]]:
+    """A search on one thread, and what it ran on."""
+    if task.solver in TORCH:
+        import torch
+
+        torch.set_num_threads(1)
+    return Search(task).run(), provenance()
 
 
 def _one(task: Task, results: Path, fresh: bool) -> CapacityRecord:

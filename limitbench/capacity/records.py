@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 
@@ -66,15 +67,15 @@ class Records:
             kept.clear()
         return kept
 
-    def write(self, result: CapacityResult) -> CapacityRecord:
-        """Store the witness, then the record, and return the record."""
+    def write(self, result: CapacityResult, made: dict[str, Any] | None = None) -> CapacityRecord:
+        """Store the witness, then the record, and return the record; `made` is the provenance, this process's without."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(
             self.folder / ".lock"
         ):  # another process may write the same record, and remove the witness of this one
-            return self._written(result)
+            return self._written(result, made or provenance())
 
-    def _written(self, result: CapacityResult) -> CapacityRecord:
+    def _written(self, result: CapacityResult, made: dict[str, Any]) -> CapacityRecord:
         task, stem = result.task, self.stem(result.task)
         name, digest = None, None
         if result.witness is not None:
@@ -88,7 +89,7 @@ class Records:
                 **({"point": result.point(name)} if task.n is None else {"cell": result.cell(name)}),
                 "tried": [one.__dict__ | {"seeds": list(one.seeds)} for one in result.tried],
                 "witness_digest": digest,
-                "provenance": provenance(),
+                "provenance": made,
             }
         )
         with atomic_write(self.folder / f"{stem}.json") as out:

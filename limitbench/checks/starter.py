@@ -215,7 +215,7 @@ def starter(data: Data | None, *, floor: float | None = None, ignored: list[str]
         'metric = "cosine"\n'
         'dtype = "fp32"\n'
         "# margin = 0.05                     # the half-gap that the scores need\n\n"
-        f"{measure}\n{gate}" + (f"\n[severity]\n{off}" if off else "") + "\n[baseline]                          # for gates with a max_drop\n"
+        f"{measure}\n{gate}" + (f"\n[severity]\n{off}" if off else "") + "\n[baseline]\n"
         'path = ".limitbench/baseline.json"\n\n'
         "# [[suppress]]\n"
         '# id = "LB104"\n# until = "2027-03-01"\n# reason = "why, for whoever reads this next"\n'

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.options import JsonFlag, ResultsFolder, seconds
-from limitbench.cli.output import echo_json, print_table, say, status_line
+from limitbench.cli.options import ClusterAt, JsonFlag, ResultsFolder, seconds
+from limitbench.cli.output import echo_json, print_table, say, status_line, working
 
 if TYPE_CHECKING:
     from limitbench.theory.atlas import Entry
@@ -31,6 +31,7 @@ def atlas(
     out: Annotated[Path | None, typer.Option("--out", help="Write the table there, as Markdown.")] = None,
     results: ResultsFolder = Path("results"),
     fresh: Annotated[bool, typer.Option("--fresh", help="Bracket again what is kept.")] = False,
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Bracket the dimension that the judgements of many collections need, and keep the certificates.
@@ -46,11 +47,17 @@ def atlas(
         require_writable(out.parent)
     entries = []
     options: dict[str, Any] = {"notion": notion, "budget_s": seconds(budget), "min_grade": min_grade, "fresh": fresh}
-    with status_line() as status:
-        status(f"bracketing the files of {folder}")
-        for entry in bracket_all(folder, results / "atlas", told=say, **options):
-            entries.append(entry)
-            status(f"{len(entries)} done, last {entry.name}: {entry.lower} to {entry.upper}")
+    if cluster is not None:
+        with working(cluster) as (_, each):
+            entries = sorted(
+                bracket_all(folder, results / "atlas", told=say, each=each, **options), key=lambda one: one.name
+            )
+    else:
+        with status_line() as status:
+            status(f"bracketing the files of {folder}")
+            for entry in bracket_all(folder, results / "atlas", told=say, **options):
+                entries.append(entry)
+                status(f"{len(entries)} done, last {entry.name}: {entry.lower} to {entry.upper}")
     if out is not None:
         with atomic_write(out) as stream:
             stream.write(as_markdown(entries).encode())

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.options import GradesFrom, JsonFlag, ResultsFolder, Split, read_relevance, seconds
-from limitbench.cli.output import echo_json, print_table, say, status_line
+from limitbench.cli.options import ClusterAt, GradesFrom, JsonFlag, ResultsFolder, Split, read_relevance, seconds
+from limitbench.cli.output import echo_json, print_table, say, status_line, working
 from limitbench.errors import InputError, MissingExtra, SpecError
 from limitbench.files import require_writable
 
@@ -73,6 +73,7 @@ def capacity(
     fresh: SearchAgain = False,
     jobs: Jobs = 1,
     shard: Shard = "1/1",
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Find how large a corpus d dimensions carry: solved and verified below, not solved above.
@@ -93,7 +94,7 @@ def capacity(
     require_writable(records.folder)
     kind = "cell" if at is not None else "point"
     found = []
-    for record in _all(tasks, records, fresh, jobs):
+    for record in _all(tasks, records, fresh, jobs, cluster):
         shown = record.shown.model_dump(mode="json", exclude_unset=True)
         file = record.shown.witness
         shown["witness"] = None if file is None else (records.folder / file).as_posix()
@@ -131,12 +132,22 @@ def _tasks(
     return tasks
 
 
-def _all(tasks: Sequence[Task], records: Records, fresh: bool, jobs: int) -> Iterator[CapacityRecord]:
+def _all(
+    tasks: Sequence[Task], records: Records, fresh: bool, jobs: int, cluster: str | None
+) -> Iterator[CapacityRecord]:
     """The records of all tasks, in order; finished ones are read, not searched again."""
-    from limitbench.capacity.pool import pooled
+    from limitbench.capacity.pool import elsewhere, pooled
 
     if jobs < 1:
         raise InputError(f"found --jobs {jobs}, expected at least 1")
+    if cluster is not None:
+        if jobs > 1 or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            raise InputError("found --cluster together with --jobs or torchrun; give one of them")
+        device = next((task.device for task in tasks if task.device != "cpu"), None)
+        with working(cluster, device) as (_, each):
+            assert each is not None
+            yield from elsewhere(tasks, records, each, fresh)
+        return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         yield from _shared(tasks, records, fresh)
         return

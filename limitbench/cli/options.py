@@ -29,6 +29,10 @@ LeadMeasure = Annotated[
 ]
 ResultsFolder = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Measure again what is recorded.")]
+ClusterAt = Annotated[
+    str | None,
+    typer.Option("--cluster", metavar="local|HOST:PORT", help="Points on a Ray cluster: local, auto, or its address."),
+]
 Device = Annotated[str | None, typer.Option(help="Of models whose spec does not say: auto, cpu, cuda.")]
 Precision = Annotated[str | None, typer.Option(help="In which models compute whose spec does not say: fp32, bf16.")]
 QrelsSource = Annotated[str | None, typer.Option("--qrels", help="A dataset name, a folder or a qrels file.")]

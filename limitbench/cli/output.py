@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from limitbench.progress import Progress
+from limitbench.progress import Each, Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -92,6 +92,21 @@ def status_line() -> Iterator[Callable[[str], None]]:
     ) as bars:
         task = bars.add_task("starting", total=None)
         yield lambda message: bars.update(task, description=message)
+
+
+@contextmanager
+def working(cluster: str | None, device: str | None = None) -> Iterator[tuple[Callable[[str], Progress], Each | None]]:
+    """What reports on points (`progress_bars`), and what measures them elsewhere where a cluster is named: then one line says how
+    many are done."""
+    if cluster is None:
+        with progress_bars() as bars:
+            yield bars, None
+        return
+    from limitbench.cluster import Cluster
+
+    gpus = 1.0 if device is not None and device.startswith("cuda") else 0.0
+    with status_line() as told, Cluster(cluster, gpus=gpus, told=told) as each:
+        yield (lambda _label: lambda _stage, _done, _of: None), each
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from limitbench.cli.options import (
+    ClusterAt,
     Datasets,
     Device,
     Fresh,
@@ -23,7 +24,7 @@ from limitbench.cli.options import (
     say_notes,
     say_remarks,
 )
-from limitbench.cli.output import echo_json, print_table, progress_bars, say
+from limitbench.cli.output import echo_json, print_table, say, working
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def run(
     save_runs: Annotated[Path | None, typer.Option(help="Also write each run there as TREC.")] = None,
     device: Device = None,
     precision: Precision = None,
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Evaluate retrievers on datasets; finished cells are recorded and reused.
@@ -68,10 +70,11 @@ def run(
     listed = measures if measures is not None else asked.measures
     chosen = parse_measures(listed) if listed is not None else DEFAULT_MEASURES
     how = reading(split, min_grade, skip_unanswerable, ignore_identical_ids)
-    with progress_bars() as bars:
+    with working(cluster, device) as (bars, each):
         options = Options(
             measures=chosen,
             store=Store(results),
+            each=each,
             fresh=fresh,
             device=device,
             precision=precision,

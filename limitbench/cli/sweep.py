@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from limitbench.cli.options import (
+    ClusterAt,
     Device,
     Fresh,
     IgnoreIdenticalIds,
@@ -23,7 +24,7 @@ from limitbench.cli.options import (
     read_dataset,
     reading,
 )
-from limitbench.cli.output import echo_json, print_table, progress_bars, say
+from limitbench.cli.output import echo_json, print_table, say, working
 from limitbench.errors import InputError
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def sweep(
     fresh: Fresh = False,
     device: Device = None,
     precision: Precision = None,
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Encode once and measure every combination of dimension, dtype and index; or a reranker at every candidate depth."""
@@ -70,9 +72,9 @@ def sweep(
     store = Store(results)
     store.require_writable()
     data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable, ignore_identical_ids))
-    with progress_bars() as bars:
+    with working(cluster, device) as (bars, each):
         options = Options(
-            measures=parse_measures(measures), store=store, fresh=fresh, device=device, precision=precision,
+            measures=parse_measures(measures), store=store, fresh=fresh, device=device, precision=precision, each=each,
             progress=lambda where, _name: bars(f"{where} {retriever}"),
         )  # fmt: skip
         found = points(
@@ -142,6 +144,7 @@ def drown(
     fresh: Fresh = False,
     device: Device = None,
     precision: Precision = None,
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Measure recall against corpus size: all relevant documents, and more and more distractors among which they drown."""
@@ -155,9 +158,9 @@ def drown(
     data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable, ignore_identical_ids))
     wanted = numbers(sizes, "--sizes", full=len(data.corpus), least=0) if sizes else []
     chosen = parse_measures(measures)
-    with progress_bars() as bars:
+    with working(cluster, device) as (bars, each):
         options = Options(
-            measures=chosen, store=Store(results), fresh=fresh, device=device, precision=precision,
+            measures=chosen, store=Store(results), fresh=fresh, device=device, precision=precision, each=each,
             progress=lambda where, name: bars(f"{where} {name}"),
         )  # fmt: skip
         done = list(points(data, retriever, sizes=wanted, seeds=seeds, options=options))

@@ -14,7 +14,8 @@ import numpy as np
 from limitbench.collection import Dataset
 from limitbench.datasets import load
 from limitbench.datasets.subsample import subsample
-from limitbench.errors import InputError
+from limitbench.errors import InputError, LimitbenchError
+from limitbench.evaluation.elsewhere import Part, drawn, measured_elsewhere
 from limitbench.evaluation.options import Options
 from limitbench.results import PartOf, Result
 from limitbench.retrievers import Adapter, Given, NamedRetriever
@@ -44,13 +45,35 @@ def drown(
         raise InputError(f"found {seeds} seeds, expected at least 1")
     if how.store is not None:
         how.store.require_writable()
+    ends = (_relevant(data), len(data.corpus))  # where nothing is drawn
+    cells = [(size, seed) for size in reversed(wanted) for seed in range(1 if size in ends else seeds)]
+    if how.each is not None:
+        yield from _on_others(data, cells, [how.retriever(spec) for spec in _distinct(retrievers)], how)
+        return
     ladder = _Ladder(data, wanted, how)
-    for size in reversed(wanted):
-        for seed in range(
-            1 if size in (_relevant(data), len(data.corpus)) else seeds
-        ):  # nothing is drawn at either end
-            for one in named:
-                yield ladder.result(one, size, seed)
+    for size, seed in cells:
+        for one in named:
+            yield ladder.result(one, size, seed)
+
+
+def _on_others(
+    data: Dataset, cells: Sequence[tuple[int, int]], named: Sequence[NamedRetriever], how: Options
+) -> Iterator[Result]:
+    """The results in their order, measured by others: the largest corpora first, which fill the embedding caches."""
+    parts = [Part(one, cell) for cell in cells for one in named]
+    found = {}
+    for i, part in enumerate(parts):
+        recorded = how.find(drawn(data, part.part)[0], part.one)
+        if recorded is not None:
+            found[i] = recorded
+    rest = [i for i in range(len(parts)) if i not in found]
+    largest = [i for i in rest if parts[i].part == cells[0]]
+    for some in (largest, [i for i in rest if i not in set(largest)]):
+        for place, made in measured_elsewhere(how, data, [parts[i] for i in some]):
+            if isinstance(made, LimitbenchError):
+                raise made
+            found[some[place]] = how.stored(made[0]).stored
+    yield from (found[i] for i in range(len(parts)))
 
 
 @dataclass(frozen=True)
@@ -64,11 +87,7 @@ class _Ladder:
 
     def at(self, size: int, seed: int) -> tuple[Dataset, PartOf | None]:
         """The corpus of a size, and what it is a part of; the dataset itself at its own size."""
-        data = self.data
-        if size == len(data.corpus):
-            return data, None
-        whole = PartOf(name=data.name, sha256=data.digest, documents=len(data.corpus), seed=seed)
-        return subsample(data, size, seed), whole
+        return drawn(self.data, (size, seed))
 
     def result(self, one: NamedRetriever, size: int, seed: int) -> Result:
         """One retriever's result, recorded before or measured now; its vectors are those of the largest corpus."""

@@ -10,6 +10,7 @@ from limitbench.collection import Dataset
 from limitbench.errors import InputError, LimitbenchError
 from limitbench.evaluation.single import digest_of, evaluate
 from limitbench.measures import DEFAULT_MEASURES, Measure, as_measures
+from limitbench.progress import Each
 from limitbench.rankings import Run
 from limitbench.results import PartOf, Result, Store
 from limitbench.retrievers import Given, NamedRetriever, Progress, RetrieverSpec, no_progress, retriever
@@ -38,7 +39,8 @@ class Options:
     """How retrievers are measured, and where results lie.
 
     Without a `store` nothing is kept; with one, what is recorded is reused unless `fresh`. `device` and `precision` (fp32, bf16)
-    hold for every model whose spec does not say. `progress` gives the reporter of a dataset's and a retriever's name.
+    hold for every model whose spec does not say. `progress` gives the reporter of a dataset's and a retriever's name. `each`
+    measures many points on other machines; here and one after another without.
     """
 
     measures: Sequence[Measure | str] | str = DEFAULT_MEASURES
@@ -47,6 +49,7 @@ class Options:
     device: str | None = None
     precision: str | None = None
     progress: Callable[[str, str], Progress] = lambda _dataset, _retriever: no_progress
+    each: Each | None = None
 
     def __post_init__(self) -> None:
         if self.device is not None and not _DEVICE.fullmatch(self.device):
@@ -78,7 +81,15 @@ class Options:
     ) -> Found:
         """The result measured now, and stored; one that cannot be stored comes back with the error."""
         reporting = self.progress(data.name, one.name)
-        result = evaluate(data, one, measures=self.chosen, progress=reporting, keep=keep, part_of=part_of)
+        return self.stored(evaluate(data, one, measures=self.chosen, progress=reporting, keep=keep, part_of=part_of))
+
+    @property
+    def elsewhere(self) -> Options:
+        """The same for a measurement on another machine, which stores nothing and reports nothing."""
+        return Options(measures=self.chosen, fresh=self.fresh, device=self.device, precision=self.precision)
+
+    def stored(self, result: Result) -> Found:
+        """The result, stored; one that cannot be stored comes back with the error."""
         try:
             if self.store is not None:
                 self.store.write(result, replace=self.fresh)

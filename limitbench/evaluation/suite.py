@@ -14,6 +14,7 @@ from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets import Reading, find
 from limitbench.errors import LimitbenchError, SpecError
+from limitbench.evaluation.elsewhere import measured_elsewhere
 from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import digest_of
 from limitbench.results import Result
@@ -84,6 +85,9 @@ def run_all(
             yield Outcome(source, "", None, error=error)
             continue
         loaded(data)
+        if options.each is not None:
+            yield from _on_others(data, named, options, keep)
+            continue
         for one in named:
             try:
                 found = _cell(data, one, options, keep)
@@ -91,6 +95,29 @@ def run_all(
                 yield Outcome(data.name, one.name, None, error=error)
             else:  # measured though it could not be stored: the caller still gets the numbers
                 yield Outcome(data.name, one.name, found.result, reused=found.reused, error=found.error)
+
+
+def _on_others(
+    data: Dataset, named: list[NamedRetriever], options: Options, keep: Callable[..., None] | None
+) -> list[Outcome]:
+    """The outcomes of a dataset's cells, measured by others and stored here as they come; in the order of the retrievers."""
+    assert options.each is not None
+    known = (
+        {} if keep is not None else {i: r for i, one in enumerate(named) if (r := options.find(data, one)) is not None}
+    )
+    outcomes = {i: Outcome(data.name, named[i].name, result, reused=True) for i, result in known.items()}
+    rest = [i for i in range(len(named)) if i not in known]
+    for place, made in measured_elsewhere(options, data, [named[i] for i in rest], runs=keep is not None):
+        i = rest[place]
+        if isinstance(made, LimitbenchError):
+            outcomes[i] = Outcome(data.name, named[i].name, None, error=made)
+            continue
+        result, run = made
+        if keep is not None:
+            keep(run, where=data.name, name=named[i].name, digest=result.configuration_digest)
+        found = options.stored(result)
+        outcomes[i] = Outcome(data.name, named[i].name, found.result, error=found.error)
+    return [outcomes[i] for i in range(len(named))]
 
 
 def _cell(data: Dataset, one: NamedRetriever, options: Options, keep: Callable[..., None] | None) -> Found:

@@ -18,7 +18,9 @@ from limitbench import certificates
 from limitbench.certificates import Notion
 from limitbench.errors import DataError
 from limitbench.files import atomic_write, require_writable
+from limitbench.progress import Each
 from limitbench.relevance import Qrels, read_qrels
+from limitbench.theory.bounds import Bracket
 from limitbench.theory.bracket import bracket, require_notion
 
 SCHEMA = "limitbench.atlas.v1"
@@ -90,13 +92,15 @@ def atlas(
     min_grade: int | None = None,
     fresh: bool = False,
     told: Callable[[str], None] = lambda _line: None,
+    each: Each | None = None,
 ) -> Iterator[Entry]:
-    """The entry of every qrels file of a folder, in order, each as soon as it is known; kept in `store`.
+    """The entry of every qrels file of a folder, in order, each as soon as it is known; kept in `store`. `each` brackets many at
+    once on other machines; the entries come as they are done.
 
     Grades from `min_grade` on are relevant (default: above 0). An entry that is there for the same matrix, notion and at least this
     budget is given as it is, unless `fresh`. A file that is no qrels file is told and left out. Raises `DataError` where none is.
     """
-    store, some = Path(store), False
+    store, waiting, some = Path(store), [], False
     require_notion(notion)
     files = qrels_files(Path(folder))
     require_writable(store)
@@ -114,53 +118,77 @@ def atlas(
             continue
         some = True
         name = collection_name(path, Path(folder))
-        yield _entry(name if names[name] == 1 else path.name, judgements, store, notion, budget_s, min_grade, fresh)
+        one = _Asked.of(name if names[name] == 1 else path.name, judgements, min_grade, notion, budget_s)
+        old = None if fresh else one.kept(store)
+        if old is not None:
+            yield old
+        elif each is None:
+            yield one.stored(store, _bracketed(one))
+        else:
+            waiting.append(one)
     if not some:
         raise DataError(Path(folder), "holds no qrels file that can be read")
+    if each is not None and waiting:
+        for place, found in each(_bracketed, waiting, label=lambda one: one.collection):
+            yield waiting[place].stored(store, found)
 
 
-def _entry(
-    collection: str, judgements: Any, store: Path, notion: Notion, budget_s: float, min_grade: int | None, fresh: bool
-) -> Entry:
-    documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
-    qrels = Qrels.from_judgements(judgements, list(judgements), documents)
-    if min_grade is not None:
-        qrels = qrels.at_least(min_grade)
-    relevant = qrels.relevant
-    name = f"{collection}.{notion}"
-    home = store / f"{name}.json"
-    old = None if fresh else read_entry(home)
-    if (
-        old is not None
-        and old.sha256 == relevant.digest
-        and old.budget_s >= budget_s
-        and (store / old.certificates).is_file()
-    ):
-        return old
-    found = bracket(relevant, notion, budget_s=budget_s)
-    proofs = store / f"{name}.certificates.json"
-    sides = {"lower": (found.lower.value, found.lower.method, found.lower.certificate),
-             "upper": (found.upper.value, found.upper.method, found.upper.certificate)}  # fmt: skip
-    last = read_entry(home)  # written in the meantime, or with less time: what it knows better stays
-    if last is not None and (last.sha256, last.notion) == (relevant.digest, notion):
-        for one in _kept(store / last.certificates):
-            better = one.value > sides[one.side][0] if one.side == "lower" else one.value < sides[one.side][0]
-            if better:
-                sides[one.side] = (one.value, one.kind, one)
-    sizes, n = relevant.sizes, relevant.n_documents
-    sparsity = max((min(int(size), n - int(size)) for size in sizes), default=0)
-    entry = Entry(
-        collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()), sparsity, _shared(relevant), notion,
-        sides["lower"][0], sides["upper"][0], sides["lower"][1], sides["upper"][1], float(budget_s), round(found.seconds, 1),
-        proofs.name,
-    )  # fmt: skip
-    store.mkdir(parents=True, exist_ok=True)
-    held = [proof for _, _, proof in sides.values() if proof is not None]
-    if held:
-        certificates.write(held, proofs)
-    with atomic_write(home) as out:  # last, so that every stored entry has its certificates
-        out.write(json.dumps(entry.to_json(), indent=1).encode() + b"\n")
-    return entry
+@dataclass(frozen=True)
+class _Asked:
+    """One collection's relevance, and what is asked of it."""
+
+    collection: str
+    relevant: Qrels
+    notion: Notion
+    budget_s: float
+
+    @classmethod
+    def of(cls, collection: str, judgements: Any, min_grade: int | None, notion: Notion, budget_s: float) -> _Asked:
+        documents = list(dict.fromkeys(document for row in judgements.values() for document in row))
+        qrels = Qrels.from_judgements(judgements, list(judgements), documents)
+        if min_grade is not None:
+            qrels = qrels.at_least(min_grade)
+        return cls(collection, qrels.relevant, notion, budget_s)
+
+    @property
+    def name(self) -> str:
+        return f"{self.collection}.{self.notion}"
+
+    def kept(self, store: Path) -> Entry | None:
+        """The entry that is there for the same matrix and at least this budget."""
+        old = read_entry(store / f"{self.name}.json")
+        same = old is not None and old.sha256 == self.relevant.digest and old.budget_s >= self.budget_s
+        return old if same and old is not None and (store / old.certificates).is_file() else None
+
+    def stored(self, store: Path, found: Bracket) -> Entry:
+        """The entry of this bracket, written with its certificates."""
+        home, proofs, relevant = store / f"{self.name}.json", store / f"{self.name}.certificates.json", self.relevant
+        sides = {"lower": (found.lower.value, found.lower.method, found.lower.certificate),
+                 "upper": (found.upper.value, found.upper.method, found.upper.certificate)}  # fmt: skip
+        last = read_entry(home)  # written in the meantime, or with less time: what it knows better stays
+        if last is not None and (last.sha256, last.notion) == (relevant.digest, self.notion):
+            for one in _kept(store / last.certificates):
+                better = one.value > sides[one.side][0] if one.side == "lower" else one.value < sides[one.side][0]
+                if better:
+                    sides[one.side] = (one.value, one.kind, one)
+        sizes, n = relevant.sizes, relevant.n_documents
+        sparsity = max((min(int(size), n - int(size)) for size in sizes), default=0)
+        entry = Entry(
+            self.collection, relevant.digest, relevant.n_queries, n, int(sizes.sum()), sparsity, _shared(relevant), self.notion,
+            sides["lower"][0], sides["upper"][0], sides["lower"][1], sides["upper"][1], float(self.budget_s),
+            round(found.seconds, 1), proofs.name,
+        )  # fmt: skip
+        store.mkdir(parents=True, exist_ok=True)
+        held = [proof for _, _, proof in sides.values() if proof is not None]
+        if held:
+            certificates.write(held, proofs)
+        with atomic_write(home) as out:  # last, so that every stored entry has its certificates
+            out.write(json.dumps(entry.to_json(), indent=1).encode() + b"\n")
+        return entry
+
+
+def _bracketed(one: _Asked) -> Bracket:
+    return bracket(one.relevant, one.notion, budget_s=one.budget_s)
 
 
 def _shared(relevant: Any) -> float:

@@ -1,0 +1,241 @@
+"""Points of a run on many machines by Ray: tasks that are made again where a worker or a node dies.
+
+Nothing else of limitbench knows Ray. A function and its data are sent once, items one by one, and only as many at a time as there
+are cores for, so that a driver's memory is bounded. What comes back is stored by the driver as it comes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+from limitbench import errors
+from limitbench.errors import ClusterError, LimitbenchError, MissingExtra
+from limitbench.provenance import versions
+
+_PATIENCE = 5.0  # seconds for an address to answer
+_RETRIES = 3  # of a task whose worker or node died
+_AHEAD = 2  # tasks a core that are sent before one is done
+_STORE = 512 * 2**20  # bytes of shared memory of a local cluster, unless there is less
+
+
+def _ray() -> Any:
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray
+    except ModuleNotFoundError:
+        raise MissingExtra("--cluster", "ray", "ray") from None
+    return ray
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """An error of ours, as it crosses processes: not every error can be made again from its message."""
+
+    kind: str
+    message: str
+
+    def error(self) -> LimitbenchError:
+        kind = getattr(errors, self.kind, LimitbenchError)
+        made: LimitbenchError = kind.__new__(kind)
+        Exception.__init__(made, self.message)
+        return made
+
+
+def _done(call: Callable[[Any], Any], item: Any) -> Any:
+    try:
+        return call(item)
+    except LimitbenchError as error:
+        return _Failed(type(error).__name__, str(error))
+
+
+def _about() -> dict[str, str]:
+    """What a node runs, where it can move a number."""
+    import ray
+
+    return {**versions(), "ray": ray.__version__, "machine": platform.machine()}
+
+
+@dataclass
+class Cluster:
+    """A connection to a cluster: `local` starts one on this machine's cores and ends it; an address joins one that runs.
+
+    Use it in a `with`; it is an `Each`. `gpus` is what every task asks for. `told` gets a line of how far the work is.
+    Raises `ClusterError` where the address does not answer, or a node has other versions.
+    """
+
+    address: str
+    cores: int | None = None  # of a local cluster
+    gpus: float = 0.0
+    told: Callable[[str], None] = lambda _line: None
+    _ray: Any = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        ray = self._ray = _ray()
+        if ray.is_initialized():
+            raise ClusterError("this process is connected to a Ray cluster already; call ray.shutdown() first")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": None}
+        start = time.perf_counter()
+        self.told("starting a local cluster" if self.address == "local" else f"joining {self.address}")
+        try:
+            if self.address == "local":
+                quiet["include_dashboard"] = False
+                ray.init(address="local", num_cpus=self.cores or _usable(), object_store_memory=_store(), **quiet)
+            else:
+                _require_answer(self.address)
+                del quiet["include_dashboard"]
+                ray.init(address=self.address, **quiet)
+        except LimitbenchError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:240]
+            raise ClusterError(
+                f"the cluster at {self.address} could not be joined ({reason}); see: ray status"
+            ) from None
+        try:
+            self._require_versions()
+        except BaseException:
+            ray.shutdown()
+            raise
+        self.told(f"{self.size} cores on {len(self._nodes())} nodes after {time.perf_counter() - start:.1f} s")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ray.shutdown()
+
+    @property
+    def size(self) -> int:
+        """The cores of all nodes."""
+        return max(1, int(self._ray.cluster_resources().get("CPU", 1)))
+
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _require_versions(self) -> None:
+        """Refuse a node whose packages are others than this machine's: its figures would be too."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        mine = _about()
+        asked = self._ray.remote(_about)
+        for node in self._nodes():
+            if not node["Resources"].get("CPU"):
+                continue
+            there = NodeAffinitySchedulingStrategy(node_id=node["NodeID"], soft=False)
+            where = node.get("NodeManagerAddress", node["NodeID"][:8])
+            try:
+                told = self._ray.get(asked.options(num_cpus=0, scheduling_strategy=there).remote(), timeout=60)
+            except Exception as error:
+                reason = " ".join(str(error).split())[-160:]
+                raise ClusterError(
+                    f"node {where} cannot run limitbench ({reason}); install the same there as here"
+                ) from None
+            other = differing(mine, told)
+            if other:
+                raise ClusterError(f"node {where} has other versions: {other}; install the same on every node")
+
+    def __call__(
+        self, call: Callable[[Any], Any], items: Sequence[Any], *, label: Callable[[Any], str] = str
+    ) -> Iterator[tuple[int, Any]]:
+        """What `call` gives for each item, with the item's place, as they are done. The first error of ours is raised; what is
+        under way is then given up."""
+        ray = self._ray
+        shared = ray.put(call)
+        run = ray.remote(_done).options(num_cpus=1, num_gpus=self.gpus, max_retries=_RETRIES)
+        waiting = iter(range(len(items)))
+        under_way: dict[Any, int] = {}
+        start, finished = time.perf_counter(), 0
+        try:
+            while True:
+                for place in waiting:
+                    under_way[run.remote(shared, items[place])] = place
+                    if len(under_way) >= _AHEAD * self.size:
+                        break
+                if not under_way:
+                    return
+                (ready,), _ = ray.wait(list(under_way), num_returns=1)
+                place = under_way.pop(ready)
+                value = self._value(ready, label(items[place]))
+                finished += 1
+                self.told(_line(finished, len(items), time.perf_counter() - start))
+                yield place, value
+        finally:
+            for task in under_way:
+                with contextlib.suppress(Exception):
+                    ray.cancel(task, force=True)
+
+    def _value(self, ready: Any, what: str) -> Any:
+        """What a task gave; Ray's own errors in one line."""
+        kinds = self._ray.exceptions
+        try:
+            value = self._ray.get(ready)
+        except kinds.OutOfMemoryError:
+            raise ClusterError(
+                f"{what}: its worker ran out of memory on every try; give nodes more, or ask for less"
+            ) from None
+        except (kinds.ObjectStoreFullError, kinds.OutOfDiskError):
+            raise ClusterError(
+                f"{what}: the shared memory of the cluster is full; start its nodes with more --object-store-memory"
+            ) from None
+        except (kinds.WorkerCrashedError, kinds.NodeDiedError, kinds.ActorDiedError, kinds.ObjectLostError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ClusterError(
+                f"{what}: its worker died {1 + _RETRIES} times ({reason}); the others are kept"
+            ) from None
+        except kinds.RayTaskError as error:
+            cause = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error
+            reason = " ".join(str(cause).split())[-200:]
+            raise ClusterError(f"{what}: failed on its node ({type(cause).__name__}: {reason})") from None
+        if isinstance(value, _Failed):
+            raise value.error()
+        return value
+
+
+def differing(mine: Mapping[str, str], theirs: Mapping[str, str]) -> str:
+    """Which versions differ, the first three: "torch 2.13.0 here and 2.12.0 there"; "" where all are the same."""
+    names = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+    told = [f"{name} {mine.get(name, 'missing')} here and {theirs.get(name, 'missing')} there" for name in names]
+    return ", ".join([*told[:3], *([f"and {len(told) - 3} more"] if len(told) > 3 else [])])
+
+
+def _require_answer(address: str) -> None:
+    """Raise at once where nothing listens: Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or "://" in host:
+        raise ClusterError(f"found --cluster {address}, expected local, auto, or HOST:PORT such as 10.0.0.1:6379")
+    try:
+        with socket.create_connection((host, int(port)), timeout=_PATIENCE):
+            pass
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"no Ray cluster answers at {address} ({error}); start one there: ray start --head --port {port}"
+        ) from None
+
+
+def _usable() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _store() -> int:
+    """Bytes of shared memory for a local cluster: a quarter of what is free, at most half a gigabyte."""
+    try:
+        free = os.statvfs("/dev/shm")
+        return int(max(80 * 2**20, min(_STORE, free.f_bavail * free.f_frsize // 4)))
+    except OSError:
+        return _STORE
+
+
+def _line(done: int, of: int, seconds: float) -> str:
+    left = seconds / done * (of - done)
+    return f"{done} of {of} done, about {left:.0f} s left"

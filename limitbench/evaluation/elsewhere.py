@@ -1,0 +1,72 @@
+"""Points that are measured on other machines: what is sent there, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from limitbench.collection import Dataset
+from limitbench.errors import LimitbenchError
+from limitbench.evaluation.options import Options
+from limitbench.evaluation.single import evaluate
+from limitbench.provenance import command
+from limitbench.rankings import Run
+from limitbench.results import PartOf, Result
+from limitbench.retrievers import NamedRetriever
+
+Made = tuple[Result, Run | None] | LimitbenchError
+
+
+@dataclass(frozen=True)
+class Part:
+    """One point: a retriever, on the dataset or on a part of it that is drawn where it is measured."""
+
+    one: NamedRetriever
+    part: tuple[int, int] | None = None  # documents and seed
+
+    def __str__(self) -> str:
+        where = "" if self.part is None else f", {self.part[0]} documents, seed {self.part[1]}"
+        return f"{self.one.name}{where}"
+
+
+def drawn(data: Dataset, part: tuple[int, int] | None) -> tuple[Dataset, PartOf | None]:
+    """The smaller corpus of a size and a seed, and what it is a part of; the dataset itself without, or at its own size."""
+    from limitbench.datasets.subsample import subsample
+
+    if part is None or part[0] == len(data.corpus):
+        return data, None
+    size, seed = part
+    whole = PartOf(name=data.name, sha256=data.digest, documents=len(data.corpus), seed=seed)
+    return subsample(data, size, seed), whole
+
+
+def _measured(data: Dataset, options: Options, runs: bool, point: Part) -> Any:
+    """A result and, where wanted, its run; an error of ours as (kind, message), since a suite goes on behind it."""
+    smaller, whole = drawn(data, point.part)
+    kept: list[Run] = []
+    keep: Callable[[Run], None] | None = kept.append if runs else None
+    try:
+        result = evaluate(smaller, point.one, measures=options.chosen, keep=keep, part_of=whole)
+    except LimitbenchError as error:
+        return str(error)
+    return result, (kept[0] if kept else None)
+
+
+def measured_elsewhere(
+    options: Options, data: Dataset, points: Sequence[NamedRetriever | Part], *, runs: bool = False
+) -> Iterator[tuple[int, Made]]:
+    """(place of a point, its result and run, or its error), as they are done. The command of a record is this process's."""
+    assert options.each is not None
+    parts = [point if isinstance(point, Part) else Part(point) for point in points]
+    if not parts:
+        return
+    call = partial(_measured, data, options.elsewhere, runs)
+    for place, made in options.each(call, parts, label=lambda part: f"{data.name} x {part}"):
+        if isinstance(made, str):
+            yield place, LimitbenchError(made)
+            continue
+        result, run = made
+        provenance = {**result.provenance, "command": command()}
+        yield place, (result.model_copy(update={"provenance": provenance}), run)
