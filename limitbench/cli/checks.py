@@ -294,7 +294,7 @@ def baseline_update(
     no_exec: NoExec = False,
     json: JsonFlag = False,
 ) -> None:
-    """Record the present figures; a lower one, on the queries that are unchanged, only with --allow-drop."""
+    """Record the present figures; a lower mean, over all queries that both know, only with --allow-drop."""
     from limitbench.checks.config import read_project
     from limitbench.checks.ratchet import update as record
 

@@ -2,29 +2,39 @@
 
 ## What it means
 
-Exact numbers of this dimension carry the workload, but no construction is known that survives rounding to the dtype: the best
-known margin is below what rounding moves a score by, or no exact integers of the dtype do it.
+Exact numbers of this dimension carry the workload, but no construction is known that survives rounding to the dtype. The best
+known half-gap is smaller than the rounding error, and no construction from integers that the dtype holds exactly is known.
 
 ## How it is decided
 
-The best half-gap of the known constructions against a bound on how far rounding moves the score of any two unit vectors of d
-dimensions: about 2u for floats (u = 2^-8 for bf16, 2^-11 for fp16, 2^-24 for fp32) and d 2^-24 for the sum, 2 sqrt(d) / 254 for
-int8 with a symmetric scale (the documents by one, each query by its own), 2 for binary (`limitbench.dtypes.score_error`).
-Ranges fitted to documents, which `dtype=int8` of a retriever uses, clip queries that lie outside; no such bound holds for them.
-Constructions whose coordinates are integers that the dtype holds exactly count as surviving. Where every set is a pair, so do
-symmetric codes, with what they are proved to keep in exact scores of the stored vectors.
+The best half-gap of the known constructions is compared with the largest error that rounding can cause in a score of two unit
+vectors of d dimensions (`limitbench.dtypes.score_error`):
 
-It speaks of patterns alone. A team's own judgements ask for far less than all k-subsets, and a measurement tells more.
+| dtype | largest error of a score, about |
+| --- | --- |
+| bf16, fp16, fp32 | 2u + d 2^-24, with u = 2^-8, 2^-11, 2^-24; the second term is of the sum |
+| int8 | 2 sqrt(d) / 254, with a symmetric scale: one for all documents, one for each query |
+| binary | 2 |
+
+A retriever with `dtype=int8` uses another scale, a range fitted to the documents. It clips query values outside the range, so
+that this bound does not hold for it. Constructions whose coordinates are integers that the dtype holds exactly count as
+surviving. If every set is a pair, symmetric codes count too, with the half-gap that is proved of their stored vectors.
+
+The rule speaks of patterns alone. A team's own judgements ask for far less than all k-subsets, and a measurement tells more.
 
 ## What to do
 
-Nothing is shown to be wrong. Plan more dimensions or a finer dtype, or measure the retriever and gate on that: what no
-construction does, a trained model may.
+Nothing is shown to be wrong. Plan more dimensions or a finer dtype, or measure the retriever and gate on that: a trained model
+may succeed where every known construction fails.
 
 ## Example
 
 ```toml
+[workload.pairs]
 pattern = { kind = "all-k", n = 400, k = 2 }
+
+[retriever.planned]
+kind = "dense"
 dim = 4
 dtype = "bf16"
 ```

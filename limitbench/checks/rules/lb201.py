@@ -1,4 +1,4 @@
-"""Optimised vectors did not reach the target.
+"""Optimised vectors did not carry the workload.
 
 ## What it means
 
@@ -7,8 +7,11 @@ harder task.
 
 ## How it is decided
 
-Full tier. Free embeddings from three seeds, up to 60 s together. Not found is not impossible: the rule is empirical, and never
-above warning. Where a seed is cut off by the time, or the workload is too large to optimise on, it is undecided.
+In the full tier, limitbench optimises free embeddings from up to three seeds, 60 s together. It passes if one seed succeeds. A
+failed search does not prove that no vectors exist: the rule is empirical, and never above warning.
+
+It is undecided if the time ends before a seed is finished, or if queries x documents is above 50,000,000. It is skipped if torch is
+not installed.
 
 ## What to do
 
@@ -17,7 +20,11 @@ Plan more dimensions or a finer dtype.
 ## Example
 
 ```toml
-pattern = { kind = "all-k", n = 200, k = 2 }
+[workload.pairs]
+pattern = { kind = "all-k", n = 40, k = 2 }
+
+[retriever.planned]
+kind = "dense"
 dim = 4
 dtype = "int8"
 ```

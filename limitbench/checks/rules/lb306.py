@@ -6,15 +6,16 @@ The index misses documents that exact search of the same vectors finds, and that
 
 ## How it is decided
 
-The same system by exact search is measured in the same check: by the `python`, `command`, `model` or `endpoint` of
-`references.ann`, or where the service itself is measured by `model`, by that model without `index`. The two are compared by
-LB302's test with max_drop, or 0.01 where the gate has none.
+The check also measures the same system with exact search: by the `python`, `command`, `model` or `endpoint` of
+`references.ann`; or, where the service itself is measured by `model`, by that model without its `index`. The two are compared
+by LB302's test with max_drop, or 0.01 where the gate has none.
 
-A run file is no reference: nobody knows when, and of which data, it was made. One is skipped (LB901).
+A run file is no reference, since it does not say when and from which data it was made: with one, the rule is skipped (LB901),
+as in `--tier fast`, which runs no model.
 
 ## What to do
 
-Search wider (efSearch, nprobe), or use an index that loses less, such as flat or HNSW.
+Search wider (efSearch, nprobe), use a graph with more links, or an exact index (flat).
 
 ## Example
 

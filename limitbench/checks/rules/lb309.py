@@ -7,9 +7,9 @@ be found.
 
 ## How it is decided
 
-For a retriever measured by `model`: every document and judged query, with its prompt, is counted in the model's own tokens and
-compared with the most that it reads. Rerankers are judged by pairs of query and document. Endpoints, runs, commands and
-functions do not tell how many tokens they read.
+For a retriever measured by `model`: the tokens of every document and judged query, with its prompt, are counted by the model's
+own tokenizer. The rule is violated if one text has more than the model reads. Rerankers are judged by pairs of query and
+document. Endpoints, runs, commands and functions do not tell how many tokens they read.
 
 ## What to do
 

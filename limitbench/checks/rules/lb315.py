@@ -2,19 +2,22 @@
 
 ## What it means
 
-With a filter that lets few documents pass, the engine finds less of them than exact search among them does. Some engines search
-first and filter then; some lose their way in the graph.
+A filter lets few documents pass. The engine then finds fewer of them than exact search does. Some engines search first and
+filter afterwards, so that few are left; in others the search ends in a part of the graph where little passes.
 
 ## How it is decided
 
-Attributes are planted on the workload's documents: drawn at random, and going with or against the queries. The engine of
-`measure.model` is searched through a filter of each that lets `selectivity` of the documents pass, and compared with exact search
-among those. The rule is violated where one of the three intervals is below `filtered`, and undecided where one holds it.
+limitbench gives every document three attributes: one drawn at random, one for documents near the queries, one for those far
+from them. For each, the engine of `measure.model` searches through a filter that lets the share `selectivity` of the documents
+pass, and is compared with exact search among those.
+
+The rule is violated if one of the three intervals lies below `filtered`. Otherwise it is undecided if `filtered` lies inside
+one, if the index is not proved to be used, and in `--tier fast`, which builds no index.
 
 ## What to do
 
 Use an engine or a setting that filters while it searches: `hnsw.iterative_scan` of pgvector, a payload index of Qdrant.
-`limitbench filters` shows agreement against how much passes.
+`limitbench filters` shows the agreement for several values of `selectivity`.
 
 ## Example
 
