@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
 
@@ -59,9 +60,7 @@ def _done(call: Callable[[Any], Any], item: Any) -> Any:
 
 def _about() -> dict[str, str]:
     """What a node runs, where it can move a number."""
-    import ray
-
-    return {**versions(), "ray": ray.__version__, "machine": platform.machine()}
+    return {**versions(), "ray": version("ray"), "machine": platform.machine()}
 
 
 @dataclass

@@ -102,11 +102,18 @@ def _on_others(
 ) -> list[Outcome]:
     """The outcomes of a dataset's cells, measured by others and stored here as they come; in the order of the retrievers."""
     assert options.each is not None
-    known = (
-        {} if keep is not None else {i: r for i, one in enumerate(named) if (r := options.find(data, one)) is not None}
-    )
-    outcomes = {i: Outcome(data.name, named[i].name, result, reused=True) for i, result in known.items()}
-    rest = [i for i in range(len(named)) if i not in known]
+    outcomes: dict[int, Outcome] = {}
+    rest = []
+    for i, one in enumerate(named):
+        try:
+            found = None if keep is not None else options.find(data, one)
+        except LimitbenchError as error:
+            outcomes[i] = Outcome(data.name, one.name, None, error=error)
+            continue
+        if found is None:
+            rest.append(i)
+        else:
+            outcomes[i] = Outcome(data.name, one.name, found, reused=True)
     for place, made in measured_elsewhere(options, data, [named[i] for i in rest], runs=keep is not None):
         i = rest[place]
         if isinstance(made, LimitbenchError):
@@ -115,8 +122,8 @@ def _on_others(
         result, run = made
         if keep is not None:
             keep(run, where=data.name, name=named[i].name, digest=result.configuration_digest)
-        found = options.stored(result)
-        outcomes[i] = Outcome(data.name, named[i].name, found.result, error=found.error)
+        kept = options.stored(result)
+        outcomes[i] = Outcome(data.name, named[i].name, kept.result, error=kept.error)
     return [outcomes[i] for i in range(len(named))]
 
 

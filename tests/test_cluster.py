@@ -1,0 +1,285 @@
+"""Points on a cluster: the figures of one process, whatever dies on the way. Needs Ray; clusters are of this machine alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from limitbench import load
+from limitbench.errors import ClusterError, LimitbenchError, SpecError
+from limitbench.evaluation import Options, drown, run_all, sweep
+from limitbench.results import Result, Store
+
+ray = pytest.importorskip("ray", reason="needs limitbench[ray]")
+pytestmark = pytest.mark.process
+
+from limitbench.cluster import Cluster, differing  # noqa: E402  # Ray is optional
+
+ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])  # nodes have no tests
+MEMORY = 100 * 2**20
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A cluster of two nodes with a core each, on loopback."""
+    from ray.cluster_utils import Cluster as Nodes
+
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    nodes = Nodes()
+    for _ in range(2):
+        nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
+    yield nodes.address
+    nodes.shutdown()
+
+
+@pytest.fixture
+def two(address: str) -> Iterator[Cluster]:
+    with Cluster(address) as cluster:
+        yield cluster
+
+
+def figures(results: list[Result]) -> bytes:
+    """What may not differ: digests, means, the value of every query, ranks and sets, in bytes."""
+    rows = []
+    for r in results:
+        told = r.model_dump(mode="json")
+        kept = {key: told[key] for key in ("measures", "per_query", "subsets", "notes", "depth")}
+        ranks = (
+            None if told["breakdown"] is None else {k: v for k, v in told["breakdown"].items() if k != "gaps"}
+        )  # scores
+        rows.append([r.dataset.sha256, r.retriever.name, r.configuration_digest, kept, ranks])
+    return json.dumps(rows, sort_keys=True).encode()
+
+
+SPECS = ["bm25", "random", "tfidf-items", "random-tokens,dim=32", "bm25,stemmer=none"]
+
+
+def test_a_suite_gives_the_figures_of_one_process(two: Cluster, tmp_path: Path) -> None:
+    """Records equal to the byte in all that is measured; errors are of their cells; what is recorded is not measured again."""
+    asked = [*SPECS, "vectors:./nowhere"]
+    here = list(run_all(["limit-small-synthetic"], asked, options=Options(measures="Recall@2,10")))
+    store = Store(tmp_path)
+    options = Options(measures="Recall@2,10", store=store, each=two)
+    there = list(run_all(["limit-small-synthetic"], asked, options=options))
+    assert [(o.retriever, o.reused, str(o.error)) for o in there] == [(o.retriever, False, str(o.error)) for o in here]
+    assert figures([o.result for o in there if o.result]) == figures([o.result for o in here if o.result])
+    assert {r.provenance["command"] for r in store} == {o.result.provenance["command"] for o in here if o.result}
+    again = list(run_all(["limit-small-synthetic"], SPECS, options=options))
+    assert all(o.reused for o in again)
+
+
+def test_a_sweep_and_a_drowning_give_the_figures_of_one_process(two: Cluster, tmp_path: Path) -> None:
+    """Points of a sweep, and corpora that are drawn where they are measured, in their order."""
+    plain, other = Options(measures="Recall@2"), Options(measures="Recall@2", each=two, store=Store(tmp_path))
+    swept: dict[str, Any] = {"dims": [8, 64], "dtypes": ["fp32", "binary"]}
+    here = list(sweep("limit-small-synthetic", "wordllama", options=plain, **swept))
+    there = list(sweep("limit-small-synthetic", "wordllama", options=other, **swept))
+    assert [point for point, _ in there] == [point for point, _ in here]
+    assert figures([r for _, r in there]) == figures([r for _, r in here])
+    sizes: dict[str, Any] = {"sizes": [46, 500, 1000], "seeds": 2}
+    drowned = list(drown("limit-hard", ["bm25", "wordllama"], options=plain, **sizes))
+    elsewhere = list(drown("limit-hard", ["bm25", "wordllama"], options=other, **sizes))
+    assert figures(elsewhere) == figures(drowned)
+    assert [r.dataset.part_of for r in elsewhere] == [r.dataset.part_of for r in drowned]
+
+
+def test_a_capacity_sweep_and_an_atlas(two: Cluster, tmp_path: Path) -> None:
+    """Searches that end by themselves give the same corpora and witnesses; so do brackets of qrels files."""
+    from limitbench.capacity import Task
+    from limitbench.capacity.pool import elsewhere
+    from limitbench.datasets import write_folder
+    from limitbench.theory.atlas import atlas
+
+    tasks = [Task(3, 2, "cyclic", budget_s=60)]
+    tasks += [Task(d, 2, "cyclic", n=n, budget_s=60) for d, n in ((4, 30), (5, 12))] + [
+        Task(4, 2, "anneal", n=8, budget_s=60)
+    ]
+    here, there = Store(tmp_path / "here").capacity, Store(tmp_path / "there").capacity
+    mine = [here.find_or_solve(task) for task in tasks]
+    theirs = list(elsewhere(tasks, there, two))
+
+    def told(record: Any) -> dict[str, Any]:
+        return {
+            k: v for k, v in record.shown.model_dump(mode="json").items() if k not in ("seconds", "witness", "margin")
+        }
+
+    assert [told(r) for r in theirs] == [told(r) for r in mine]
+    assert [r.shown.model_dump() for r in elsewhere(tasks, there, two)] == [r.shown.model_dump() for r in theirs], (
+        "kept"
+    )
+    for name in ("graph-petersen", "all-3-of-12"):
+        write_folder(load(name), tmp_path / "data" / name)
+    alone = {e.name: (e.lower, e.upper) for e in atlas(tmp_path / "data", tmp_path / "a", budget_s=2.0)}
+    both = {e.name: (e.lower, e.upper) for e in atlas(tmp_path / "data", tmp_path / "b", budget_s=2.0, each=two)}
+    assert both == alone
+    assert len(both) == 2
+
+
+def dies_once(place: str, item: int) -> int:
+    """Kills its own worker, the first time that item 3 is asked for; notes every call."""
+    (Path(place) / f"{item}-{time.monotonic_ns()}").touch()
+    if item == 3 and len([name for name in os.listdir(place) if name.startswith("3-")]) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
+
+
+def test_a_worker_that_dies_costs_its_point_alone(two: Cluster, tmp_path: Path) -> None:
+    """Its point is made again, and no other is made twice."""
+    from functools import partial
+
+    found = dict(two(partial(dies_once, str(tmp_path)), list(range(8))))
+    assert found == {i: i * i for i in range(8)}
+    counts = {i: len([name for name in os.listdir(tmp_path) if name.startswith(f"{i}-")]) for i in range(8)}
+    assert counts == {i: 2 if i == 3 else 1 for i in range(8)}
+
+
+def slowly(place: str, item: int) -> tuple[int, str]:
+    (Path(place) / f"{item}-{time.monotonic_ns()}").touch()
+    time.sleep(0.4)
+    return item, ray.get_runtime_context().get_node_id()
+
+
+def test_a_node_that_dies_costs_what_it_was_at(tmp_path: Path) -> None:
+    """In the middle of the work one of two nodes is killed: all points are there, and few were begun twice."""
+    from functools import partial
+
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes = Nodes()
+    nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
+    second = nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
+    try:
+        with Cluster(nodes.address) as cluster:
+            found = {}
+            for place, (item, _) in cluster(partial(slowly, str(tmp_path)), list(range(16))):
+                found[place] = item
+                if len(found) == 5:
+                    nodes.remove_node(second, allow_graceful=False)
+        assert found == {i: i for i in range(16)}
+        assert len(os.listdir(tmp_path)) <= 16 + 3
+    finally:
+        nodes.shutdown()
+
+
+def fails(item: int) -> int:
+    if item == 1:
+        raise SpecError("found 1, expected another")
+    if item == 2:
+        raise ValueError("of the library")
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item
+
+
+@pytest.mark.parametrize(
+    ("item", "kind", "says"),
+    [
+        (1, SpecError, "^found 1, expected another$"),
+        (2, ClusterError, "it 2: failed on its node .*ValueError.*of the library"),
+        (3, ClusterError, "it 3: its worker died 4 times"),
+    ],
+)
+def test_errors_cross_machines(two: Cluster, item: int, kind: type[LimitbenchError], says: str) -> None:
+    """Ours come back as they are; those of libraries, and workers that always die, are one line."""
+    with pytest.raises(kind, match=says):
+        list(two(fails, [0, item], label=lambda one: f"it {one}"))
+
+
+@pytest.mark.parametrize(
+    ("address", "says"),
+    [
+        ("127.0.0.1:1", "no Ray cluster answers at 127.0.0.1:1 .*ray start --head"),
+        ("somewhere", "expected local, auto, or HOST:PORT"),
+        ("127.0.0.1:99999", "no Ray cluster answers"),
+    ],
+)
+def test_an_address_that_does_not_answer_is_said_at_once(address: str, says: str, cli: Any, tmp_path: Path) -> None:
+    """Within seconds, in one line, and nothing is written."""
+    start = time.monotonic()
+    with pytest.raises(ClusterError, match=says), Cluster(address):
+        pass
+    assert time.monotonic() - start < 20
+    code, _, err = cli("run", "-d", "graph-petersen", "-r", "bm25", "--results", tmp_path / "r", "--cluster", address)
+    assert (code, err.count("\n")) == (2, 1), err
+
+
+def test_other_versions_are_named() -> None:
+    """Which packages differ, and how; a node that has them is refused."""
+    assert differing({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == ""
+    assert differing({"a": "1", "b": "2"}, {"a": "0"}) == "a 1 here and 0 there, b 2 here and missing there"
+
+
+def test_a_node_with_other_versions_is_refused(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """This process has another torch than the nodes of the cluster."""
+    from limitbench import cluster, provenance
+
+    monkeypatch.setattr(cluster, "versions", lambda: {**provenance.versions(), "torch": "0.0"})
+    with pytest.raises(ClusterError, match="has other versions: torch 0.0 here and 2"), Cluster(address):
+        pass
+    assert not ray.is_initialized()
+
+
+def test_the_command_line_starts_and_ends_its_own(tmp_path: Path) -> None:
+    """--cluster local: the figures of no cluster, and no process is left, after Ctrl-C neither."""
+    command = [sys.executable, "-m", "limitbench", "run", "-d", "limit-small-synthetic", "--json", "--results"]
+    asked = ["-r", "bm25", "-r", "random", "--measures", "Recall@2"]
+    plain = subprocess.run([*command, str(tmp_path / "a"), *asked], capture_output=True, text=True, check=True)
+    there = subprocess.run(
+        [*command, str(tmp_path / "b"), *asked, "--cluster", "local"], capture_output=True, text=True
+    )
+    assert there.returncode == 0, there.stderr
+    rows = [[row["measures"] for row in json.loads(done.stdout)["results"]] for done in (plain, there)]
+    assert rows[0] == rows[1]
+    drowning = [
+        sys.executable,
+        "-m",
+        "limitbench",
+        "drown",
+        "-d",
+        "limit-synthetic",
+        "-r",
+        "bm25",
+        "--cluster",
+        "local",
+    ]
+    running = subprocess.Popen(
+        [*drowning, "--seeds", "5", "--results", str(tmp_path / "c")], stderr=subprocess.PIPE, start_new_session=True
+    )
+    for _ in range(600):
+        if list((tmp_path / "c").glob("*/*/*.json")) or running.poll() is not None:
+            break
+        time.sleep(0.1)
+    assert running.poll() is None, running.stderr and running.stderr.read()
+    running.send_signal(signal.SIGINT)
+    running.communicate(timeout=60)
+    assert running.returncode == 130
+    kept = list((tmp_path / "c").glob("*/*/*.json"))
+    assert kept
+    for _ in range(100):
+        left = of_session(running.pid)
+        if not left:
+            break
+        time.sleep(0.1)
+    assert left == []
+
+
+def of_session(session: int) -> list[str]:
+    """The processes of a session that are alive."""
+    told = subprocess.run(["ps", "-eo", "sid=,stat=,args="], capture_output=True, text=True, check=True).stdout
+    rows = [line.split(None, 2) for line in told.splitlines()]
+    return [row[2] for row in rows if int(row[0]) == session and not row[1].startswith("Z")]
+
+
+def test_what_does_not_go_together_is_said(cli: Any, tmp_path: Path) -> None:
+    """A pool and a cluster at once."""
+    code, _, err = cli("capacity", "--dim", "4", "--jobs", 2, "--cluster", "local", "--results", tmp_path)
+    assert (code, "--cluster together with --jobs" in err) == (2, True), err
