@@ -27,6 +27,7 @@ ADAPTERS: dict[str, tuple[str, str | None]] = {
     "maxsim": ("limitbench.retrievers.maxsim:MaxSim", "models"),
     "splade": ("limitbench.retrievers.splade:Splade", "models"),
     "endpoint": ("limitbench.retrievers.endpoint:Endpoint", "endpoint"),
+    "shards": ("limitbench.retrievers.shards:Shards", None),
     "vectors": ("limitbench.retrievers.precomputed:Precomputed", None),
     "free": ("limitbench.retrievers.free:Free", "models"),
     "constructed": ("limitbench.retrievers.constructed:Constructed", "models"),

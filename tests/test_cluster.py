@@ -124,6 +124,24 @@ def test_a_capacity_sweep_and_an_atlas(two: Cluster, tmp_path: Path) -> None:
     assert len(both) == 2
 
 
+def test_search_in_shards_gives_the_figures_of_one_process(two: Cluster, tmp_path: Path) -> None:
+    """Ten shards of vectors with ties, encoded by both nodes, and BM25 in ten: records equal to the byte."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    from limitbench.evaluation import encode
+    from limitbench.retrievers import retriever
+
+    data = load("limit-hard")
+    by = retriever("wordllama,dim=4")
+    there = encode(data.corpus, by, tmp_path / "there", size=100, each=two)
+    assert there == encode(data.corpus, by, tmp_path / "here", size=100)
+    for one in there.shards:
+        assert (tmp_path / "there" / one.file).read_bytes() == (tmp_path / "here" / one.file).read_bytes()
+    specs = [f"shards:{tmp_path / 'there'}", "bm25,shards=10", "random"]
+    alone = run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100"))
+    spread = run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100", each=two))
+    assert figures([o.result for o in spread if o.result]) == figures([o.result for o in alone if o.result])
+
+
 def dies_once(place: str, item: int) -> int:
     """Kills its own worker, the first time that item 3 is asked for; notes every call."""
     (Path(place) / f"{item}-{time.monotonic_ns()}").touch()

@@ -27,10 +27,12 @@ from limitbench.cli import (
     datasets,
     design,
     doctor,
+    encode,
     engines,
     fuse,
     loss,
     new,
+    plan,
     prompts,
     report,
     results,
@@ -46,7 +48,7 @@ _STOPPED = 130  # what typer makes of Ctrl-C
 _UsageError: Any = typer.BadParameter.__mro__[1]
 
 SECTIONS = {
-    "Benchmark": ("run", "sweep", "drown", "fuse", "prompts", "train"),
+    "Benchmark": ("run", "sweep", "drown", "encode", "plan", "fuse", "prompts", "train"),
     "Engines": ("loss", "tune", "filters", "churn", "attach", "export-vectors"),
     "Data": ("list", "new", "generate", "adapt", "mine", "convert", "lint", "describe"),
     "Results": ("compare", "report", "leaderboard", "results", "cache"),
@@ -81,7 +83,8 @@ app = typer.Typer(
     help="Measure, bound and check what a retriever can carry.",
 )
 COMMANDS = (
-    run, sweep, fuse, prompts, new, loss, engines, attach, cache, compare, results, report, datasets, catalogue, theory, atlas,
+    run, sweep, encode, plan, fuse, prompts, new, loss, engines, attach, cache, compare, results, report, datasets, catalogue,
+    theory, atlas,
     design, capacity, checks, training, doctor,
 )  # fmt: skip
 for module in COMMANDS:

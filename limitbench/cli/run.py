@@ -66,8 +66,8 @@ def run(
     from limitbench.measures import DEFAULT_MEASURES, parse_measures
     from limitbench.results import Store
 
-    asked = _asked(suite, dataset, retriever)
-    listed = measures if measures is not None else asked.measures
+    wanted = asked(suite, dataset, retriever)
+    listed = measures if measures is not None else wanted.measures
     chosen = parse_measures(listed) if listed is not None else DEFAULT_MEASURES
     how = reading(split, min_grade, skip_unanswerable, ignore_identical_ids)
     with working(cluster, device) as (bars, each):
@@ -83,8 +83,8 @@ def run(
         outcomes = [
             _said(outcome)
             for outcome in run_all(
-                asked.datasets,
-                asked.retrievers,
+                wanted.datasets,
+                wanted.retrievers,
                 options=options,
                 reading=how,
                 loaded=say_notes,
@@ -96,7 +96,7 @@ def run(
         raise typer.Exit(2)
 
 
-def _asked(suite: str | None, datasets: list[str] | None, retrievers: list[str] | None) -> Suite:
+def asked(suite: str | None, datasets: list[str] | None, retrievers: list[str] | None) -> Suite:
     """What to run: a suite, or the datasets and retrievers that were named."""
     from limitbench.evaluation import Suite, read_suite
 

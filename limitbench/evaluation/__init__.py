@@ -5,6 +5,7 @@ from __future__ import annotations
 from limitbench.evaluation.attached import Attached, attached
 from limitbench.evaluation.churn import Churn, churn, read_runbook
 from limitbench.evaluation.corpus_size import drown
+from limitbench.evaluation.encoding import encode
 from limitbench.evaluation.filters import Filters, filters
 from limitbench.evaluation.fine_tuning import FineTuned, fine_tune
 from limitbench.evaluation.fusion import Fusion, learn_fusion
@@ -37,6 +38,7 @@ __all__ = [
     "attached",
     "churn",
     "drown",
+    "encode",
     "evaluate",
     "filters",
     "fine_tune",

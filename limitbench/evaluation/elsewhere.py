@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ from limitbench.evaluation.single import evaluate
 from limitbench.provenance import command
 from limitbench.rankings import Run
 from limitbench.results import PartOf, Result
-from limitbench.retrievers import NamedRetriever
+from limitbench.retrievers import Adapter, NamedRetriever
 
 Made = tuple[Result, Run | None] | LimitbenchError
 
@@ -54,6 +54,13 @@ def _measured(data: Dataset, options: Options, runs: bool, point: Part) -> Any:
     return result, (kept[0] if kept else None)
 
 
+def divided(options: Options, one: NamedRetriever) -> NamedRetriever | None:
+    """The retriever with its parts given to others, where a search of its own is made in parts; None of others."""
+    if options.each is None or not isinstance(one.retriever, Adapter) or not one.retriever.divided:
+        return None
+    return replace(one, retriever=one.retriever.over(options.each))
+
+
 def measured_elsewhere(
     options: Options, data: Dataset, points: Sequence[NamedRetriever | Part], *, runs: bool = False
 ) -> Iterator[tuple[int, Made]]:
@@ -63,10 +70,24 @@ def measured_elsewhere(
     if not parts:
         return
     call = partial(_measured, data, options.elsewhere, runs)
-    for place, made in options.each(call, parts, label=lambda part: f"{data.name} x {part}"):
+    whole = [i for i, part in enumerate(parts) if divided(options, part.one) is None]
+    for i, part in enumerate(parts):
+        spread = divided(options, part.one)
+        if spread is not None:
+            made = _measured(data, options.elsewhere, runs, replace(part, one=spread))
+            yield i, LimitbenchError(made) if isinstance(made, str) else made
+    for place, made in _of(
+        options.each(call, [parts[i] for i in whole], label=lambda part: f"{data.name} x {part}"), whole
+    ):
         if isinstance(made, str):
             yield place, LimitbenchError(made)
             continue
         result, run = made
         provenance = {**result.provenance, "command": command()}
         yield place, (result.model_copy(update={"provenance": provenance}), run)
+
+
+def _of(found: Iterator[tuple[int, Any]], places: Sequence[int]) -> Iterator[tuple[int, Any]]:
+    """The same with the places of a longer list."""
+    for place, made in found:
+        yield places[place], made

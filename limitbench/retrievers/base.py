@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from limitbench.collection import Corpus, Queries
+from limitbench.progress import Each
 from limitbench.progress import Progress as Progress
 from limitbench.progress import no_progress as no_progress
 from limitbench.rankings import Run
@@ -150,6 +151,7 @@ class Adapter(BaseModel):
     path_fields: ClassVar[tuple[str, ...] | None] = None
     adapter: ClassVar[str]
     _shared: TextVectors | None = PrivateAttr(None)
+    _each: Each | None = PrivateAttr(None)
 
     @property
     def configuration(self) -> dict[str, Any]:
@@ -178,6 +180,17 @@ class Adapter(BaseModel):
         """The same adapter, which finds vectors of texts in `vectors` and adds those that it makes: for parts of one corpus."""
         out = self.model_copy()
         out._shared = vectors
+        return out
+
+    @property
+    def divided(self) -> bool:
+        """Whether one search is made in parts, which `over` gives to others."""
+        return False
+
+    def over(self, each: Each) -> Self:
+        """The same adapter, whose parts are searched by `each`."""
+        out = self.model_copy()
+        out._each = each
         return out
 
     def with_part(self, name: str, changed: Callable[[Adapter], Adapter]) -> Self:

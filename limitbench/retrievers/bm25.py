@@ -12,7 +12,9 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from limitbench.collection import Corpus
 from limitbench.retrievers.base import Adapter, Arrays, Index, Progress, ScoredIndex, no_progress
+from limitbench.retrievers.bm25_shards import ShardedBM25Index, Weights
 from limitbench.retrievers.index_files import packed, unpacked
+from limitbench.retrievers.sharded import here
 from limitbench.retrievers.words import Splitter, Tokens, WordWatch, known_language
 
 _MATRIX = ("data", "indices", "indptr")  # of bm25s's score matrix, documents by words
@@ -35,6 +37,7 @@ class BM25(Adapter):
     language: str = "english"
     stemmer: str = "auto"  # that of the language
     stopwords: str = "auto"  # those of the language
+    shards: int = Field(1, ge=1)  # parts that are searched apart, on a cluster by its nodes: the same figures
 
     @field_validator("language", "stemmer", "stopwords")
     @classmethod
@@ -45,6 +48,10 @@ class BM25(Adapter):
         """The corpus as bm25s's sparse score matrix."""
         n = len(corpus)
         splitter = self._splitter(corpus.contents)
+        if self.divided:
+            stem, stop = (self.language if given == "auto" else given for given in (self.stemmer, self.stopwords))
+            weights = Weights(self.variant, self.k1, self.b, self.delta, splitter.tokens, stem, stop)
+            return ShardedBM25Index.built(corpus, weights, self.shards, self._each or here)
         documents = splitter(corpus.contents)
         watch = WordWatch.of(documents, splitter, corpus.contents)
         progress("index", 0, n)
@@ -61,8 +68,21 @@ class BM25(Adapter):
         progress("index", n, n)
         return self._searchable(corpus, engine, splitter, watch)
 
+    @property
+    def divided(self) -> bool:
+        """Whether the corpus is searched in shards."""
+        return self.shards > 1
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Every option; that there is one shard goes without saying."""
+        told = super().configuration
+        return told if self.divided else {name: value for name, value in told.items() if name != "shards"}
+
     def restored(self, corpus: Corpus, arrays: Arrays) -> Index:
         """The score matrix that was saved."""
+        if self.divided:
+            return self.index(corpus)
         engine = self._engine()
         engine.scores = {**{name: arrays[name] for name in _MATRIX}, "num_docs": len(corpus)}
         engine.vocab_dict = {word: number for number, word in enumerate(unpacked(arrays["words"]))}

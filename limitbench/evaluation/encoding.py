@@ -1,0 +1,130 @@
+"""A corpus encoded in shards, here or on a cluster: each shard once, whatever stops it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from limitbench.collection import Corpus
+from limitbench.errors import InputError
+from limitbench.files import atomic_write, require_writable
+from limitbench.progress import Each
+from limitbench.retrievers import Adapter, NamedRetriever
+from limitbench.retrievers.best_columns import Floats
+from limitbench.retrievers.sharded import here
+from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, corpus_digest
+from limitbench.retrievers.vectors import SingleVectorIndex
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Documents of a corpus that make one shard."""
+
+    number: int
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"shard {self.number}"
+
+
+class _Pieces(Sequence[Piece]):
+    """The pieces that are wanted, cut when they are asked for, so that texts are not held twice."""
+
+    def __init__(self, corpus: Corpus, size: int, wanted: Sequence[int]) -> None:
+        self.corpus, self.size, self.wanted = corpus, size, wanted
+
+    def __len__(self) -> int:
+        return len(self.wanted)
+
+    def __getitem__(self, place: Any) -> Any:
+        return piece(self.corpus, self.size, self.wanted[place])
+
+
+def piece(corpus: Corpus, size: int, number: int) -> Piece:
+    """The shard of this number."""
+    part = slice(number * size, (number + 1) * size)
+    return Piece(number, corpus.ids[part], corpus.contents[part])
+
+
+def _encoded(by: NamedRetriever, one: Piece) -> tuple[Floats, str]:
+    """A shard's vectors (documents, d) as they are searched, and the similarity. A worker keeps its model between shards."""
+    index = by.retriever.index(Corpus(one.ids, one.texts))
+    if not isinstance(index, SingleVectorIndex):
+        raise InputError(f"{by.name} has no single vectors; expected a dense retriever, such as minilm or dense:MODEL")
+    vectors = index.vectors
+    if vectors.kind != "exact" or vectors.storage.dtype != "fp32" or vectors.similarity not in ("cosine", "dot"):
+        raise InputError(
+            f"{by.name} is not searched exactly in fp32 by cosine or dot; leave out dtype, index and similarity"
+        )
+    return np.ascontiguousarray(vectors.documents, np.float32), vectors.similarity
+
+
+def encode(
+    corpus: Corpus,
+    by: NamedRetriever,
+    out: Path,
+    *,
+    size: int = 50_000,
+    each: Each = here,
+    told: Callable[[int, int, bool], None] = lambda _done, _of, _reused: None,
+) -> Manifest:
+    """Write the vectors of a corpus as shards of `size` documents, and the manifest that `shards:FOLDER` reads, last.
+
+    A shard is named for its texts and for what encodes them, and written whole: one that is there is not made again, and each is
+    made once. `told` gets (shards done, of, whether they were there). Raises `InputError` for an empty corpus, or for a retriever
+    without single vectors in fp32.
+    """
+    if not len(corpus) or size < 1:
+        raise InputError("expected at least one document, and shards of at least one")
+    if not isinstance(by.retriever, Adapter):
+        raise InputError(f"{by.name} is an object of another package; expected a retriever by its spec")
+    require_writable(out)
+    configuration = by.retriever.configuration
+    count = -(-len(corpus) // size)
+    names = [_name(piece(corpus, size, i), configuration) for i in range(count)]
+    done: dict[int, tuple[int, int]] = {
+        i: shape for i, name in enumerate(names) if (shape := _shape(out / name)) is not None
+    }
+    missing = [i for i in range(count) if i not in done]
+    told(len(done), count, True)
+    similarity = "cosine"
+    if not missing:  # what the similarity is, is told by any document
+        similarity = _encoded(by, piece(corpus, 1, 0))[1]
+    for place, (vectors, similarity) in each(partial(_encoded, by), _Pieces(corpus, size, missing), label=str):  # noqa: B007
+        number = missing[place]
+        with atomic_write(out / names[number]) as stream:
+            np.save(stream, vectors, allow_pickle=False)
+        done[number] = (len(vectors), vectors.shape[1])
+        told(len(done), count, False)
+    listed = [Listed(file=name, documents=done[i][0], sha256=name[-20:-4]) for i, name in enumerate(names)]
+    manifest = Manifest(
+        retriever=by.name, configuration=configuration, corpus=corpus_digest(corpus.ids, corpus.contents), dim=done[0][1],
+        similarity="dot" if similarity == "dot" else "cosine", shards=listed,
+    )  # fmt: skip
+    with atomic_write(out / MANIFEST) as stream:
+        stream.write(manifest.to_json())
+    return manifest
+
+
+def _name(one: Piece, configuration: dict[str, Any]) -> str:
+    """A shard's file: its number, and a digest of its documents and of what encodes them."""
+    state = hashlib.sha256(corpus_digest(one.ids, one.texts).encode())
+    state.update(json.dumps(configuration, sort_keys=True, ensure_ascii=False).encode())
+    return f"documents-{one.number:05d}-{state.hexdigest()[:16]}.npy"
+
+
+def _shape(path: Path) -> tuple[int, int] | None:
+    """The shape of a shard that is there and whole; None of others."""
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+    return (len(found), found.shape[1]) if found.ndim == 2 and found.dtype == np.float32 else None

@@ -1,0 +1,176 @@
+"""Exact search in parts: the shards of a corpus are searched apart, here or on other machines, and the best are merged.
+
+Whatever the number of shards, ids, scores and ties are the same, to the bit. A product of matrices may differ in its last bits by
+the shape of its parts; so it only chooses candidates, with the bound on its error as slack, and a candidate's score is computed
+anew: products and pairwise sums in fp64, rounded once to fp32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from limitbench.errors import DataError
+from limitbench.progress import Each
+from limitbench.rankings import Run
+from limitbench.retrievers.best_columns import Floats
+
+_ROWS = 1 << 15  # documents at a time
+_ENTRIES = 1 << 24  # of a product at a time: 64 MB
+_PAIRS = 1 << 22  # numbers of exact products at a time, in fp64: 32 MB
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Query numbers, document numbers of the whole corpus, and scores: what a shard has of the best."""
+
+    rows: npt.NDArray[np.int64]
+    columns: npt.NDArray[np.int64]
+    scores: npt.NDArray[np.float64]
+
+    def run(self, query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
+        """The run of these entries, cut at `depth` and its ties."""
+        return Run.from_entries(
+            self.rows, self.columns, self.scores, query_ids=query_ids, document_ids=document_ids, depth=depth
+        )
+
+    @classmethod
+    def of(cls, run: Run, first: int = 0) -> Entries:
+        """A run's entries, its documents counted from `first`."""
+        return cls(run.rows, run.indices + first, run.scores)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Entries]) -> Entries:
+        """The entries of all parts."""
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "columns", "scores")))
+
+
+def here(
+    call: Callable[[Any], Any],
+    items: Sequence[Any],
+    *,
+    label: Callable[[Any], str] = str,  # noqa: ARG001
+) -> Iterator[tuple[int, Any]]:
+    """An `Each` that calls one after another in this process."""
+    for place in range(len(items)):
+        yield place, call(items[place])
+
+
+def merged(parts: Iterable[Entries], query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
+    """The run of all parts; only the best so far, with their ties, are held."""
+    kept = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    for part in parts:
+        kept = Entries.of(Entries.joined([kept, part]).run(query_ids, document_ids, depth))
+    return kept.run(query_ids, document_ids, depth)
+
+
+def shares(seconds: float, queries: int) -> npt.NDArray[np.float64]:
+    """Each query's share of a search of all: to ask them one by one would read every shard again for each."""
+    return np.full(max(1, queries), seconds / max(1, queries))
+
+
+@dataclass(frozen=True)
+class VectorShard:
+    """Rows of a .npy file: unit vectors or others, fp32, whose first is document `first` of the corpus."""
+
+    path: Path
+    first: int
+    count: int
+
+    def __str__(self) -> str:
+        return f"documents {self.first:,} to {self.first + self.count - 1:,}"
+
+    def rows(self) -> Floats:
+        """The vectors (count, d), mapped from the disk. Raises `DataError` where the file is not whole."""
+        try:
+            found: Floats = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(self.path, f"is not a whole .npy file ({error}); encode it again") from None
+        if found.ndim != 2 or len(found) != self.count or found.dtype != np.float32:
+            raise DataError(
+                self.path, f"holds {found.dtype} {found.shape}, expected float32 of {self.count} rows; encode it again"
+            )
+        return found
+
+
+def search_vectors(
+    queries: Floats, query_ids: Sequence[str], document_ids: Sequence[str], shards: Sequence[VectorShard], depth: int,
+    each: Each = here,
+) -> Run:  # fmt: skip
+    """The run of the largest inner products of query vectors (m, d) with the documents of all shards, ties across the cut kept."""
+    call = partial(best_of_shard, np.ascontiguousarray(queries, np.float32), depth)
+    parts = (entries for _, entries in each(call, shards, label=str))
+    return merged(parts, query_ids, document_ids, depth)
+
+
+def best_of_shard(queries: Floats, depth: int, shard: VectorShard) -> Entries:
+    """What a shard has of the best `depth` documents of each query, and of their ties."""
+    return best_products(queries, shard.rows(), depth, shard.first)
+
+
+def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0) -> Entries:
+    """The entries of the `depth` largest inner products of each query (m, d) with documents (n, d), and of their ties."""
+    m = len(queries)
+    lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
+    least = np.full(m, -np.inf)  # the score that is needed, of what was seen
+    best = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    step = max(1, min(_ROWS, _ENTRIES // max(1, m)))
+    for start in range(0, len(documents), step):
+        part = np.ascontiguousarray(documents[start : start + step])
+        fast = queries @ part.T
+        longest = float(np.linalg.norm(part.astype(np.float64), axis=1).max(initial=0.0))
+        slack = _error(queries.shape[1]) * lengths * longest
+        floor = least - slack
+        if len(part) > depth:  # of this part alone, so many are at least as good
+            floor = np.maximum(floor, np.partition(fast, len(part) - depth, axis=1)[:, len(part) - depth] - 2 * slack)
+        rows, columns = np.nonzero(fast >= floor[:, None])
+        found = Entries(rows, columns + start + first, products(queries, part, rows, columns))
+        best = _cut(Entries.joined([best, found]), m, depth)
+        counts = np.bincount(best.rows, minlength=m)
+        full = counts >= depth
+        least[full] = _least(best, m)[full]
+    return best
+
+
+def _error(d: int) -> float:
+    """A bound on how far a product in fp32 and its exact value rounded to fp32 are apart, over the product of the lengths."""
+    return 4.0 * (d + 2) * 2.0**-24
+
+
+def products(
+    queries: Floats, documents: Floats, rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    """The inner products of these pairs, each by itself: whatever else is computed, a pair has one value."""
+    out = np.empty(len(rows), np.float32)
+    step = max(1, _PAIRS // max(1, queries.shape[1]))
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        both = queries[rows[part]].astype(np.float64) * documents[columns[part]].astype(np.float64)
+        out[part] = np.add.reduce(np.ascontiguousarray(both), axis=1)
+    return out.astype(np.float64)
+
+
+def _cut(entries: Entries, m: int, depth: int) -> Entries:
+    """The best `depth` of each query and their ties."""
+    order = np.lexsort((entries.columns, -entries.scores, entries.rows))
+    rows, columns, scores = entries.rows[order], entries.columns[order], entries.scores[order]
+    start = np.searchsorted(rows, np.arange(m))
+    position = np.arange(len(rows)) - start[rows]
+    last = np.full(m, -np.inf)
+    at_cut = position == depth - 1
+    last[rows[at_cut]] = scores[at_cut]
+    kept = scores >= last[rows]
+    return Entries(rows[kept], columns[kept], scores[kept])
+
+
+def _least(entries: Entries, m: int) -> npt.NDArray[np.float64]:
+    """The lowest score that each query has."""
+    out = np.full(m, np.inf)
+    np.minimum.at(out, entries.rows, entries.scores)
+    return out

@@ -1,0 +1,170 @@
+"""Vectors of a corpus in shards on the disk: made once by `limitbench encode`, searched exactly in parts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from limitbench.collection import Corpus, Queries
+from limitbench.errors import DataError, InputError
+from limitbench.files import read_record
+from limitbench.progress import Each
+from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
+from limitbench.retrievers.sharded import VectorShard, here, search_vectors, shares
+from limitbench.retrievers.vectors import SingleVectorIndex
+from limitbench.validation import first_problem
+
+MANIFEST = "shards.json"
+
+
+class Listed(BaseModel):
+    """One file of vectors: how many documents, and first digits of the sha256 of documents and of what encoded them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    file: str
+    documents: int
+    sha256: str
+
+
+class Manifest(BaseModel):
+    """What a folder of shards holds: of which retriever and corpus, and its files in order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    schema_name: Literal["limitbench.shards.v1"] = Field("limitbench.shards.v1", alias="schema")
+    retriever: str | dict[str, Any]
+    configuration: dict[str, Any]
+    corpus: str  # sha256 of ids and texts
+    dim: int
+    similarity: Literal["cosine", "dot"]
+    shards: list[Listed]
+
+    def to_json(self) -> bytes:
+        """The manifest's bytes."""
+        return (json.dumps(self.model_dump(by_alias=True), ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def corpus_digest(ids: tuple[str, ...], texts: tuple[str, ...]) -> str:
+    """The sha256 of documents: their ids and texts, in order."""
+    state = hashlib.sha256()
+    for name, text in zip(ids, texts, strict=True):
+        state.update(json.dumps([name, text], ensure_ascii=False).encode())
+    return state.hexdigest()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a folder of shards says that it holds. Raises `DataError`."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataError(
+            folder, f"holds no {MANIFEST}; make it: limitbench encode -d DATASET -r RETRIEVER --out {folder}"
+        )
+    try:
+        return Manifest.model_validate(read_record(path))
+    except ValidationError as error:
+        raise DataError(path, f"is no manifest of shards ({first_problem(error)}); encode again") from None
+
+
+class Shards(Adapter):
+    """`shards:FOLDER`: vectors that `limitbench encode` wrote, searched exactly, a shard at a time or on a cluster's nodes.
+
+    Questions are encoded by the same retriever when they are asked. Ids, scores and ties do not depend on the number of shards.
+    """
+
+    adapter: ClassVar[str] = "shards"
+    argument: ClassVar[str | None] = "folder"
+    path_fields: ClassVar[tuple[str, ...] | None] = ("folder",)
+    folder: str = Field(min_length=1)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """What the folder holds."""
+        return read_manifest(Path(self.folder).expanduser())
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """The encoding retriever's options, and the corpus's digest; not the folder, nor the number of shards."""
+        return {"adapter": self.adapter, "of": self.manifest.configuration, "corpus": self.manifest.corpus}
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """That of the encoding retriever."""
+        return self.encoder.card
+
+    @cached_property
+    def encoder(self) -> Adapter:
+        """The retriever that encodes questions."""
+        from limitbench.retrievers import retriever
+
+        made = retriever(self.manifest.retriever).retriever
+        if not isinstance(made, Adapter) or made.configuration != self.manifest.configuration:
+            raise InputError(
+                f"{self.folder} was encoded by another version or weights of {self.manifest.retriever}; encode it again"
+            )
+        return made
+
+    @property
+    def divided(self) -> bool:
+        """Always: shards are searched apart."""
+        return True
+
+    def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
+        """The shards, where they are of this corpus. Raises `DataError` where they are of another."""
+        told = self.manifest
+        found = corpus_digest(corpus.ids, corpus.contents)
+        if found != told.corpus:
+            raise DataError(
+                Path(self.folder) / MANIFEST,
+                f"is of another corpus (sha256 {told.corpus[:12]}, here {found[:12]}); encode this one",
+            )
+        first, shards = 0, []
+        for one in told.shards:
+            shards.append(VectorShard(Path(self.folder).expanduser().resolve() / one.file, first, one.documents))
+            first += one.documents
+        if first != len(corpus):
+            raise DataError(
+                Path(self.folder) / MANIFEST, f"lists {first} documents, expected {len(corpus)}; encode it again"
+            )
+        questions = self.encoder.index(Corpus(corpus.ids[:1], corpus.contents[:1]), progress)
+        if not isinstance(questions, SingleVectorIndex):
+            raise InputError(f"{told.retriever} has no single vectors; expected such a retriever")
+        return _ShardedIndex(corpus.ids, tuple(shards), questions, told, self._each or here)
+
+
+@dataclass(eq=False)
+class _ShardedIndex:
+    document_ids: tuple[str, ...]
+    shards: tuple[VectorShard, ...]
+    encoder: SingleVectorIndex
+    manifest: Manifest
+    each: Each
+    seconds: npt.NDArray[np.float64] | None = None  # each query's share of the last search
+
+    @property
+    def arrays(self) -> Arrays:
+        """Nothing: the shards are files already."""
+        return {}
+
+    @property
+    def facts(self) -> IndexFacts:
+        """Bytes, dimension and similarity, and how many shards."""
+        return IndexFacts(
+            nbytes=4 * self.manifest.dim * len(self.document_ids), dim=self.manifest.dim, dtype="fp32", kind="exact",
+            similarity=self.manifest.similarity, more={"shards": len(self.shards)}, query_seconds=self.seconds,
+        )  # fmt: skip
+
+    def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
+        """The run of these queries, exact."""
+        asked = self.encoder.asked(queries, progress)
+        start = time.perf_counter()
+        run = search_vectors(asked, queries.ids, self.document_ids, self.shards, depth, self.each)
+        self.seconds = shares(time.perf_counter() - start, len(queries))
+        return Retrieved(run)

@@ -1,0 +1,198 @@
+"""Search in shards: ids, scores and ties of one search, whatever the number of shards; a corpus encoded once, whatever stops it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import examples
+from hypothesis import given
+from hypothesis import strategies as st
+
+from limitbench import evaluate, load
+from limitbench.collection import Corpus, Dataset
+from limitbench.datasets import write_folder
+from limitbench.errors import DataError, InputError
+from limitbench.rankings import Run
+from limitbench.retrievers import retriever
+from limitbench.retrievers.sharded import VectorShard, best_products, merged, search_vectors
+from limitbench.retrievers.shards import MANIFEST, read_manifest
+
+
+def same(a: Run, b: Run) -> bool:
+    """Whether two runs are equal to the bit."""
+    return all(np.array_equal(getattr(a, name), getattr(b, name)) for name in ("indptr", "indices", "scores"))
+
+
+def cut(folder: Path, documents: np.ndarray, edges: list[int]) -> list[VectorShard]:
+    """The documents as .npy files with these edges."""
+    out = []
+    for a, b in zip([0, *edges], [*edges, len(documents)], strict=True):
+        path = folder / f"{len(edges)}-{a}-{b}.npy"
+        np.save(path, documents[a:b])
+        out.append(VectorShard(path, a, b - a))
+    return out
+
+
+@examples(40)
+@given(
+    seed=st.integers(0, 2**32), depth=st.integers(1, 30), cuts=st.lists(st.integers(1, 199), max_size=9, unique=True)
+)
+def test_shards_of_vectors_are_one_search(seed: int, depth: int, cuts: list[int], tmp_path_factory: Any) -> None:
+    """With copies of documents, which tie, on both sides of the cut: the run is that of the exact score matrix."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 70))
+    some = (rng.standard_normal((60, d)) * rng.choice([1e-3, 1.0, 1e3])).astype(np.float32)
+    documents, queries = some[rng.integers(0, 60, 200)], rng.standard_normal((7, d)).astype(np.float32)
+    ids, asked = tuple(map(str, range(200))), tuple(map(str, range(7)))
+    found = search_vectors(queries, asked, ids, cut(tmp_path_factory.mktemp("s"), documents, sorted(cuts)), depth)
+    exact = np.array([[np.add.reduce(q.astype(float) * x.astype(float)) for x in documents] for q in queries])
+    assert same(found, Run.from_scores(exact.astype(np.float32), query_ids=asked, document_ids=ids, depth=depth))
+
+
+def test_close_scores_are_not_lost_to_rounding(tmp_path: Path) -> None:
+    """Documents that differ in their last bits: products in fp32 order them otherwise, the search does not."""
+    rng = np.random.default_rng(3)
+    base = rng.standard_normal(384).astype(np.float32)
+    documents = np.repeat(base[None], 4000, 0)
+    documents[np.arange(4000), rng.integers(0, 384, 4000)] *= np.float32(1) + np.float32(2.0**-22)
+    queries = rng.standard_normal((5, 384)).astype(np.float32)
+    whole = best_products(queries, documents, 50)
+    exact = np.array([[np.add.reduce(q.astype(float) * x.astype(float)) for x in documents] for q in queries])
+    ids, asked = tuple(map(str, range(4000))), tuple(map(str, range(5)))
+    wanted = Run.from_scores(exact.astype(np.float32), query_ids=asked, document_ids=ids, depth=50)
+    assert same(whole.run(asked, ids, 50), wanted)
+    parts = (best_products(queries, documents[a : a + 700], 50, a) for a in range(0, 4000, 700))
+    assert same(merged(parts, asked, ids, 50), wanted)
+
+
+@pytest.mark.parametrize("variant", ["lucene", "robertson", "atire", "bm25l", "bm25+"])
+@pytest.mark.parametrize("name", ["limit-small-synthetic", "limit-small-operators"])
+def test_shards_of_bm25_are_one_index(variant: str, name: str) -> None:
+    """Scores to the bit, in ten shards and in more than there are documents."""
+    data = load(name)
+    whole = retriever(f"bm25,variant={variant}").retriever.index(data.corpus).search(data.queries, 20).run
+    for count in (10, 1000):
+        made = retriever(f"bm25,variant={variant},shards={count}").retriever
+        assert same(made.index(data.corpus).search(data.queries, 20).run, whole)
+
+
+def test_odd_corpora_of_bm25_in_shards() -> None:
+    """No words at all, empty texts, words of one shard alone, unknown words."""
+    for texts in (["", ""], ["tea", "", "tea go", "go"], ["!", "tea"]):
+        corpus = Corpus(tuple(f"d{i}" for i in range(len(texts))), tuple(texts))
+        from limitbench.collection import Queries
+
+        queries = Queries(("a", "b", "c", "e"), ("tea", "go tea tea", "none of it", ""))
+        for variant in ("lucene", "bm25l"):
+            whole = retriever(f"bm25,variant={variant}").retriever.index(corpus).search(queries, 2).run
+            parts = retriever(f"bm25,variant={variant},shards=2").retriever.index(corpus).search(queries, 2).run
+            assert same(whole, parts)
+
+
+def test_one_shard_goes_without_saying() -> None:
+    """The digest of records from before there were shards stays."""
+    assert "shards" not in retriever("bm25").retriever.configuration
+    assert retriever("bm25,shards=3").retriever.configuration["shards"] == 3
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A dataset with its texts in a folder."""
+    return write_folder(load("limit-hard"), tmp_path / "data")
+
+
+def test_a_corpus_is_encoded_once_and_searched_in_shards(cli: Any, folder: Path, tmp_path: Path) -> None:
+    """The figures of the retriever itself; what is there is not made again, what is broken is."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    out = tmp_path / "v"
+    asked = ("encode", "-d", folder, "-r", "wordllama", "--out", out, "--shard-size", 300, "--json")
+    code, said, err = cli(*asked)
+    assert code == 0, err
+    assert {k: json.loads(said)[k] for k in ("shards", "made", "dim")} == {"shards": 4, "made": 4, "dim": 256}
+    data = load(folder)
+    plain, parts = (
+        evaluate(data, "wordllama", measures="Recall@2,10"),
+        evaluate(data, f"shards:{out}", measures="Recall@2,10"),
+    )
+    assert parts.measures == plain.measures
+    assert (parts.retriever.facts["dim"], parts.retriever.facts["shards"]) == (256, 4)
+    files = sorted(out.glob("*.npy"))
+    before = [path.stat().st_mtime_ns for path in files]
+    files[2].write_bytes(files[2].read_bytes()[:1000])
+    assert json.loads(cli(*asked)[1])["made"] == 1
+    after = [path.stat().st_mtime_ns for path in files]
+    assert [a == b for a, b in zip(before, after, strict=True)] == [True, True, False, True]
+    digest = evaluate(data, f"shards:{out}", measures="Recall@2").configuration_digest
+    other = tmp_path / "w"
+    cli("encode", "-d", folder, "-r", "wordllama", "--out", other, "--shard-size", 77)
+    assert evaluate(data, f"shards:{other}", measures="Recall@2").configuration_digest == digest
+
+
+def test_shards_of_another_corpus_or_encoder_are_refused(cli: Any, folder: Path, tmp_path: Path) -> None:
+    """Another corpus, another retriever behind the manifest, no manifest, a shard that is gone."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    out, data = tmp_path / "v", load(folder)
+    assert cli("encode", "-d", folder, "-r", "wordllama,dim=8", "--out", out)[0] == 0
+    with pytest.raises(DataError, match="of another corpus"):
+        evaluate(load("limit-small-synthetic"), f"shards:{out}", measures="Recall@2")
+    told = json.loads((out / MANIFEST).read_text())
+    (out / MANIFEST).write_text(json.dumps({**told, "retriever": "wordllama,dim=9"}))
+    with pytest.raises(InputError, match="another version or weights"):
+        evaluate(data, f"shards:{out}", measures="Recall@2")
+    (out / MANIFEST).write_text(json.dumps({**told, "more": 1}))
+    with pytest.raises(DataError, match="is no manifest"):
+        read_manifest(out)
+    (out / MANIFEST).write_text(json.dumps(told))
+    for path in out.glob("*.npy"):
+        path.unlink()
+    with pytest.raises(DataError, match="encode it again"):
+        evaluate(data, f"shards:{out}", measures="Recall@2")
+    (out / MANIFEST).unlink()
+    with pytest.raises(DataError, match="limitbench encode"):
+        evaluate(data, f"shards:{out}", measures="Recall@2")
+
+
+@pytest.mark.parametrize(
+    ("spec", "says"), [("bm25", "has no single vectors"), ("wordllama,dtype=int8", "not searched exactly in fp32")]
+)
+def test_what_has_no_vectors_in_fp32_is_not_encoded(spec: str, says: str, cli: Any, tmp_path: Path) -> None:
+    """One line that names the retriever, and no manifest."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    code, _, err = cli("encode", "-d", "graph-petersen", "-r", spec, "--out", tmp_path / "v")
+    assert (code, says in err, (tmp_path / "v" / MANIFEST).exists()) == (2, True, False), err
+
+
+def test_a_plan_counts_what_is_missing(cli: Any, tmp_path: Path) -> None:
+    """Texts, bytes and time grow with the corpus; what is recorded, and what cannot be made, is said."""
+    store = tmp_path / "r"
+    assert cli("run", "-d", "limit-hard", "-r", "random", "--measures", "Recall@2", "--results", store)[0] == 0
+    suite = tmp_path / "s.toml"
+    suite.write_text(
+        'datasets = ["limit-hard"]\nretrievers = ["bm25", "random", "vectors:./none"]\nmeasures = "Recall@2"\n'
+    )
+    code, out, err = cli("plan", suite, "--results", store, "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert [bool(cell["why"]) for cell in told["cells"]] == [False, True, True]
+    assert (told["missing"], told["texts"]) == (1, 2000)
+    ten = json.loads(cli("plan", suite, "--results", store, "--json", "--documents", 10_000)[1])
+    bm25 = told["cells"][0], ten["cells"][0]
+    assert bm25[1]["index_bytes"] == pytest.approx(10 * bm25[0]["index_bytes"], rel=0.01)
+    assert ten["missing"] == 2, "of another size, nothing is recorded"
+    plain = cli("plan", suite, "--results", store)[1]
+    assert "1 of 3 points to measure: 2,000 texts" in plain
+
+
+def test_runs_without_a_corpus_are_refused() -> None:
+    """An empty corpus has no shard."""
+    from limitbench.evaluation import encode
+
+    data: Dataset = load("graph-petersen")
+    with pytest.raises(InputError, match="at least one document"):
+        encode(Corpus((), ()), retriever("random"), Path("nowhere"))
+    with pytest.raises(InputError, match="at least one"):
+        encode(data.corpus, retriever("random"), Path("nowhere"), size=0)
