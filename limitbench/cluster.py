@@ -97,7 +97,8 @@ class Cluster:
         except Exception as error:
             reason = " ".join(str(error).split())[:240]
             raise ClusterError(
-                f"the cluster at {self.address} could not be joined ({reason}); see: ray status"
+                f"the cluster at {self.address} could not be joined ({reason}); see: ray status; one that asks for a token needs "
+                "RAY_AUTH_MODE=token here"
             ) from None
         try:
             self._require_versions()

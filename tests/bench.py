@@ -414,6 +414,37 @@ print(f"{index.facts.nbytes / 1e6:.0f} MB of token vectors, {hwm() - before:.0f}
     )
 
 
+def _waits(_item: int) -> None:
+    time.sleep(0.2)
+
+
+def cluster_overhead() -> None:
+    """40 points of 0.2 s on a local cluster of two cores against a pool of two processes. Bar: 1.5x, start-up said apart."""
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
+    import ray
+
+    from limitbench.cluster import Cluster
+
+    ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    start = time.perf_counter()
+    with Cluster("local", cores=2) as cluster:
+        started = time.perf_counter() - start
+        list(cluster(_waits, range(2)))  # workers are started by their first task
+        ours = [_timed(lambda: list(cluster(_waits, range(40))), 1) for _ in range(3)]
+    start = time.perf_counter()
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(_waits, range(2)))
+        pooled = time.perf_counter() - start
+        peer = [_timed(lambda: list(pool.map(_waits, range(40))), 1) for _ in range(3)]
+    a, b = statistics.median(ours), statistics.median(peer)
+    print(
+        f"40 points of 0.2 s, two cores: cluster {a:.2f} s, process pool {b:.2f} s: {a / b:.2f}x (bar: 1.5x); start-up "
+        f"{started:.1f} s and {pooled:.1f} s"
+    )
+
+
 def engine_overhead() -> None:
     """Searching 10,000 x 384 vectors through the adapter against the engine's own client, called directly. Bar: 1.2x."""
     import tempfile
@@ -500,6 +531,7 @@ BENCHES = {
     "sweep-cost": sweep_cost,
     "maxsim-memory": maxsim_memory,
     "engine-overhead": engine_overhead,
+    "cluster-overhead": cluster_overhead,
     "generation": generation,
     "generation-scale": generation_scale,
 }

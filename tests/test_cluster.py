@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import ROOT
 
 from limitbench import load
 from limitbench.errors import ClusterError, LimitbenchError, SpecError
@@ -228,6 +229,18 @@ def test_an_address_that_does_not_answer_is_said_at_once(address: str, says: str
     assert time.monotonic() - start < 20
     code, _, err = cli("run", "-d", "graph-petersen", "-r", "bm25", "--results", tmp_path / "r", "--cluster", address)
     assert (code, err.count("\n")) == (2, 1), err
+
+
+def test_the_file_for_kubernetes_is_one() -> None:
+    """examples/cluster/kuberay.yaml is YAML of KubeRay's kind, with the version of Ray that the tests run and equal images."""
+    yaml = pytest.importorskip("yaml")
+    told = yaml.safe_load((ROOT / "examples" / "cluster" / "kuberay.yaml").read_text())
+    assert (told["apiVersion"], told["kind"]) == ("ray.io/v1", "RayCluster")
+    assert told["spec"]["rayVersion"] == ray.__version__
+    groups = [told["spec"]["headGroupSpec"], *told["spec"]["workerGroupSpecs"]]
+    images = [c["image"] for group in groups for c in group["template"]["spec"]["containers"]]
+    assert len(set(images)) == 1
+    assert all(isinstance(value, str) for group in groups for value in group["rayStartParams"].values())
 
 
 def test_other_versions_are_named() -> None:

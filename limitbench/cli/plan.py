@@ -56,30 +56,40 @@ def plan(
 
 
 def _print(found: Plan) -> None:
-    from limitbench.report import duration, size
+    from limitbench.report import size
 
     def row(cell: Cell) -> list[str]:
         about = [cell.retriever, cell.dataset, f"{cell.documents:,}"]
         if cell.why:
             return [*about, "", "", "", cell.why[:60]]
         rate = f"{cell.documents_per_second:,.0f}"
-        return [*about, rate, size(cell.index_bytes), size(cell.memory_bytes), duration(cell.seconds)]
+        return [*about, rate, size(cell.index_bytes), size(cell.memory_bytes), _time(cell.seconds)]
 
     head = ["retriever", "dataset", "documents", "documents a second", "index", "memory", "time"]
-    told = "rates of this machine, from 512 documents and 32 queries, scaled; graphs grow faster"
+    told = "rates of this machine, from up to 8,192 documents and 32 queries, scaled; graphs grow faster"
     print_table(head, [row(cell) for cell in found.cells], keep=2, caption=told)
     texts = sum(cell.documents + cell.queries for cell in found.missing)
-    seconds = found.hours * 3600
-    hours = duration(seconds) if seconds < 3600 else f"{found.hours:.1f} hours"
     several = "s" if found.workers > 1 else ""
     typer.echo(
         f"{len(found.missing)} of {len(found.cells)} points to measure: {texts:,} texts, "
         f"{size(sum(cell.index_bytes for cell in found.missing))} of indexes, {size(found.memory_bytes)} of memory, "
-        f"{hours} on {found.workers} worker{several}."
+        f"{_time(3600 * found.hours)} on {found.workers} worker{several}."
     )
     memory = _memory()
     if memory and found.memory_bytes > memory:
         say(f"this machine has {size(memory)} of memory: take fewer workers at a time, or more machines (--cluster)")
+
+
+def _time(seconds: float) -> str:
+    from limitbench.report import duration
+
+    return (
+        duration(seconds)
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
 
 
 def _memory() -> int | None:

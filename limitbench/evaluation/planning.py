@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,9 +15,9 @@ from limitbench.errors import LimitbenchError
 from limitbench.evaluation.options import Options
 from limitbench.retrievers import Given, NamedRetriever
 
-_SAMPLE = 512  # documents that are indexed to measure a rate
+_SIZES = (64, 512, 8192)  # documents of the samples that rates are measured on; the last where the one before was quick
+_QUICK = 1.0  # seconds
 _ASKED = 32  # queries
-_FIRST = 64  # documents of a first index, which loads a model and warms it
 
 
 @dataclass(frozen=True)
@@ -95,26 +98,70 @@ def _planned(data: Dataset, one: NamedRetriever, options: Options, documents: in
     try:
         if documents == len(data.corpus) and options.find(data, one) is not None:
             return cell(why="recorded")
-        some = min(_SAMPLE, len(data.corpus))
         asked = Queries(data.queries.ids[:_ASKED], data.queries.texts[:_ASKED])
-        one.retriever.index(_first(data.corpus, min(_FIRST, some)))
-        start = time.perf_counter()
-        index = one.retriever.index(_first(data.corpus, some))
-        indexing = time.perf_counter() - start
-        index.search(asked, 10)
-        start = time.perf_counter()
-        index.search(asked, 10)
-        searching = time.perf_counter() - start
-        nbytes = index.facts.nbytes
+        sizes = sorted({min(size, len(data.corpus)) for size in _SIZES})
+        one.retriever.index(_first(data.corpus, sizes[0]))  # loads a model, and warms it
+        rates = []
+        for size in sizes:
+            rates.append(_rate(data.corpus, one, asked, size))
+            if rates[-1].indexing > _QUICK and len(rates) > 1:
+                break
     except LimitbenchError as error:
         return cell(why=str(error))
-    grown = documents / max(1, some)
-    texts = sum(len(text.encode()) for text in data.corpus.contents[:some]) * grown
+    few, many = rates[0], rates[-1]
+    grown = documents / many.size
+    indexing = _grown(few.size, few.indexing, many.size, many.indexing, documents)
+    searching = _grown(few.size, few.searching, many.size, many.searching, documents)
+    texts = sum(len(text.encode()) for text in data.corpus.contents[: many.size]) * grown
     return cell(
-        index_bytes=int(nbytes * grown), memory_bytes=int(2 * nbytes * grown + 2 * texts),
-        seconds=indexing * grown + searching * grown * len(data.queries) / max(1, len(asked)),
-        documents_per_second=some / max(indexing, 1e-9),
+        index_bytes=int(many.nbytes * grown), memory_bytes=int(2 * many.nbytes * grown + 2 * texts),
+        seconds=indexing + searching * len(data.queries) / max(1, len(asked)),
+        documents_per_second=documents / max(indexing, 1e-9),
     )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Rate:
+    """Seconds to index so many documents and to answer the sample's queries, and the bytes of the index."""
+
+    size: int
+    indexing: float
+    searching: float
+    nbytes: int
+
+
+def _rate(corpus: Corpus, one: NamedRetriever, asked: Queries, size: int) -> _Rate:
+    with _empty_cache():
+        start = time.perf_counter()
+        index = one.retriever.index(_first(corpus, size))
+        indexing = time.perf_counter() - start
+    tries = []
+    for _ in range(3):
+        start = time.perf_counter()
+        index.search(asked, 10)
+        tries.append(time.perf_counter() - start)
+    return _Rate(size, indexing, min(tries), index.facts.nbytes)
+
+
+@contextmanager
+def _empty_cache() -> Iterator[None]:
+    """Within it no embedding is found that was made before, and none is kept."""
+    before = os.environ.get("LIMITBENCH_CACHE")
+    with tempfile.TemporaryDirectory(prefix="limitbench-plan-") as folder:
+        os.environ["LIMITBENCH_CACHE"] = folder
+        try:
+            yield
+        finally:
+            if before is None:
+                del os.environ["LIMITBENCH_CACHE"]
+            else:
+                os.environ["LIMITBENCH_CACHE"] = before
+
+
+def _grown(few: int, seconds: float, many: int, more: float, documents: int) -> float:
+    """Seconds for so many documents, on the line through two samples; what does not grow with them is counted once."""
+    slope = max(0.0, more - seconds) / (many - few) if many > few else 0.0
+    return more + slope * (documents - many) if documents > many else more * documents / many
 
 
 def _first(corpus: Corpus, count: int) -> Corpus:
