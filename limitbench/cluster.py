@@ -24,6 +24,7 @@ from limitbench.provenance import versions
 _PATIENCE = 5.0  # seconds for an address to answer
 _RETRIES = 3  # of a task whose worker or node died
 _AHEAD = 2  # tasks a core that are sent before one is done
+_FULL = "the shared memory of the cluster is full; start its nodes with more --object-store-memory"
 _STORE = 512 * 2**20  # bytes of shared memory of a local cluster, unless there is less
 
 
@@ -149,7 +150,9 @@ class Cluster:
         """What `call` gives for each item, with the item's place, as they are done. The first error of ours is raised; what is
         under way is then given up."""
         ray = self._ray
-        shared = ray.put(call)
+        if not items:
+            return
+        shared = self._shared(call)
         run = ray.remote(_done).options(num_cpus=1, num_gpus=self.gpus, max_retries=_RETRIES)
         waiting = iter(range(len(items)))
         under_way: dict[Any, int] = {}
@@ -173,6 +176,18 @@ class Cluster:
                 with contextlib.suppress(Exception):
                     ray.cancel(task, force=True)
 
+    def _shared(self, call: Callable[[Any], Any]) -> Any:
+        """A function and its data in the cluster's shared memory, sent once."""
+        try:
+            return self._ray.put(call)
+        except (self._ray.exceptions.ObjectStoreFullError, self._ray.exceptions.OutOfDiskError):
+            raise ClusterError(_FULL) from None
+        except TypeError as error:
+            reason = " ".join(str(error).split())[:160]
+            raise ClusterError(
+                f"what is to be done cannot be sent to other machines ({reason}); run it without --cluster"
+            ) from None
+
     def _value(self, ready: Any, what: str) -> Any:
         """What a task gave; Ray's own errors in one line."""
         kinds = self._ray.exceptions
@@ -183,9 +198,7 @@ class Cluster:
                 f"{what}: its worker ran out of memory on every try; give nodes more, or ask for less"
             ) from None
         except (kinds.ObjectStoreFullError, kinds.OutOfDiskError):
-            raise ClusterError(
-                f"{what}: the shared memory of the cluster is full; start its nodes with more --object-store-memory"
-            ) from None
+            raise ClusterError(f"{what}: {_FULL}") from None
         except (kinds.WorkerCrashedError, kinds.NodeDiedError, kinds.ActorDiedError, kinds.ObjectLostError) as error:
             reason = " ".join(str(error).split())[:160]
             raise ClusterError(

@@ -189,6 +189,49 @@ def test_a_node_that_dies_costs_what_it_was_at(tmp_path: Path) -> None:
         nodes.shutdown()
 
 
+def test_a_suite_and_a_search_survive_a_node(tmp_path: Path) -> None:
+    """The node dies when the first point is done: the figures of one process, for a suite, ten shards of vectors and BM25."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    from ray.cluster_utils import Cluster as Nodes
+
+    from limitbench.evaluation import encode
+    from limitbench.retrievers import retriever
+
+    data = load("limit-hard")
+    encode(data.corpus, retriever("wordllama,dim=4"), tmp_path / "v", size=100)
+    for specs in (SPECS, [f"shards:{tmp_path / 'v'}"], ["bm25,shards=10"]):
+        nodes = Nodes()
+        nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
+        second = nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
+        killed: list[str] = []
+
+        def told(line: str, nodes: Any = nodes, second: Any = second, killed: list[str] = killed) -> None:
+            if " done, " in line and not killed:
+                killed.append(line)
+                nodes.remove_node(second, allow_graceful=False)
+
+        try:
+            with Cluster(nodes.address, told=told) as cluster:
+                options = Options(measures="Recall@2,100", each=cluster)
+                spread = [o.result for o in run_all(["limit-hard"], specs, options=options)]
+        finally:
+            nodes.shutdown()
+        assert killed
+        alone = [o.result for o in run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100"))]
+        assert None not in spread
+        assert figures(spread) == figures(alone)
+
+
+def test_what_does_not_fit_or_cannot_be_sent_is_said(two: Cluster) -> None:
+    """A lock, which no other machine can have, is one line."""
+    from functools import partial
+    from threading import Lock
+
+    with pytest.raises(ClusterError, match="cannot be sent to other machines"):
+        list(two(partial(slowly, Lock()), [1]))
+    assert list(two(fails, [])) == []
+
+
 def fails(item: int) -> int:
     if item == 1:
         raise SpecError("found 1, expected another")

@@ -905,7 +905,7 @@ def test_reports_without_data_or_extras(store: Path, cli, tmp_path: Path, monkey
     (tmp_path / "empty").mkdir()
     code, _, err = cli("report", "--results", tmp_path / "empty")
     assert (code, "there are no records" in err) == (2, True)
-    assert "expected html, md, json, svg" in cli("report", "--results", store, "--format", "pdf")[2]
+    assert "expected html, md, json, svg, pdf, png" in cli("report", "--results", store, "--format", "gif")[2]
     code, _, err = cli("report", "--results", store, "--data", ROOT / "tests" / "golden")
     assert code == 2
     monkeypatch.setitem(__import__("sys").modules, "jinja2", None)
@@ -931,6 +931,29 @@ def test_the_heat_map_by_hand() -> None:
     grid = heat(Qrels.from_sets([[5], [1, 2], [], [1]], 9))
     assert grid.tolist() == [[1, 0, 0], [1, 1, 0], [0, 0, 1]]
     assert heat(Qrels.from_sets([[0, 1], [2, 3]], 4), most=2).tolist() == [[1, 0], [0, 1]]
+
+
+@pytest.mark.parametrize("kind", ["pdf", "png"])
+def test_figures_for_papers_have_the_colours_of_paper(kind: str, store: Path, cli, tmp_path: Path) -> None:
+    """Every figure as a file, none in the colours that only stand for ink, grid and paper."""
+    from limitbench.report.saved import save
+    from limitbench.report.svg import INK, drawing
+
+    assert cli("report", "--results", store, "--format", kind, "--out", tmp_path)[0] == 0
+    files = sorted(tmp_path.glob(f"*.{kind}"))
+    assert len(files) > 6
+    assert all(path.read_bytes()[:4] in (b"%PDF", b"\x89PNG") for path in files)
+    with drawing(3, 3) as figure:
+        ax = figure.subplots()
+        ax.scatter([1, 2], [1, 2], facecolor=["#070809", "#0072B2"], edgecolor=INK)
+        line = ax.plot([1, 2], [1, 2], marker="o", mfc="#070809", color=INK)[0]
+        save(figure, tmp_path / f"one.{kind}", "one", "one")
+        assert (line.get_color(), line.get_markerfacecolor()) == (
+            pytest.approx((0x22 / 255,) * 3 + (1,)),
+            pytest.approx((1, 1, 1, 1)),
+        )
+        assert ax.collections[0].get_facecolor()[:, 0] == pytest.approx([1, 0])
+        assert ax.xaxis.label.get_color() != INK
 
 
 # the leaderboard -----------------------------------------------------------------------------------------------------------

@@ -23,7 +23,10 @@ from limitbench.errors import InputError
 if TYPE_CHECKING:
     from limitbench.report.gathered import BenchmarkReport
 
-_NAMES = {"html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures"}
+_NAMES = {
+    "html": "report.html", "md": "report.md", "json": "report.json", "svg": "figures", "pdf": "figures", "png": "figures",
+}  # fmt: skip
+_FIGURES = ("svg", "pdf", "png")
 _MOST_TOLD = 6  # sentences of a report on the terminal
 
 
@@ -35,8 +38,8 @@ def register(app: typer.Typer) -> None:
 
 def report(
     results: ResultsFolder = Path("results"),
-    out: Annotated[Path | None, typer.Option(help="A file, or for svg a folder; below --results without.")] = None,
-    form: Annotated[str, typer.Option("--format", help="html, md, json or svg.")] = "html",
+    out: Annotated[Path | None, typer.Option(help="A file, or for figures a folder; below --results without.")] = None,
+    form: Annotated[str, typer.Option("--format", help="html, md, json; or svg, pdf, png: the figures.")] = "html",
     only: RecordsOf = None,
     data: Annotated[
         list[str] | None, typer.Option("--data", help="Folder of a dataset, for its texts; repeats.")
@@ -74,19 +77,16 @@ def report(
             },
         )  # fmt: skip
         status("drawing")
-        if form == "svg":
-            drawn = gallery.figures(found)
-            written = [target / f"{figure.name}.svg" for figure in drawn]
-            texts = [figure.svg for figure in drawn]
+        if form in _FIGURES:
+            written = gallery.written(found, target, form)
         else:
             written = [target]
             if form == "json":
-                texts = [encoder.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n"]
+                text = encoder.dumps(found.to_json(), ensure_ascii=False, indent=1) + "\n"
             else:
-                texts = [page.html(found) if form == "html" else table_rows.as_markdown(found)]
-    for path, text in zip(written, texts, strict=True):
-        with atomic_write(path) as stream:
-            stream.write(text.encode())
+                text = page.html(found) if form == "html" else table_rows.as_markdown(found)
+            with atomic_write(target) as stream:
+                stream.write(text.encode())
     _tell(found, written, form, json)
 
 
@@ -95,7 +95,7 @@ def _tell(found: BenchmarkReport, written: list[Path], form: str, json: bool) ->
     from limitbench.report.table_rows import glance
 
     missing = [t.comparison.dataset for t in found.tables if t.comparison.sha256 not in found.data]
-    if missing and form in ("html", "svg"):
+    if missing and form in ("html", *_FIGURES):
         say(
             f"texts and relevance of {', '.join(missing)} are not at hand; --data reads them from a folder or a spec's file"
         )

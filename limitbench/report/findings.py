@@ -92,4 +92,4 @@ def frontier(shown: Frontier) -> str:
     made = [(n, d, solver) for solver, at in shown.reached.items() if solver in OPTIMIZERS for d, n in at.items()]
     n, d, solver = max(made, default=(0, 0, ""))
     found = f"; the largest corpus that an optimizer found here has {n:,} in {d} dimensions ({solver})" if made else ""
-    return f"From {2 * shown.k} dimensions on, geometry allows all sets of {shown.k} of every corpus{found}"
+    return f"In exact arithmetic, {2 * shown.k} dimensions carry all sets of {shown.k} documents of every corpus{found}"

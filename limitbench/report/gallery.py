@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from limitbench.measures import parse_measures
@@ -14,6 +15,7 @@ from limitbench.report.comparison import Comparison, compare
 from limitbench.report.frontier import draw_on
 from limitbench.report.gathered import BenchmarkReport, Table
 from limitbench.report.looks import model_of
+from limitbench.report.saved import save
 from limitbench.report.svg import Tips, drawing, render
 from limitbench.report.sweeps import draw_sweeps, finding, sweeps, tips_of_sweeps
 from limitbench.results import Result
@@ -49,15 +51,27 @@ class _FigureSpec:
     tips: Mapping[str, Tips] = field(default_factory=dict)
 
 
-def figures(report: BenchmarkReport, *, inline: bool = False) -> list[Figure]:
-    """Every figure that the records allow, as SVG elements (`inline`) or documents. Raises `MissingExtra` without matplotlib."""
+def figures(report: BenchmarkReport) -> list[Figure]:
+    """Every figure that the records allow, as SVG elements for a page. Raises `MissingExtra` without matplotlib."""
     out = []
     for plan in _plans(report):
         with drawing(*plan.inches) as figure:
             plan.draw(figure)
-            svg = render(figure, plan.name, f"{plan.title}. {plan.caption}", inline=inline, tips=plan.tips)
+            svg = render(figure, plan.name, f"{plan.title}. {plan.caption}", inline=True, tips=plan.tips)
         least, most = min(640, round(plan.inches[0] * 72)), round(plan.inches[0] * 96)
         out.append(Figure(plan.name, plan.title, plan.caption, plan.section, svg, least, most))
+    return out
+
+
+def written(report: BenchmarkReport, folder: Path, kind: str) -> list[Path]:
+    """Every figure as a file of this format (svg, pdf, png) in a folder; the paths. Raises `MissingExtra` without matplotlib,
+    `StorageError`."""
+    out = []
+    for plan in _plans(report):
+        out.append(folder / f"{plan.name}.{kind}")
+        with drawing(*plan.inches) as figure:
+            plan.draw(figure)
+            save(figure, out[-1], plan.name, f"{plan.title}. {plan.caption}", plan.tips)
     return out
 
 

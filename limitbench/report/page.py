@@ -24,7 +24,7 @@ _MOST_TEXT = 160  # characters of a document or query
 def html(report: BenchmarkReport) -> str:
     """The page. Raises `MissingExtra` without matplotlib and jinja2."""
     page = template("page.html")
-    drawn = figures(report, inline=True)
+    drawn = figures(report)
     tables = []
     for table in report.tables:
         facts, caption = table.facts, table.comparison.caption
