@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import tempfile
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as below a background s
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may go to the network
 os.environ.pop("LIMITBENCH_LIMIT", None)
 
+ThreadingHTTPServer.request_queue_size = 128  # stubs are asked by many threads at once, on machines with other work
 settings.register_profile("usual", deadline=None)  # machines are shared: no example is late
 settings.register_profile("thorough", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("usual")
@@ -189,7 +191,7 @@ def made_elsewhere(tmp_path: Path) -> Path:
 def stub():
     """A local server that plays an embedding endpoint: `answers` are given one after another, the last for ever."""
     import threading
-    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+    from http.server import BaseHTTPRequestHandler
 
     class Stub(BaseHTTPRequestHandler):
         url = ""
