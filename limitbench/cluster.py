@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.metadata import version
 from types import TracebackType
 from typing import Any, Self
@@ -52,16 +53,28 @@ class _Failed:
         return made
 
 
-def _done(call: Callable[[Any], Any], item: Any) -> Any:
+def _about() -> dict[str, str]:
+    """What this machine runs, where it can move a number."""
+    return {**versions(), "ray": version("ray"), "machine": platform.machine()}
+
+
+@cache
+def _about_once() -> dict[str, str]:
+    """The same, looked up once a process."""
+    return _about()
+
+
+def _done(call: Callable[[Any], Any], driver: Mapping[str, str], item: Any) -> Any:
+    """What a call gives on a node, or its error; nodes that joined late are compared with the driver here."""
+    other = differing(driver, _about_once())
+    if other:
+        return _Failed(
+            "ClusterError", f"node {platform.node()} has other versions: {other}; install the same on every node"
+        )
     try:
         return call(item)
     except LimitbenchError as error:
         return _Failed(type(error).__name__, str(error))
-
-
-def _about() -> dict[str, str]:
-    """What a node runs, where it can move a number."""
-    return {**versions(), "ray": version("ray"), "machine": platform.machine()}
 
 
 @dataclass
@@ -82,16 +95,15 @@ class Cluster:
         ray = self._ray = _ray()
         if ray.is_initialized():
             raise ClusterError("this process is connected to a Ray cluster already; call ray.shutdown() first")
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "include_dashboard": None}
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         start = time.perf_counter()
         self.told("starting a local cluster" if self.address == "local" else f"joining {self.address}")
         try:
             if self.address == "local":
-                quiet["include_dashboard"] = False
-                ray.init(address="local", num_cpus=self.cores or _usable(), object_store_memory=_store(), **quiet)
+                room = {"num_cpus": self.cores or _usable(), "object_store_memory": _store()}
+                ray.init(address="local", include_dashboard=False, **room, **quiet)
             else:
                 _require_answer(self.address)
-                del quiet["include_dashboard"]
                 ray.init(address=self.address, **quiet)
         except LimitbenchError:
             raise
@@ -102,6 +114,7 @@ class Cluster:
                 "RAY_AUTH_MODE=token here"
             ) from None
         try:
+            self._require_room()
             self._require_versions()
         except BaseException:
             ray.shutdown()
@@ -121,6 +134,16 @@ class Cluster:
 
     def _nodes(self) -> list[dict[str, Any]]:
         return [node for node in self._ray.nodes() if node["Alive"]]
+
+    def _require_room(self) -> None:
+        """Refuse a cluster on which no task could ever start: Ray would wait for ever."""
+        there = self._ray.cluster_resources()
+        for name, least in (("CPU", 1.0), ("GPU", self.gpus)):
+            if there.get(name, 0.0) < least:
+                raise ClusterError(
+                    f"the cluster at {self.address} has {there.get(name, 0.0):g} {name}s, and a point needs {least:g}; add a node "
+                    "that has it, or leave out --device"
+                )
 
     def _require_versions(self) -> None:
         """Refuse a node whose packages are others than this machine's: its figures would be too."""
@@ -145,34 +168,42 @@ class Cluster:
                 raise ClusterError(f"node {where} has other versions: {other}; install the same on every node")
 
     def __call__(
-        self, call: Callable[[Any], Any], items: Sequence[Any], *, label: Callable[[Any], str] = str
+        self,
+        call: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        label: Callable[[Any], str] = str,
+        light: bool = False,
     ) -> Iterator[tuple[int, Any]]:
-        """What `call` gives for each item, with the item's place, as they are done. The first error of ours is raised; what is
-        under way is then given up."""
+        """What `call` gives for each item, with the item's place, as they are done; an item that fails gives its error."""
         ray = self._ray
         if not items:
             return
         shared = self._shared(call)
-        run = ray.remote(_done).options(num_cpus=1, num_gpus=self.gpus, max_retries=_RETRIES)
+        gpus = 0.0 if light else self.gpus
+        run = ray.remote(_done).options(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)
         waiting = iter(range(len(items)))
         under_way: dict[Any, int] = {}
-        start, finished = time.perf_counter(), 0
+        start, finished, mine = time.perf_counter(), 0, _about()
         try:
             while True:
                 for place in waiting:
-                    under_way[run.remote(shared, items[place])] = place
+                    under_way[run.remote(shared, mine, items[place])] = place
                     if len(under_way) >= _AHEAD * self.size:
                         break
                 if not under_way:
                     return
                 (ready,), _ = ray.wait(list(under_way), num_returns=1)
                 place = under_way.pop(ready)
-                value = self._value(ready, label(items[place]))
+                try:
+                    value = self._value(ready, label(items[place]))
+                except LimitbenchError as error:
+                    value = error
                 finished += 1
                 self.told(_line(finished, len(items), time.perf_counter() - start))
                 yield place, value
         finally:
-            for task in under_way:
+            for task in under_way if ray.is_initialized() else ():
                 with contextlib.suppress(Exception):
                     ray.cancel(task, force=True)
 

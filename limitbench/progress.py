@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
+from limitbench.errors import LimitbenchError
+
 Progress = Callable[[str, int, int], None]  # (stage, done, of)
 
 
@@ -14,10 +16,24 @@ def no_progress(_stage: str, _done: int, _of: int) -> None:
 
 class Each(Protocol):
     """Something that calls a function with each of many items, here or on other machines: (place of an item, what came back), as
-    they are done. Functions, items and what comes back can be pickled; an error ends it.
+    they are done. Functions, items and what comes back can be pickled. An item that fails comes back as a `LimitbenchError`, and
+    the others go on.
     """
 
     def __call__(
-        self, call: Callable[[Any], Any], items: Sequence[Any], *, label: Callable[[Any], str] = str
+        self,
+        call: Callable[[Any], Any],
+        items: Sequence[Any],
+        *,
+        label: Callable[[Any], str] = str,
+        light: bool = False,
     ) -> Iterator[tuple[int, Any]]:
-        """The pairs; `label` names an item in messages."""
+        """The pairs; `label` names an item in messages, `light` work runs no model."""
+
+
+def raised(found: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
+    """The same pairs; the first item that failed is raised."""
+    for place, value in found:
+        if isinstance(value, LimitbenchError):
+            raise value
+        yield place, value

@@ -45,6 +45,15 @@ def _kth_best(scores: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
     return np.asarray(np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None])
 
 
+def require_entries(count: int) -> None:
+    """Raise `RetrievalError` where a run would have more entries than fit in memory."""
+    if count > _MOST_ENTRIES:
+        raise RetrievalError(
+            "nearly all scores are equal, so the ties across the cut do not fit in memory; "
+            "check the model, or ask for a smaller depth"
+        )
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Run:
     """The rankings of m queries over one corpus.
@@ -102,11 +111,7 @@ class Run:
         for part in stream:
             parts.append(part)
             entries += len(part.indices)
-            if entries > _MOST_ENTRIES:
-                raise RetrievalError(
-                    "nearly all scores are equal, so the ties across the cut do not fit in memory; "
-                    "check the model, or ask for a smaller depth"
-                )
+            require_entries(entries)
         if not parts:
             raise InputError("there is no run to join; expected at least one")
         offsets = np.cumsum([0, *(len(part.indices) for part in parts)])

@@ -18,6 +18,7 @@ from conftest import ROOT
 from limitbench import load
 from limitbench.errors import ClusterError, LimitbenchError, SpecError
 from limitbench.evaluation import Options, drown, run_all, sweep
+from limitbench.progress import raised
 from limitbench.results import Result, Store
 
 ray = pytest.importorskip("ray", reason="needs limitbench[ray]")
@@ -222,6 +223,17 @@ def test_a_suite_and_a_search_survive_a_node(tmp_path: Path) -> None:
         assert figures(spread) == figures(alone)
 
 
+def test_a_cluster_without_what_is_asked_for_is_refused(address: str) -> None:
+    """Two nodes without a GPU: one line, where Ray would wait for ever. An iterator that is left behind starts nothing."""
+    with pytest.raises(ClusterError, match="has 0 GPUs, and a point needs 1"), Cluster(address, gpus=1.0):
+        pass
+    with Cluster(address) as cluster:
+        found = cluster(fails, [0, 4])
+        next(found)
+    found.close()  # type: ignore[attr-defined]  # a generator
+    assert not ray.is_initialized()
+
+
 def test_what_does_not_fit_or_cannot_be_sent_is_said(two: Cluster) -> None:
     """A lock, which no other machine can have, is one line."""
     from functools import partial
@@ -245,15 +257,19 @@ def fails(item: int) -> int:
 @pytest.mark.parametrize(
     ("item", "kind", "says"),
     [
-        (1, SpecError, "^found 1, expected another$"),
+        (1, SpecError, r"^found 1, expected another$"),
         (2, ClusterError, "it 2: failed on its node .*ValueError.*of the library"),
         (3, ClusterError, "it 3: its worker died 4 times"),
     ],
 )
 def test_errors_cross_machines(two: Cluster, item: int, kind: type[LimitbenchError], says: str) -> None:
     """Ours come back as they are; those of libraries, and workers that always die, are one line."""
+    found = dict(two(fails, [item, 0, 4], label=lambda one: f"it {one}"))
+    assert (found[1], found[2]) == (0, 4), "the others go on"
     with pytest.raises(kind, match=says):
-        list(two(fails, [0, item], label=lambda one: f"it {one}"))
+        raise found[0]
+    with pytest.raises(kind, match=says):
+        list(raised(two(fails, [item], label=lambda one: f"it {one}")))
 
 
 @pytest.mark.parametrize(

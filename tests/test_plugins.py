@@ -86,7 +86,7 @@ def test_a_third_party_pattern_is_generated(tmp_path: Path) -> None:
         by_query.setdefault(query, set()).add(document)
     assert [len(found) for found in by_query.values()] == [2, 2, 2]
     assert len(set.intersection(*by_query.values())) == 1
-    for arguments, says in (("n = 5", "m"), ("n = 5\nm = 9", "1 <= m < n"), ('n = 5\nm = "3"', "m")):
+    for arguments, says in (("n = 5", "'star': m:"), ("n = 5\nm = 9", "1 <= m < n"), ('n = 5\nm = "3"', "'star': m:")):
         wrong = generated(tmp_path, env, "star", arguments)
         assert (wrong.returncode, says in wrong.stderr) == (2, True), wrong.stderr
 

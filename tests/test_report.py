@@ -1017,6 +1017,7 @@ def requested(browser) -> set[str]:
     return {m["params"]["request"]["url"] for m in asked if m["method"] == "Network.requestWillBeSent"}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_the_page_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:
@@ -1135,6 +1136,7 @@ def explored(run) -> None:
     assert widths[2] == widths[0]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 768, 1280])
 def test_the_leaderboard_in_a_browser(width: int, scheme: str, browser, store: Path, tmp_path: Path, cli) -> None:

@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from limitbench import evaluate, load
 from limitbench.collection import Corpus, Dataset
 from limitbench.datasets import write_folder
-from limitbench.errors import DataError, InputError
+from limitbench.errors import DataError, InputError, RetrievalError
 from limitbench.rankings import Run
+from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 from limitbench.retrievers.sharded import VectorShard, best_products, merged, search_vectors
 from limitbench.retrievers.shards import MANIFEST, read_manifest
@@ -140,7 +141,7 @@ def test_shards_of_another_corpus_or_encoder_are_refused(cli: Any, folder: Path,
     with pytest.raises(DataError, match="of another corpus"):
         evaluate(load("limit-small-synthetic"), f"shards:{out}", measures="Recall@2")
     told = json.loads((out / MANIFEST).read_text())
-    (out / MANIFEST).write_text(json.dumps({**told, "retriever": "wordllama,dim=9"}))
+    (out / MANIFEST).write_text(json.dumps({**told, "retriever": {**told["retriever"], "dim": 9}}))
     with pytest.raises(InputError, match="another version or weights"):
         evaluate(data, f"shards:{out}", measures="Recall@2")
     (out / MANIFEST).write_text(json.dumps({**told, "more": 1}))
@@ -156,8 +157,63 @@ def test_shards_of_another_corpus_or_encoder_are_refused(cli: Any, folder: Path,
         evaluate(data, f"shards:{out}", measures="Recall@2")
 
 
+def test_shards_are_searched_as_they_were_encoded(cli: Any, tmp_path: Path) -> None:
+    """A label, a device, a precision and a prompt: questions are encoded by the same; texts that are cut are told."""
+    pytest.importorskip("sentence_transformers", reason="needs limitbench[models]")
+    from limitbench.evaluation import Options, encode
+
+    data = load("limit-small-synthetic")
+    for spec, usual in (
+        ("ours=minilm,dim=64", {"device": "cpu"}),
+        ('minilm,query_prompt="find: "', {"precision": "bf16"}),
+    ):
+        options = Options(measures="Recall@2,10", **usual)
+        by, out = options.retriever(spec), tmp_path / spec[:4]
+        encode(data.corpus, by, out, size=46)
+        assert (
+            evaluate(data, f"shards:{out}", measures="Recall@2,10").measures
+            == evaluate(data, by, measures="Recall@2,10").measures
+        )
+    long = Dataset(
+        "long",
+        Corpus(("a", "b", "c"), ("tea " * 400, "go", "tea " * 300)),
+        data.queries,
+        Qrels.from_sets([[0]] * 1000, 3),
+    )
+    encode(long.corpus, options.retriever("minilm"), tmp_path / "long", size=1)
+    found = evaluate(long, f"shards:{tmp_path / 'long'}", measures="Recall@2")
+    assert found.notes[0].startswith("2 of 3 documents are longer than")
+
+
+def test_vectors_with_nan_or_without_bounds_are_refused() -> None:
+    """NaN and infinity, in documents or queries; products beyond fp32; and ties that do not fit in memory."""
+    good = np.ones((5, 3), np.float32)
+    bad = good.copy()
+    bad[3, 1] = np.nan
+    for queries, documents in ((good, bad), (bad, good)):
+        with pytest.raises(RetrievalError, match="NaN or infinity"):
+            best_products(queries, documents, 2)
+    with pytest.raises(RetrievalError, match="larger than fp32 holds"):
+        best_products(good * np.float32(1e30), good * np.float32(1e30), 2)
+    large = best_products(good * np.float32(1e19), np.concatenate([good, -good]) * np.float32(1e19), 2)
+    assert len(large.rows) == 25, "all five tie"
+    tiny = np.full((4, 7), 1e-23, np.float32) * np.arange(1, 5, dtype=np.float32)[:, None]
+    whole = best_products(tiny, tiny, 1)
+    assert same(
+        merged([best_products(tiny, tiny[i : i + 1], 1, i) for i in range(4)], "abcd", "abcd", 1),
+        whole.run("abcd", "abcd", 1),
+    )
+    with pytest.raises(RetrievalError, match="nearly all scores are equal"):
+        best_products(np.ones((300, 2), np.float32), np.ones((1_000_000, 2), np.float32), 10)
+
+
 @pytest.mark.parametrize(
-    ("spec", "says"), [("bm25", "has no single vectors"), ("wordllama,dtype=int8", "not searched exactly in fp32")]
+    ("spec", "says"),
+    [
+        ("bm25", "has no single vectors"),
+        ("wordllama,dtype=int8", "not searched exactly in fp32"),
+        ("random-tokens,dim=64", "depends on the other texts"),
+    ],
 )
 def test_what_has_no_vectors_in_fp32_is_not_encoded(spec: str, says: str, cli: Any, tmp_path: Path) -> None:
     """One line that names the retriever, and no manifest."""
@@ -167,7 +223,7 @@ def test_what_has_no_vectors_in_fp32_is_not_encoded(spec: str, says: str, cli: A
 
 
 def test_a_plan_counts_what_is_missing(cli: Any, tmp_path: Path) -> None:
-    """Texts, bytes and time grow with the corpus; what is recorded, and what cannot be made, is said."""
+    """Texts, bytes and time grow with the corpus; services are not asked; what is recorded, and what cannot be made, is said."""
     store = tmp_path / "r"
     assert cli("run", "-d", "limit-hard", "-r", "random", "--measures", "Recall@2", "--results", store)[0] == 0
     suite = tmp_path / "s.toml"
@@ -183,6 +239,15 @@ def test_a_plan_counts_what_is_missing(cli: Any, tmp_path: Path) -> None:
     bm25 = told["cells"][0], ten["cells"][0]
     assert bm25[1]["index_bytes"] == pytest.approx(10 * bm25[0]["index_bytes"], rel=0.01)
     assert ten["missing"] == 2, "of another size, nothing is recorded"
+    small = json.loads(cli("plan", "-d", "graph-petersen", "-r", "bm25", "--documents", 1_000_000, "--json")[1])[
+        "cells"
+    ][0]
+    assert small["seconds"] > 1, "ten documents at a rate of tens of thousands a second"
+    service = 'endpoint:m,url="http://127.0.0.1:9/v1"'
+    assert (
+        "asks a service"
+        in json.loads(cli("plan", "-d", "graph-petersen", "-r", service, "--json")[1])["cells"][0]["why"]
+    )
     plain = cli("plan", suite, "--results", store)[1]
     assert "1 of 3 points to measure: 2,000 texts" in plain
 

@@ -15,7 +15,7 @@ from limitbench.capacity.records import Records
 from limitbench.capacity.search import Search
 from limitbench.capacity.task import TORCH, CapacityResult, Task
 from limitbench.errors import OutOfMemory
-from limitbench.progress import Each
+from limitbench.progress import Each, raised
 from limitbench.provenance import command, provenance
 
 
@@ -53,9 +53,13 @@ def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = Fal
 def elsewhere(tasks: Sequence[Task], records: Records, each: Each, fresh: bool = False) -> Iterator[CapacityRecord]:
     """The records of all tasks in order; those that are not there are searched by others, and stored here as they come."""
     held: dict[int, CapacityRecord | None] = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
+    for i, task in enumerate(tasks):
+        begun = records.partial(task)
+        if held[i] is None and not fresh and begun is not None and begun.path.exists():
+            held[i] = records.find_or_solve(task)  # goes on from what an interrupted search left on this disk
     rest = [i for i in range(len(tasks)) if held[i] is None]
     told = command()
-    for place, (result, made) in each(_searched, [tasks[i] for i in rest], label=records.stem):
+    for place, (result, made) in raised(each(_searched, [tasks[i] for i in rest], label=records.stem)):
         held[rest[place]] = records.write(result, {**made, "command": told})
     yield from (record for record in held.values() if record is not None)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from limitbench.collection import Dataset
 from limitbench.errors import LimitbenchError
@@ -15,6 +14,7 @@ from limitbench.provenance import command
 from limitbench.rankings import Run
 from limitbench.results import PartOf, Result
 from limitbench.retrievers import Adapter, NamedRetriever
+from limitbench.retrievers.sharded import here
 
 Made = tuple[Result, Run | None] | LimitbenchError
 
@@ -42,15 +42,12 @@ def drawn(data: Dataset, part: tuple[int, int] | None) -> tuple[Dataset, PartOf 
     return subsample(data, size, seed), whole
 
 
-def _measured(data: Dataset, options: Options, runs: bool, point: Part) -> Any:
-    """A result and, where wanted, its run; an error of ours as (kind, message), since a suite goes on behind it."""
+def _measured(data: Dataset, options: Options, runs: bool, point: Part) -> tuple[Result, Run | None]:
+    """A result and, where wanted, its run."""
     smaller, whole = drawn(data, point.part)
     kept: list[Run] = []
     keep: Callable[[Run], None] | None = kept.append if runs else None
-    try:
-        result = evaluate(smaller, point.one, measures=options.chosen, keep=keep, part_of=whole)
-    except LimitbenchError as error:
-        return str(error)
+    result = evaluate(smaller, point.one, measures=options.chosen, keep=keep, part_of=whole)
     return result, (kept[0] if kept else None)
 
 
@@ -74,20 +71,11 @@ def measured_elsewhere(
     for i, part in enumerate(parts):
         spread = divided(options, part.one)
         if spread is not None:
-            made = _measured(data, options.elsewhere, runs, replace(part, one=spread))
-            yield i, LimitbenchError(made) if isinstance(made, str) else made
-    for place, made in _of(
-        options.each(call, [parts[i] for i in whole], label=lambda part: f"{data.name} x {part}"), whole
-    ):
-        if isinstance(made, str):
-            yield place, LimitbenchError(made)
+            yield from ((i, made) for _, made in here(call, [replace(part, one=spread)]))
+    for place, made in options.each(call, [parts[i] for i in whole], label=lambda part: f"{data.name} x {part}"):
+        if isinstance(made, LimitbenchError):
+            yield whole[place], made
             continue
         result, run = made
         provenance = {**result.provenance, "command": command()}
-        yield place, (result.model_copy(update={"provenance": provenance}), run)
-
-
-def _of(found: Iterator[tuple[int, Any]], places: Sequence[int]) -> Iterator[tuple[int, Any]]:
-    """The same with the places of a longer list."""
-    for place, made in found:
-        yield places[place], made
+        yield whole[place], (result.model_copy(update={"provenance": provenance}), run)

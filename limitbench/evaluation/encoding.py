@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,13 @@ import numpy as np
 
 from limitbench.collection import Corpus
 from limitbench.errors import InputError
-from limitbench.files import atomic_write, require_writable
-from limitbench.progress import Each
+from limitbench.files import atomic_write, read_record, require_writable
+from limitbench.progress import Each, raised
 from limitbench.retrievers import Adapter, NamedRetriever
+from limitbench.retrievers.base import CutTexts
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.sharded import here
-from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, corpus_digest
+from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, corpus_digest, settled
 from limitbench.retrievers.vectors import SingleVectorIndex
 
 
@@ -54,8 +55,8 @@ def piece(corpus: Corpus, size: int, number: int) -> Piece:
     return Piece(number, corpus.ids[part], corpus.contents[part])
 
 
-def _encoded(by: NamedRetriever, one: Piece) -> tuple[Floats, str]:
-    """A shard's vectors (documents, d) as they are searched, and the similarity. A worker keeps its model between shards."""
+def _encoded(by: NamedRetriever, one: Piece) -> tuple[Floats, str, CutTexts | None]:
+    """A shard's vectors (documents, d) as they are searched, the similarity, and which texts were cut. A worker keeps its model."""
     index = by.retriever.index(Corpus(one.ids, one.texts))
     if not isinstance(index, SingleVectorIndex):
         raise InputError(f"{by.name} has no single vectors; expected a dense retriever, such as minilm or dense:MODEL")
@@ -64,7 +65,19 @@ def _encoded(by: NamedRetriever, one: Piece) -> tuple[Floats, str]:
         raise InputError(
             f"{by.name} is not searched exactly in fp32 by cosine or dot; leave out dtype, index and similarity"
         )
-    return np.ascontiguousarray(vectors.documents, np.float32), vectors.similarity
+    cut = next(iter(index.facts.cut_texts), None)
+    return np.ascontiguousarray(vectors.documents, np.float32), vectors.similarity, cut
+
+
+def _require_alone(corpus: Corpus, by: NamedRetriever) -> str:
+    """The similarity of a retriever. Raises `InputError` where a text's vector depends on the corpus around it, as by idf."""
+    few, many = piece(corpus, 2, 0), piece(corpus, 64, 0)
+    (alone, similarity, _), (among, *_) = _encoded(by, few), _encoded(by, many)
+    if not np.allclose(alone, among[: len(alone)], atol=1e-2 * float(np.abs(alone).max(initial=1e-9))):
+        raise InputError(
+            f"{by.name}'s vector of a text depends on the other texts, so that shards would differ; leave weights out"
+        )
+    return similarity
 
 
 def encode(
@@ -95,29 +108,51 @@ def encode(
     }
     missing = [i for i in range(count) if i not in done]
     told(len(done), count, True)
-    similarity = "cosine"
-    if not missing:  # what the similarity is, is told by any document
-        similarity = _encoded(by, piece(corpus, 1, 0))[1]
-    for place, (vectors, similarity) in each(partial(_encoded, by), _Pieces(corpus, size, missing), label=str):  # noqa: B007
+    similarity = _require_alone(corpus, by)
+    cuts: list[CutTexts] = []
+    for place, (vectors, _, cut) in raised(each(partial(_encoded, by), _Pieces(corpus, size, missing), label=str)):
         number = missing[place]
-        with atomic_write(out / names[number]) as stream:
-            np.save(stream, vectors, allow_pickle=False)
+        _write(out, names[number], vectors, cut)
         done[number] = (len(vectors), vectors.shape[1])
         told(len(done), count, False)
+    state = hashlib.sha256()
+    for name in names:
+        state.update(np.ascontiguousarray(np.load(out / name, mmap_mode="r", allow_pickle=False)).data)
+        note = read_record(out / f"{name}.json") if (out / f"{name}.json").is_file() else None
+        cuts += [CutTexts(**note)] if note else []
     listed = [Listed(file=name, documents=done[i][0], sha256=name[-20:-4]) for i, name in enumerate(names)]
+    options = by.retriever.model_dump(mode="json", exclude_defaults=True)
     manifest = Manifest(
-        retriever=by.name, configuration=configuration, corpus=corpus_digest(corpus.ids, corpus.contents), dim=done[0][1],
-        similarity="dot" if similarity == "dot" else "cosine", shards=listed,
+        retriever={"name": by.retriever.adapter, **settled(options)}, configuration=configuration,
+        corpus=corpus_digest(corpus.ids, corpus.contents), vectors=state.hexdigest(), dim=done[0][1],
+        similarity="dot" if similarity == "dot" else "cosine", shards=listed, cut=_together(cuts, len(corpus)),
     )  # fmt: skip
     with atomic_write(out / MANIFEST) as stream:
         stream.write(manifest.to_json())
     return manifest
 
 
+def _write(out: Path, name: str, vectors: Floats, cut: CutTexts | None) -> None:
+    """A shard's vectors, after what is to be known of its texts."""
+    if cut is not None:
+        with atomic_write(out / f"{name}.json") as stream:
+            stream.write(json.dumps(asdict(cut)).encode())
+    with atomic_write(out / name) as stream:
+        np.save(stream, vectors, allow_pickle=False)
+
+
+def _together(cuts: Sequence[CutTexts], documents: int) -> dict[str, Any] | None:
+    """The cut texts of all shards, as one."""
+    if not cuts:
+        return None
+    count, longest = sum(one.count for one in cuts), max(one.longest for one in cuts)
+    return asdict(replace(cuts[0], count=count, of=documents, longest=longest))
+
+
 def _name(one: Piece, configuration: dict[str, Any]) -> str:
     """A shard's file: its number, and a digest of its documents and of what encodes them."""
     state = hashlib.sha256(corpus_digest(one.ids, one.texts).encode())
-    state.update(json.dumps(configuration, sort_keys=True, ensure_ascii=False).encode())
+    state.update(json.dumps(settled(configuration), sort_keys=True, ensure_ascii=False).encode())
     return f"documents-{one.number:05d}-{state.hexdigest()[:16]}.npy"
 
 

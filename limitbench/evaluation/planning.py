@@ -100,7 +100,9 @@ def _planned(data: Dataset, one: NamedRetriever, options: Options, documents: in
             return cell(why="recorded")
         asked = Queries(data.queries.ids[:_ASKED], data.queries.texts[:_ASKED])
         sizes = sorted({min(size, len(data.corpus)) for size in _SIZES})
-        one.retriever.index(_first(data.corpus, sizes[0]))  # loads a model, and warms it
+        if _asks(one.retriever.configuration):
+            return cell(why="asks a service, which a plan does not; its rate and price are its own")
+        _rate(data.corpus, one, asked, sizes[0])  # loads a model, and warms it
         rates = []
         for size in sizes:
             rates.append(_rate(data.corpus, one, asked, size))
@@ -137,10 +139,18 @@ def _rate(corpus: Corpus, one: NamedRetriever, asked: Queries, size: int) -> _Ra
         indexing = time.perf_counter() - start
     tries = []
     for _ in range(3):
-        start = time.perf_counter()
-        index.search(asked, 10)
-        tries.append(time.perf_counter() - start)
+        with _empty_cache():
+            start = time.perf_counter()
+            index.search(asked, 10)
+            tries.append(time.perf_counter() - start)
     return _Rate(size, indexing, min(tries), index.facts.nbytes)
+
+
+def _asks(options: Any) -> bool:
+    """Whether a retriever, or one inside it, asks a service."""
+    if isinstance(options, dict):
+        return "url" in options or any(map(_asks, options.values()))
+    return isinstance(options, list) and any(map(_asks, options))
 
 
 @contextmanager
@@ -159,9 +169,11 @@ def _empty_cache() -> Iterator[None]:
 
 
 def _grown(few: int, seconds: float, many: int, more: float, documents: int) -> float:
-    """Seconds for so many documents, on the line through two samples; what does not grow with them is counted once."""
-    slope = max(0.0, more - seconds) / (many - few) if many > few else 0.0
-    return more + slope * (documents - many) if documents > many else more * documents / many
+    """Seconds for so many documents, on the line through two samples: what does not grow is counted once. In proportion where
+    there is one sample, or where the larger took no longer."""
+    if documents <= many or many <= few or more <= seconds:
+        return more * documents / many
+    return more + (more - seconds) / (many - few) * (documents - many)
 
 
 def _first(corpus: Corpus, count: int) -> Corpus:

@@ -120,10 +120,14 @@ def _on_others(
             outcomes[i] = Outcome(data.name, named[i].name, None, error=made)
             continue
         result, run = made
-        if keep is not None:
-            keep(run, where=data.name, name=named[i].name, digest=result.configuration_digest)
         kept = options.stored(result)
-        outcomes[i] = Outcome(data.name, named[i].name, kept.result, error=kept.error)
+        wrong = kept.error
+        if keep is not None:
+            try:
+                keep(run, where=data.name, name=named[i].name, digest=result.configuration_digest)
+            except LimitbenchError as refused:
+                wrong = wrong or refused
+        outcomes[i] = Outcome(data.name, named[i].name, kept.result, error=wrong)
     return [outcomes[i] for i in range(len(named))]
 
 

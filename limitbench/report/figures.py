@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,17 @@ def recall_by_dimension(comparison: Comparison, measure: str) -> list[Series]:
                 tuple(100 * i.low for i in limits) if whole else (), tuple(100 * i.high for i in limits) if whole else (),
             )
         )  # fmt: skip
-    return sorted(out, key=lambda s: (s.source == "ours", -s.y[-1]))
+    return sorted(_told_apart(out), key=lambda s: (s.source == "ours", -s.y[-1]))
+
+
+def _told_apart(lines: Sequence[Series]) -> list[Series]:
+    """The series with names of their own: those that differ in other options than the dimension alone are numbered."""
+    seen: dict[tuple[str, str], int] = {}
+    out = []
+    for s in lines:
+        number = seen[s.source, s.name] = seen.get((s.source, s.name), 0) + 1
+        out.append(replace(s, name=f"{s.name} ({number})") if number > 1 else s)
+    return out
 
 
 def plain(record: Result) -> bool:
@@ -192,7 +202,8 @@ def quality_and_cost(comparison: Comparison, measure: str) -> list[Cost]:
     found = []
     for row in comparison.rows:
         cost = row.record.cost if row.record is not None else None
-        if row.source == "ours" and role(row) == "retriever" and cost is not None and row.values.get(measure):
+        alone = row.record is not None and "shards" not in row.record.retriever.facts  # else a share of one batch
+        if row.source == "ours" and role(row) == "retriever" and cost is not None and alone and row.values.get(measure):
             quality = shown_interval([100 * x for x in row.values[measure]])
             found.append((row.system, cost.query_latency_p50_seconds, cost.index_bytes, quality))
     return [

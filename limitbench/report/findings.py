@@ -67,10 +67,18 @@ def corpus_size(curves: Sequence[Curve]) -> str:
     here = sorted(curves, key=lambda c: c.points[-1].mean - c.points[0].mean)
     ends = [here[-1], *here[:1]] if len(here) > 1 else here
     told = [
-        f"{c.retriever} goes from {percent_of(c.points[0].mean)} to {percent_of(c.points[-1].mean)} %" for c in ends
+        f"{c.retriever} goes from {percent_of(c.points[0].mean)} % with {c.sizes[0]:,} documents to "
+        f"{percent_of(c.points[-1].mean)} % with "
+        f"{c.sizes[-1]:,}"
+        for c in ends
     ]
-    c = ends[0]
-    return f"From {c.sizes[0]:,} to {c.sizes[-1]:,} documents, {', '.join(told)} ({c.measure})"
+    if len({(c.sizes[0], c.sizes[-1]) for c in ends}) == 1:
+        c = ends[0]
+        told = [
+            f"{c.retriever} goes from {percent_of(c.points[0].mean)} to {percent_of(c.points[-1].mean)} %" for c in ends
+        ]
+        return f"From {c.sizes[0]:,} to {c.sizes[-1]:,} documents, {', '.join(told)} ({c.measure})"
+    return f"{ends[0].measure}: {', '.join(told)}"
 
 
 def spectra(known: Mapping[str, Spectrum]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
     return _FigureSpec(
         f"recall-dimension-{slug(report, table)}",
         findings.by_dimension(panels),
-        f"Recall against dimension, {whole.dataset}. {told}Retrievers without one dimension are horizontal lines. Single "
+        f"{_kinds(panels)} against dimension, {whole.dataset}. {told}Retrievers without one dimension are horizontal lines. Single "
         f"vectors at fp32, exact search. "
         f"{whole.caption[0].upper()}{whole.caption[1:]}.",
         slug(report, table),
@@ -132,7 +132,7 @@ def _sweep(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     return _FigureSpec(
         f"sweep-{slug(report, table)}",
         finding(found, table.headline),
-        f"Variants of one model on {table.comparison.dataset}, by what the index keeps for a document. Small numbers are "
+        f"Variants of a model on {table.comparison.dataset}, by what the index keeps for a document. Small numbers are "
         f"dimensions of "
         "fp32 vectors. Bars are 95 % intervals over queries.",
         slug(report, table),
@@ -185,7 +185,8 @@ def _corpus_size(report: BenchmarkReport) -> Iterator[_FigureSpec]:
         yield _FigureSpec(
             f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
             findings.corpus_size([c for c in shown if c.measure == shown[0].measure]),
-            f"Recall against corpus size, {dataset}. All relevant documents stay, distractors are drawn, every part is indexed "
+            f"{_kinds(c.measure for c in shown)} against corpus size, {dataset}. All relevant documents stay, distractors are "
+            f"drawn, every part is indexed "
             f"anew. Means over the draws, 95 % "
             "intervals over queries.",
             "corpus-size",
@@ -237,6 +238,11 @@ def _one_a_model(report: BenchmarkReport, records: list[Result]) -> dict[str, Re
         if other is None or (mine[0], label == model_of(label)) > (other[0], other[1] == model_of(label)):
             chosen[model_of(label)] = mine
     return {label: r for _, label, r in list(chosen.values())[:_MOST_LINES]}
+
+
+def _kinds(measures: Iterable[str]) -> str:
+    """The measures without their cutoffs: "Recall", or "Recall and nDCG"."""
+    return " and ".join(dict.fromkeys(title.partition("@")[0] for title in measures))
 
 
 def _plain(text: str) -> str:

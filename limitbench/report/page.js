@@ -35,7 +35,7 @@ for (const table of document.querySelectorAll("table.sortable")) {
 // variants of a sweep are folded under their models, unless they are asked for or looked for
 for (const box of document.querySelectorAll("input[data-unfold]")) {
   const table = box.closest(".tools").nextElementSibling.querySelector("table");
-  box.addEventListener("change", () => table.classList.toggle("folded", !box.checked));
+  box.addEventListener("change", () => table.classList.toggle("folded", !box.checked));  // an open record folds with its row
 }
 for (const input of document.querySelectorAll("input[data-filter]")) {
   const table = document.getElementById(input.dataset.filter);
@@ -68,6 +68,7 @@ const tabs = [...document.querySelectorAll("section.tab")];
 if (tabs.length > 1) {
   const links = [...document.querySelectorAll(".tabs a")];
   const show = () => {
+    if (location.hash && !tabs.some((tab) => `#${tab.id}` === location.hash)) return; // a link inside a tab
     const wanted = tabs.find((tab) => `#${tab.id}` === location.hash) ?? tabs[0];
     for (const tab of tabs) tab.classList.toggle("away", tab !== wanted);
     for (const link of links) {

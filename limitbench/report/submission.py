@@ -16,6 +16,7 @@ from limitbench.report.numbers import escaped, interval, markdown, percent
 from limitbench.results import Result, Store
 from limitbench.statistics import shown_interval
 
+_UNPINNED = {"limit": 50_000}  # documents of datasets whose digest was never seen here
 _SERVICES = ("endpoint", "rerank-endpoint", "rerank-llm", "long-context")
 
 
@@ -46,6 +47,8 @@ def _forbids(r: Result) -> list[str]:
         pinned = dataset_spec(facts.name).sha256
         if pinned is not None and pinned != facts.sha256:
             out.append(f"its data (sha256 {facts.sha256[:12]}) are not the catalogue's '{facts.name}' ({pinned[:12]})")
+        if pinned is None and facts.documents != _UNPINNED.get(facts.name):
+            out.append(f"its data have {facts.documents:,} documents, which the published '{facts.name}' has not")
     if not r.provenance.get("command"):
         out.append("it has no command")
     if not r.provenance.get("versions", {}).get("limitbench"):
@@ -56,6 +59,8 @@ def _forbids(r: Result) -> list[str]:
 def _cautions(r: Result) -> list[str]:
     options = r.retriever.configuration
     out = list(r.notes)
+    if (r.dataset.part_of or r.dataset).name in _UNPINNED:
+        out.append("its data have no pinned digest: whoever reads it compares the sha256")
     if options.get("adapter") == "run":
         out.append("it is an imported run: send the run's file too, since the command does not make it")
     for path in _values(options, "model"):

@@ -100,7 +100,7 @@ def render(figure: Any, name: str, title: str, *, inline: bool, tips: Mapping[st
 
 def _told(text: str, key: str, tips: Tips) -> str:
     """The SVG with the tips of the series of this id, whose group ends where the next one begins."""
-    head = f'<g id="{escape(key)}"'
+    head = f'<g id="{escape(key, {chr(34): "&quot;", chr(39): "&#39;"})}"'
     start = text.find(head)
     if start < 0:
         return text

@@ -9,6 +9,7 @@ from typing import Any
 from limitbench.report.comparison import Comparison, single_vector
 from limitbench.report.looks import MARKS, Looks, model_of
 from limitbench.report.numbers import size
+from limitbench.report.story import role
 from limitbench.report.svg import INK, PAPER, Tips, text_of
 from limitbench.statistics import Interval, shown_interval
 
@@ -44,7 +45,9 @@ def sweeps(comparison: Comparison, measure: str) -> dict[str, list[Point]]:
     groups: dict[str, dict[tuple[int, str, str], Point]] = {}
     for row in comparison.rows:
         record = row.record
-        if record is None or record.cost is None or not single_vector(record) or not row.values.get(measure):
+        if record is None or record.cost is None or role(row) != "retriever" or not single_vector(record):
+            continue
+        if not row.values.get(measure) or "shards" in record.retriever.facts:
             continue
         facts = record.retriever.facts
         dim, dtype, index = int(facts["dim"]), str(facts.get("dtype", "fp32")), str(facts["index"])
@@ -65,7 +68,8 @@ def finding(found: Mapping[str, Sequence[Point]], measure: str) -> str:
     model, points = next(iter(found.items()))
     best = max(points, key=lambda p: (p.quality.mean, -p.nbytes))
     enough = min((p for p in points if p.quality.mean >= best.quality.low), key=lambda p: p.nbytes)
-    told = f"{model} finds {best.quality.mean:.1f} % with {size(best.nbytes)} a document ({best.told})"
+    has = "finds" if measure.startswith("Recall@") else "has"
+    told = f"{model} {has} {best.quality.mean:.1f} % with {size(best.nbytes)} a document ({best.told})"
     if enough is not best:
         told += f", {enough.quality.mean:.1f} % with {size(enough.nbytes)} ({enough.told})"
     if points[0] is not enough:
@@ -81,11 +85,12 @@ def draw_sweeps(figure: Any, found: Mapping[str, Sequence[Point]], measure: str,
         colour = looks.of(model).colour
         for dtype, index in dict.fromkeys((p.dtype, p.index) for p in points):
             some = [p for p in points if (p.dtype, p.index) == (dtype, index)]
-            ax.plot([p.nbytes for p in some], [p.quality.mean for p in some], color=colour, lw=1, alpha=0.6)
+            line = f"{some[0].key(measure)}, line"
+            ax.plot([p.nbytes for p in some], [p.quality.mean for p in some], color=colour, lw=1, alpha=0.6, gid=line)
         for p in points:
             face = colour if p.index in _EXACT else PAPER
             look = {"marker": _mark(p.dtype), "s": 34, "facecolor": face, "edgecolor": colour, "zorder": 3}
-            ax.vlines(p.nbytes, p.quality.low, p.quality.high, color=colour, lw=1)
+            ax.vlines(p.nbytes, p.quality.low, p.quality.high, color=colour, lw=1, gid=f"{p.key(measure)}, interval")
             ax.scatter([p.nbytes], [p.quality.mean], gid=p.key(measure), **look)
             if p.dtype == "fp32" and p.index in _EXACT:
                 ax.annotate(str(p.dim), (p.nbytes, p.quality.mean), (4, -11), textcoords="offset points", fontsize=8)
@@ -108,15 +113,13 @@ def _mark(dtype: str) -> str:
 
 
 def tips_of_sweeps(found: Mapping[str, Sequence[Point]], measure: str) -> dict[str, Tips]:
-    """What each variant's mark says, by id."""
-    return {
-        p.key(measure): Tips(
-            p.dtype if p.index in _EXACT else f"{p.dtype}, {p.index}",
-            (
-                f"{model}, {p.told}: {measure} {p.quality.mean:.1f} % ({p.quality.low:.1f} to {p.quality.high:.1f}), "
-                f"{size(p.nbytes)} a document",
-            ),
-        )
-        for model, points in found.items()
-        for p in points
-    }
+    """What each variant's mark says, by id; its line and interval belong to the same series."""
+    out = {}
+    for model, points in found.items():
+        for p in points:
+            series = p.dtype if p.index in _EXACT else f"{p.dtype}, {p.index}"
+            q = p.quality
+            told = f"{model}, {p.told}: {measure} {q.mean:.1f} % ({q.low:.1f} to {q.high:.1f}), {size(p.nbytes)} a document"
+            out[p.key(measure)] = Tips(series, (told,))
+            out |= {f"{p.key(measure)}, {part}": Tips(series) for part in ("interval", "line")}
+    return out

@@ -134,7 +134,8 @@ def _cost(record: Result | None) -> list[Cell]:
         return [Cell(""), Cell("")]
     nbytes, seconds = record.cost.index_bytes, record.cost.query_latency_p50_seconds
     told = Cell(size(nbytes), value=str(nbytes)) if nbytes else Cell("")  # a search model of mteb does not tell
-    return [told, Cell(duration(seconds), value=repr(seconds))]
+    batch = "shards" in record.retriever.facts  # a query's share of one search of all: no latency
+    return [told, Cell("") if batch else Cell(duration(seconds), value=repr(seconds))]
 
 
 def standing(report: BenchmarkReport) -> TableText:

@@ -25,6 +25,8 @@ from limitbench.statistics import Comparison, compare_all, group_letters, insepa
 
 _RESAMPLES = 1999
 _TASKS = {"limit": "LIMITRetrieval", "limit-small": "LIMITSmallRetrieval"}
+_SIZES = {"limit": (50_000, 1000, 2000), "limit-small": (46, 1000, 2000)}  # documents, queries, relevant pairs
+_AS_PUBLISHED = {"dim": None, "query_prompt": None, "document_prompt": None}
 _FEWEST = 5  # tasks: of four, no order of signs is rarer than one in eight
 
 
@@ -93,7 +95,7 @@ def write_scores(records: Iterable[Result], folder: Path) -> list[Path]:
         if r.dataset.part_of is not None or r.evidence == "published":
             continue
         name, revision = _named(r)
-        task = _TASKS.get(r.dataset.name) or "".join(re.findall(r"[A-Za-z0-9]+", r.dataset.name.title())) or "Dataset"
+        task = _task(r)
         place = folder / name.replace("/", "__") / revision
         scores = {_mteb_name(title): means.mean for title, means in r.measures.items()}
         seconds = None if r.cost is None else r.cost.index_seconds + r.cost.search_seconds
@@ -102,6 +104,8 @@ def write_scores(records: Iterable[Result], folder: Path) -> list[Path]:
             "scores": {"test": [{"hf_subset": "default", "languages": ["eng-Latn"]}]}, "evaluation_time": seconds,
             "kg_co2_emissions": None,
         })  # fmt: skip
+        if table["dataset_revision"] != r.dataset.sha256:
+            raise InputError(f"two datasets would be the task {task}; export one of them, with -d")
         row = table["scores"]["test"][0]
         row |= scores
         first = ("recall_at_2", "ndcg_at_10") if r.dataset.published_as else ("ndcg_at_10", "recall_at_2")
@@ -115,18 +119,26 @@ def write_scores(records: Iterable[Result], folder: Path) -> list[Path]:
     return [path for path in tables if path.name != "model_meta.json"]
 
 
+def _task(r: Result) -> str:
+    """mteb's name of its LIMIT tasks for their data alone; else the dataset's name in letters and digits, as `as_task` has it."""
+    sizes = (r.dataset.documents, r.dataset.queries, r.dataset.relevant)
+    if r.dataset.name in _TASKS and r.dataset.published_as == r.dataset.name and sizes == _SIZES[r.dataset.name]:
+        return _TASKS[r.dataset.name]
+    words = re.findall(r"[A-Za-z0-9]+", r.dataset.name)
+    name = "".join(word[:1].upper() + word[1:] for word in words) or "Dataset"
+    return f"{name}Own" if name in _TASKS.values() else name
+
+
 def _named(r: Result) -> tuple[str, str]:
-    """(name, revision) as mteb has them: a plain model's hub id and commit; else limitbench's spec and a digest of its options."""
+    """(name, revision) as mteb has them: of a model as it is published, hub id and commit; else the spec and a digest of "
+    "options."""
     options, card = r.retriever.configuration, r.retriever.card
-    varied = (options.get("dim"), options.get("dtype"), options.get("index"))
     known, weights = str(card.get("id", "")), str(card.get("weights", ""))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
-    if (
-        options.get("adapter") == "dense"
-        and varied == (None, "fp32", "exact")
-        and re.fullmatch(r"[^./][^/]*/[^/]+", known)
-    ):
-        return known, weights.rpartition(" ")[2][:40] or digest
+    usual = {**_AS_PUBLISHED, "dtype": "fp32", "index": "exact", "precision": "fp32", "similarity": "model"}
+    plain = options.get("adapter") == "dense" and all(options.get(name) == value for name, value in usual.items())
+    if plain and re.fullmatch(r"[^./][^/]*/[^/]+", known):
+        return known, weights.removeprefix("commit ") if weights.startswith("commit ") else digest
     return f"limitbench/{quote(r.retriever.name, safe=' ,=+-._:')}", digest
 
 

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from bm25s import scoring
 
 from limitbench.collection import Corpus, Queries
-from limitbench.progress import Each
+from limitbench.progress import Each, raised
 from limitbench.rankings import Run
 from limitbench.retrievers.base import Arrays, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.sharded import Entries, merged, shares
@@ -112,7 +112,7 @@ def counted(weights: Weights, shard: TextShard) -> tuple[Counter[str], int, int]
     for document in weights.splitter(shard.texts):
         frequencies.update(set(document))
         words += len(document)
-    return frequencies, words, sum(map(len, shard.texts))
+    return frequencies, words, sum(len(text.encode()) for text in shard.texts)
 
 
 def best_of_texts(
@@ -184,7 +184,7 @@ class ShardedBM25Index:
         shards = tuple(TextShard(tuple(texts[a:b]), a) for a, b in pairwise(edges))
         frequencies: Counter[str] = Counter()
         words = nbytes = 0
-        for _, (some, more, size) in each(partial(counted, weights), shards, label=str):
+        for _, (some, more, size) in raised(each(partial(counted, weights), shards, label=str, light=True)):
             frequencies.update(some)
             words += more
             nbytes += size
@@ -206,7 +206,8 @@ class ShardedBM25Index:
         call = partial(best_of_texts, self.weights, self.statistics, asked, depth)
 
         def parts() -> Any:
-            for done, (_, entries) in enumerate(self.each(call, self.shards, label=str), 1):
+            found = raised(self.each(call, self.shards, label=str, light=True))
+            for done, (_, entries) in enumerate(found, 1):
                 progress("search", done, len(self.shards))
                 yield entries
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from limitbench.errors import DataError
-from limitbench.progress import Each
-from limitbench.rankings import Run
+from limitbench.errors import DataError, LimitbenchError, RetrievalError
+from limitbench.progress import Each, raised
+from limitbench.rankings import Run, require_entries
 from limitbench.retrievers.best_columns import Floats
 
 _ROWS = 1 << 15  # documents at a time
@@ -56,16 +56,22 @@ def here(
     items: Sequence[Any],
     *,
     label: Callable[[Any], str] = str,  # noqa: ARG001
+    light: bool = False,  # noqa: ARG001
 ) -> Iterator[tuple[int, Any]]:
     """An `Each` that calls one after another in this process."""
     for place in range(len(items)):
-        yield place, call(items[place])
+        try:
+            value = call(items[place])
+        except LimitbenchError as error:
+            value = error
+        yield place, value
 
 
 def merged(parts: Iterable[Entries], query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
     """The run of all parts; only the best so far, with their ties, are held."""
     kept = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     for part in parts:
+        require_entries(len(kept.rows) + len(part.rows))
         kept = Entries.of(Entries.joined([kept, part]).run(query_ids, document_ids, depth))
     return kept.run(query_ids, document_ids, depth)
 
@@ -105,7 +111,7 @@ def search_vectors(
 ) -> Run:  # fmt: skip
     """The run of the largest inner products of query vectors (m, d) with the documents of all shards, ties across the cut kept."""
     call = partial(best_of_shard, np.ascontiguousarray(queries, np.float32), depth)
-    parts = (entries for _, entries in each(call, shards, label=str))
+    parts = (entries for _, entries in raised(each(call, shards, label=str, light=True)))
     return merged(parts, query_ids, document_ids, depth)
 
 
@@ -117,19 +123,30 @@ def best_of_shard(queries: Floats, depth: int, shard: VectorShard) -> Entries:
 def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0) -> Entries:
     """The entries of the `depth` largest inner products of each query (m, d) with documents (n, d), and of their ties."""
     m = len(queries)
+    if not np.isfinite(queries).all():
+        raise RetrievalError("found query vectors with NaN or infinity; check the model")
     lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
     least = np.full(m, -np.inf)  # the score that is needed, of what was seen
     best = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
     step = max(1, min(_ROWS, _ENTRIES // max(1, m)))
     for start in range(0, len(documents), step):
         part = np.ascontiguousarray(documents[start : start + step])
-        fast = queries @ part.T
+        if not np.isfinite(part).all():
+            raise RetrievalError(
+                f"found vectors with NaN or infinity among documents {start + first} and after; check the model"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            fast = queries @ part.T
         longest = float(np.linalg.norm(part.astype(np.float64), axis=1).max(initial=0.0))
-        slack = _error(queries.shape[1]) * lengths * longest
+        slack = (
+            _error(queries.shape[1]) * lengths * longest + queries.shape[1] * 2.0**-126
+        )  # and what rounds to nothing
         floor = least - slack
-        if len(part) > depth:  # of this part alone, so many are at least as good
+        odd = ~np.isfinite(fast)  # products beyond fp32: their scores tell
+        if len(part) > depth and not odd.any():  # of this part alone, so many are at least as good
             floor = np.maximum(floor, np.partition(fast, len(part) - depth, axis=1)[:, len(part) - depth] - 2 * slack)
-        rows, columns = np.nonzero(fast >= floor[:, None])
+        rows, columns = np.nonzero(odd | (fast >= floor[:, None]))
+        require_entries(len(best.rows) + len(rows))
         found = Entries(rows, columns + start + first, products(queries, part, rows, columns))
         best = _cut(Entries.joined([best, found]), m, depth)
         counts = np.bincount(best.rows, minlength=m)
@@ -152,7 +169,10 @@ def products(
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
         both = queries[rows[part]].astype(np.float64) * documents[columns[part]].astype(np.float64)
-        out[part] = np.add.reduce(np.ascontiguousarray(both), axis=1)
+        with np.errstate(over="ignore"):
+            out[part] = np.add.reduce(np.ascontiguousarray(both), axis=1)
+    if not np.isfinite(out).all():
+        raise RetrievalError("found scores that are larger than fp32 holds; scale the vectors")
     return out.astype(np.float64)
 
 

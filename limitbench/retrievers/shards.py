@@ -18,7 +18,7 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, InputError
 from limitbench.files import read_record
 from limitbench.progress import Each
-from limitbench.retrievers.base import Adapter, Arrays, Index, IndexFacts, Progress, Retrieved, no_progress
+from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.sharded import VectorShard, here, search_vectors, shares
 from limitbench.retrievers.vectors import SingleVectorIndex
 from limitbench.validation import first_problem
@@ -30,7 +30,7 @@ class Listed(BaseModel):
     """One file of vectors: how many documents, and first digits of the sha256 of documents and of what encoded them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
-    file: str
+    file: str = Field(pattern=r"^documents-[0-9]{5,}-[0-9a-f]{16}\.npy$")  # beside the manifest, nowhere else
     documents: int
     sha256: str
 
@@ -40,9 +40,11 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     schema_name: Literal["limitbench.shards.v1"] = Field("limitbench.shards.v1", alias="schema")
-    retriever: str | dict[str, Any]
+    retriever: dict[str, Any]  # what made them, as a table: its name and options
     configuration: dict[str, Any]
     corpus: str  # sha256 of ids and texts
+    vectors: str  # sha256 of all rows, in order
+    cut: dict[str, Any] | None = None  # documents that are longer than the model reads
     dim: int
     similarity: Literal["cosine", "dot"]
     shards: list[Listed]
@@ -50,6 +52,11 @@ class Manifest(BaseModel):
     def to_json(self) -> bytes:
         """The manifest's bytes."""
         return (json.dumps(self.model_dump(by_alias=True), ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def settled(configuration: dict[str, Any]) -> dict[str, Any]:
+    """A configuration without what says where, and how many at a time, texts are encoded."""
+    return {name: value for name, value in configuration.items() if name not in ("device", "batch_size")}
 
 
 def corpus_digest(ids: tuple[str, ...], texts: tuple[str, ...]) -> str:
@@ -83,6 +90,7 @@ class Shards(Adapter):
     argument: ClassVar[str | None] = "folder"
     path_fields: ClassVar[tuple[str, ...] | None] = ("folder",)
     folder: str = Field(min_length=1)
+    device: str = "auto"  # of the encoder of questions
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -91,8 +99,9 @@ class Shards(Adapter):
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The encoding retriever's options, and the corpus's digest; not the folder, nor the number of shards."""
-        return {"adapter": self.adapter, "of": self.manifest.configuration, "corpus": self.manifest.corpus}
+        """The encoding retriever's options, and digests of corpus and vectors; not the folder, nor the number of shards."""
+        of = settled(self.manifest.configuration)
+        return {"adapter": self.adapter, "of": of, "corpus": self.manifest.corpus, "vectors": self.manifest.vectors}
 
     @property
     def card(self) -> dict[str, Any]:
@@ -104,10 +113,12 @@ class Shards(Adapter):
         """The retriever that encodes questions."""
         from limitbench.retrievers import retriever
 
-        made = retriever(self.manifest.retriever).retriever
-        if not isinstance(made, Adapter) or made.configuration != self.manifest.configuration:
+        made = retriever(
+            {**self.manifest.retriever, **({"device": self.device} if self.device != "auto" else {})}
+        ).retriever
+        if not isinstance(made, Adapter) or settled(made.configuration) != settled(self.manifest.configuration):
             raise InputError(
-                f"{self.folder} was encoded by another version or weights of {self.manifest.retriever}; encode it again"
+                f"{self.folder} was encoded by another version or weights of {self.manifest.retriever['name']}; encode it again"
             )
         return made
 
@@ -135,7 +146,7 @@ class Shards(Adapter):
             )
         questions = self.encoder.index(Corpus(corpus.ids[:1], corpus.contents[:1]), progress)
         if not isinstance(questions, SingleVectorIndex):
-            raise InputError(f"{told.retriever} has no single vectors; expected such a retriever")
+            raise InputError(f"{told.retriever['name']} has no single vectors; expected such a retriever")
         return _ShardedIndex(corpus.ids, tuple(shards), questions, told, self._each or here)
 
 
@@ -159,12 +170,13 @@ class _ShardedIndex:
         return IndexFacts(
             nbytes=4 * self.manifest.dim * len(self.document_ids), dim=self.manifest.dim, dtype="fp32", kind="exact",
             similarity=self.manifest.similarity, more={"shards": len(self.shards)}, query_seconds=self.seconds,
+            cut_texts=[*([CutTexts(**told)] if (told := self.manifest.cut) else []), *self.encoder.facts.cut_texts],
         )  # fmt: skip
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries, exact."""
-        asked = self.encoder.asked(queries, progress)
         start = time.perf_counter()
+        asked = self.encoder.asked(queries, progress)
         run = search_vectors(asked, queries.ids, self.document_ids, self.shards, depth, self.each)
         self.seconds = shares(time.perf_counter() - start, len(queries))
         return Retrieved(run)

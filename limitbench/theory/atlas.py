@@ -18,7 +18,7 @@ from limitbench import certificates
 from limitbench.certificates import Notion
 from limitbench.errors import DataError
 from limitbench.files import atomic_write, require_writable
-from limitbench.progress import Each
+from limitbench.progress import Each, raised
 from limitbench.relevance import Qrels, read_qrels
 from limitbench.theory.bounds import Bracket
 from limitbench.theory.bracket import bracket, require_notion
@@ -129,7 +129,7 @@ def atlas(
     if not some:
         raise DataError(Path(folder), "holds no qrels file that can be read")
     if each is not None and waiting:
-        for place, found in each(_bracketed, waiting, label=lambda one: one.collection):
+        for place, found in raised(each(_bracketed, waiting, label=lambda one: one.collection)):
             yield waiting[place].stored(store, found)
 
 
