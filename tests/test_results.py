@@ -58,8 +58,7 @@ def test_list_and_show(cli, store: Path) -> None:
 
 
 def test_diff_names_what_changed(cli, store: Path) -> None:
-    """Two records of one dataset differ in configuration and numbers, with a p-value; of two datasets in data; of one, in "
-    "nothing."""
+    """Two records of one dataset differ in configuration and numbers, with a p-value; of two datasets in data; of one in nothing."""
     known = digests(store)
     one, two = known["limit-small-synthetic/bm25"], known["limit-small-synthetic/bm25,stemmer=none"]
     code, out, _ = cli("results", "diff", one, two, "--results", store, "--json")

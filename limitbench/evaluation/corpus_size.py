@@ -62,7 +62,7 @@ def _on_others(
     """The results in their order, measured by others: the largest corpora first, which fill the embedding caches."""
     parts = [Part(one, cell) for cell in cells for one in named]
     found = {}
-    for i, part in enumerate(parts):
+    for i, part in enumerate(parts if how.store is not None and not how.fresh else ()):
         recorded = how.find(drawn(data, part.part)[0], part.one)
         if recorded is not None:
             found[i] = recorded

@@ -13,6 +13,7 @@ from typing import Any
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.errors import LimitbenchError
 from limitbench.evaluation.options import Options
+from limitbench.evaluation.single import naming
 from limitbench.retrievers import Given, NamedRetriever
 
 _SIZES = (64, 512, 8192)  # documents of the samples that rates are measured on; the last where the one before was quick
@@ -98,16 +99,17 @@ def _planned(data: Dataset, one: NamedRetriever, options: Options, documents: in
     try:
         if documents == len(data.corpus) and options.find(data, one) is not None:
             return cell(why="recorded")
-        asked = Queries(data.queries.ids[:_ASKED], data.queries.texts[:_ASKED])
-        sizes = sorted({min(size, len(data.corpus)) for size in _SIZES})
-        if _asks(one.retriever.configuration):
-            return cell(why="asks a service, which a plan does not; its rate and price are its own")
-        _rate(data.corpus, one, asked, sizes[0])  # loads a model, and warms it
-        rates = []
-        for size in sizes:
-            rates.append(_rate(data.corpus, one, asked, size))
-            if rates[-1].indexing > _QUICK and len(rates) > 1:
-                break
+        with naming(f"retriever '{one.name}'", "check its options"):
+            asked = Queries(data.queries.ids[:_ASKED], data.queries.texts[:_ASKED])
+            sizes = sorted({min(size, len(data.corpus)) for size in _SIZES})
+            if _asks(one.retriever.configuration):
+                return cell(why="asks a service, which a plan does not; its rate and price are its own")
+            _rate(data.corpus, one, asked, sizes[0])  # loads a model, and warms it
+            rates = []
+            for size in sizes:
+                rates.append(_rate(data.corpus, one, asked, size))
+                if rates[-1].indexing > _QUICK and len(rates) > 1:
+                    break
     except LimitbenchError as error:
         return cell(why=str(error))
     few, many = rates[0], rates[-1]
