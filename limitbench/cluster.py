@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
-from types import TracebackType
 from typing import Any, Self
 
 from limitbench import errors
@@ -31,7 +30,7 @@ _STORE = 512 * 2**20  # bytes of shared memory of a local cluster, unless there 
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray's coming default; it warns without
     try:
         import ray
     except ModuleNotFoundError:
@@ -122,9 +121,7 @@ class Cluster:
         self.told(f"{self.size} cores on {len(self._nodes())} nodes after {time.perf_counter() - start:.1f} s")
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self._ray.shutdown()
 
     @property
@@ -233,7 +230,7 @@ class Cluster:
         except (kinds.WorkerCrashedError, kinds.NodeDiedError, kinds.ActorDiedError, kinds.ObjectLostError) as error:
             reason = " ".join(str(error).split())[:160]
             raise ClusterError(
-                f"{what}: its worker died {1 + _RETRIES} times ({reason}); the others are kept"
+                f"{what}: its worker or node was lost {1 + _RETRIES} times ({reason}); the others are kept"
             ) from None
         except kinds.RayTaskError as error:
             cause = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.errors import InputError, MissingExtra
+from limitbench.results.mteb_files import task_name
 from limitbench.retrievers import NamedRetriever, Retriever, retriever
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def as_task(dataset: Dataset, *, name: str | None = None) -> AbsTaskRetrieval:
     """
     if not dataset.qrels.sizes.any():
         raise InputError(f"dataset '{dataset.name}' has no relevant document; expected at least one")
-    title = name or "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", dataset.name)) or "Dataset"
+    title = name or task_name(dataset.name)
     kind = type(title, (_Task,), {"metadata": mteb_model.task_metadata(title, path=dataset.name or "limitbench")})
     task: AbsTaskRetrieval = kind()
     task.dataset = {"default": {"test": _split(dataset)}}

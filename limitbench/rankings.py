@@ -45,6 +45,20 @@ def _kth_best(scores: npt.NDArray[Any], k: int) -> npt.NDArray[Any]:
     return np.asarray(np.partition(scores, scores.shape[1] - k, axis=1)[:, scores.shape[1] - k, None])
 
 
+def best_entries(
+    rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64], scores: npt.NDArray[np.float64], m: int, depth: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """The best `depth` entries of each of m queries with every tie across the cut, best first, ties by document number."""
+    order = np.lexsort((columns, -scores, rows))
+    rows, columns, scores = rows[order], columns[order], scores[order]
+    start = np.searchsorted(rows, np.arange(m))
+    at_cut = np.arange(len(rows)) - start[rows] == depth - 1
+    last = np.full(m, -np.inf)
+    last[rows[at_cut]] = scores[at_cut]
+    within = scores >= last[rows]
+    return rows[within], columns[within], scores[within]
+
+
 def require_entries(count: int) -> None:
     """Raise `RetrievalError` where a run would have more entries than fit in memory."""
     if count > _MOST_ENTRIES:
@@ -91,17 +105,9 @@ class Run:
             raise RetrievalError(f"found {int(np.isnan(scores).sum())} scores that are not numbers; check the model")
         kept = scores > -np.inf
         rows, columns, scores = rows[kept], columns[kept], scores[kept].astype(np.float64)
-        order = np.lexsort((columns, -scores, rows))
-        rows, columns, scores = rows[order], columns[order], scores[order]
-        start = np.searchsorted(rows, np.arange(len(query_ids)))
-        position = np.arange(len(rows)) - start[rows]
-        last = np.full(len(query_ids), -np.inf)
-        at_cut = position == depth - 1
-        last[rows[at_cut]] = scores[at_cut]
-        within = scores >= last[rows]
-        counts = np.bincount(rows[within], minlength=len(query_ids))
-        indptr = np.concatenate([[0], np.cumsum(counts)])
-        return cls(tuple(query_ids), tuple(document_ids), indptr, columns[within], scores[within])
+        rows, columns, scores = best_entries(rows, columns, scores, len(query_ids), depth)
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=len(query_ids)))])
+        return cls(tuple(query_ids), tuple(document_ids), indptr, columns, scores)
 
     @classmethod
     def concatenate(cls, stream: Iterable[Run]) -> Run:

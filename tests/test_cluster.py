@@ -259,7 +259,7 @@ def fails(item: int) -> int:
     [
         (1, SpecError, r"^found 1, expected another$"),
         (2, ClusterError, "it 2: failed on its node .*ValueError.*of the library"),
-        (3, ClusterError, "it 3: its worker died 4 times"),
+        (3, ClusterError, "it 3: its worker or node was lost 4 times"),
     ],
 )
 def test_errors_cross_machines(two: Cluster, item: int, kind: type[LimitbenchError], says: str) -> None:

@@ -65,7 +65,7 @@ def test_close_scores_are_not_lost_to_rounding(tmp_path: Path) -> None:
     exact = np.array([[np.add.reduce(q.astype(float) * x.astype(float)) for x in documents] for q in queries])
     ids, asked = tuple(map(str, range(4000))), tuple(map(str, range(5)))
     wanted = Run.from_scores(exact.astype(np.float32), query_ids=asked, document_ids=ids, depth=50)
-    assert same(whole.run(asked, ids, 50), wanted)
+    assert same(merged([whole], asked, ids, 50), wanted)
     parts = (best_products(queries, documents[a : a + 700], 50, a) for a in range(0, 4000, 700))
     assert same(merged(parts, asked, ids, 50), wanted)
 
@@ -202,7 +202,7 @@ def test_vectors_with_nan_or_without_bounds_are_refused(monkeypatch: pytest.Monk
     whole = best_products(tiny, tiny, 1)
     assert same(
         merged([best_products(tiny, tiny[i : i + 1], 1, i) for i in range(4)], "abcd", "abcd", 1),
-        whole.run("abcd", "abcd", 1),
+        merged([whole], "abcd", "abcd", 1),
     )
     monkeypatch.setattr(rankings, "_MOST_ENTRIES", 100_000)
     with pytest.raises(RetrievalError, match="nearly all scores are equal"):

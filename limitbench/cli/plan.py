@@ -56,14 +56,15 @@ def plan(
 
 
 def _print(found: Plan) -> None:
-    from limitbench.report import size
+    from limitbench.report import duration, size
+    from limitbench.tables import short
 
     def row(cell: Cell) -> list[str]:
         about = [cell.retriever, cell.dataset, f"{cell.documents:,}"]
         if cell.why:
-            return [*about, "", "", "", cell.why[:60]]
+            return [*about, "", "", "", short(cell.why, 60)]
         rate = f"{cell.documents_per_second:,.0f}"
-        return [*about, rate, size(cell.index_bytes), size(cell.memory_bytes), _time(cell.seconds)]
+        return [*about, rate, size(cell.index_bytes), size(cell.memory_bytes), duration(cell.seconds)]
 
     head = ["retriever", "dataset", "documents", "documents a second", "index", "memory", "time"]
     told = "rates of this machine, from up to 8,192 documents and 32 queries, scaled; graphs grow faster"
@@ -73,23 +74,11 @@ def _print(found: Plan) -> None:
     typer.echo(
         f"{len(found.missing)} of {len(found.cells)} points to measure: {texts:,} texts, "
         f"{size(sum(cell.index_bytes for cell in found.missing))} of indexes, {size(found.memory_bytes)} of memory, "
-        f"{_time(3600 * found.hours)} on {found.workers} worker{several}."
+        f"{duration(3600 * found.hours)} on {found.workers} worker{several}."
     )
     memory = _memory()
     if memory and found.memory_bytes > memory:
         say(f"this machine has {size(memory)} of memory: take fewer workers at a time, or more machines (--cluster)")
-
-
-def _time(seconds: float) -> str:
-    from limitbench.report import duration
-
-    return (
-        duration(seconds)
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )
 
 
 def _memory() -> int | None:

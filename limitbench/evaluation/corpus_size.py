@@ -14,8 +14,8 @@ import numpy as np
 from limitbench.collection import Dataset
 from limitbench.datasets import load
 from limitbench.datasets.subsample import subsample
-from limitbench.errors import InputError, LimitbenchError
-from limitbench.evaluation.elsewhere import Part, drawn, measured_elsewhere
+from limitbench.errors import InputError
+from limitbench.evaluation.elsewhere import Part, drawn, found_or_measured
 from limitbench.evaluation.options import Options
 from limitbench.results import PartOf, Result
 from limitbench.retrievers import Adapter, Given, NamedRetriever
@@ -48,32 +48,13 @@ def drown(
     ends = (_relevant(data), len(data.corpus))  # where nothing is drawn
     cells = [(size, seed) for size in reversed(wanted) for seed in range(1 if size in ends else seeds)]
     if how.each is not None:
-        yield from _on_others(data, cells, [how.retriever(spec) for spec in _distinct(retrievers)], how)
+        parts = [Part(how.retriever(spec), cell) for cell in cells for spec in _distinct(retrievers)]
+        yield from found_or_measured(how, data, parts, first=range(len(named)))
         return
     ladder = _Ladder(data, wanted, how)
     for size, seed in cells:
         for one in named:
             yield ladder.result(one, size, seed)
-
-
-def _on_others(
-    data: Dataset, cells: Sequence[tuple[int, int]], named: Sequence[NamedRetriever], how: Options
-) -> Iterator[Result]:
-    """The results in their order, measured by others: the largest corpora first, which fill the embedding caches."""
-    parts = [Part(one, cell) for cell in cells for one in named]
-    found = {}
-    for i, part in enumerate(parts if how.store is not None and not how.fresh else ()):
-        recorded = how.find(drawn(data, part.part)[0], part.one)
-        if recorded is not None:
-            found[i] = recorded
-    rest = [i for i in range(len(parts)) if i not in found]
-    largest = [i for i in rest if parts[i].part == cells[0]]
-    for some in (largest, [i for i in rest if i not in set(largest)]):
-        for place, made in measured_elsewhere(how, data, [parts[i] for i in some]):
-            if isinstance(made, LimitbenchError):
-                raise made
-            found[some[place]] = how.stored(made[0]).stored
-    yield from (found[i] for i in range(len(parts)))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -10,6 +10,7 @@ from limitbench.collection import Dataset
 from limitbench.errors import LimitbenchError
 from limitbench.evaluation.options import Options
 from limitbench.evaluation.single import evaluate
+from limitbench.progress import raised
 from limitbench.provenance import command
 from limitbench.rankings import Run
 from limitbench.results import PartOf, Result
@@ -58,12 +59,27 @@ def divided(options: Options, one: NamedRetriever) -> NamedRetriever | None:
     return replace(one, retriever=one.retriever.over(options.each))
 
 
+def found_or_measured(options: Options, data: Dataset, parts: Sequence[Part], first: Collection[int]) -> list[Result]:
+    """The results of all points in their order: recorded ones, and those that others measure now, stored as they come. The points
+    `first` come first: they fill the embedding caches of the others. Raises the first error."""
+    recorded = options.store is not None and not options.fresh
+    found = {}
+    for i, part in enumerate(parts if recorded else ()):
+        known = options.find(drawn(data, part.part)[0], part.one)
+        if known is not None:
+            found[i] = known
+    rest = [i for i in range(len(parts)) if i not in found]
+    for some in ([i for i in rest if i in first], [i for i in rest if i not in first]):
+        for place, (result, _) in raised(measured_elsewhere(options, data, [parts[i] for i in some])):
+            found[some[place]] = options.stored(result).stored
+    return [found[i] for i in range(len(parts))]
+
+
 def measured_elsewhere(
-    options: Options, data: Dataset, points: Sequence[NamedRetriever | Part], *, runs: bool = False
+    options: Options, data: Dataset, parts: Sequence[Part], *, runs: bool = False
 ) -> Iterator[tuple[int, Made]]:
     """(place of a point, its result and run, or its error), as they are done. The command of a record is this process's."""
     assert options.each is not None
-    parts = [point if isinstance(point, Part) else Part(point) for point in points]
     if not parts:
         return
     call = partial(_measured, data, options.elsewhere, runs)

@@ -20,7 +20,7 @@ from limitbench.retrievers import Adapter, NamedRetriever
 from limitbench.retrievers.base import CutTexts
 from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.sharded import here
-from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, corpus_digest, settled
+from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, settled
 from limitbench.retrievers.vectors import SingleVectorIndex
 
 
@@ -29,8 +29,7 @@ class Piece:
     """Documents of a corpus that make one shard."""
 
     number: int
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
+    corpus: Corpus
 
     def __str__(self) -> str:
         return f"shard {self.number}"
@@ -52,12 +51,12 @@ class _Pieces(Sequence[Piece]):
 def piece(corpus: Corpus, size: int, number: int) -> Piece:
     """The shard of this number."""
     part = slice(number * size, (number + 1) * size)
-    return Piece(number, corpus.ids[part], corpus.contents[part])
+    return Piece(number, Corpus(corpus.ids[part], corpus.texts[part], corpus.titles[part]))
 
 
 def _encoded(by: NamedRetriever, one: Piece) -> tuple[Floats, str, CutTexts | None]:
     """A shard's vectors (documents, d) as they are searched, the similarity, and which texts were cut. A worker keeps its model."""
-    index = by.retriever.index(Corpus(one.ids, one.texts))
+    index = by.retriever.index(one.corpus)
     if not isinstance(index, SingleVectorIndex):
         raise InputError(f"{by.name} has no single vectors; expected a dense retriever, such as minilm or dense:MODEL")
     vectors = index.vectors
@@ -124,7 +123,7 @@ def encode(
     options = by.retriever.model_dump(mode="json", exclude_defaults=True)
     manifest = Manifest(
         retriever={"name": by.retriever.adapter, **settled(options)}, configuration=configuration,
-        corpus=corpus_digest(corpus.ids, corpus.contents), vectors=state.hexdigest(), dim=done[0][1],
+        corpus=corpus.digest, vectors=state.hexdigest(), dim=done[0][1],
         similarity="dot" if similarity == "dot" else "cosine", shards=listed, cut=_together(cuts, len(corpus)),
     )  # fmt: skip
     with atomic_write(out / MANIFEST) as stream:
@@ -151,7 +150,7 @@ def _together(cuts: Sequence[CutTexts], documents: int) -> dict[str, Any] | None
 
 def _name(one: Piece, configuration: dict[str, Any]) -> str:
     """A shard's file: its number, and a digest of its documents and of what encodes them."""
-    state = hashlib.sha256(corpus_digest(one.ids, one.texts).encode())
+    state = hashlib.sha256(one.corpus.digest.encode())
     state.update(json.dumps(settled(configuration), sort_keys=True, ensure_ascii=False).encode())
     return f"documents-{one.number:05d}-{state.hexdigest()[:16]}.npy"
 

@@ -15,6 +15,7 @@ from limitbench.errors import LimitbenchError
 from limitbench.evaluation.options import Options
 from limitbench.evaluation.single import naming
 from limitbench.retrievers import Given, NamedRetriever
+from limitbench.retrievers.spec import texts_under
 
 _SIZES = (64, 512, 8192)  # documents of the samples that rates are measured on; the last where the one before was quick
 _QUICK = 1.0  # seconds
@@ -102,7 +103,7 @@ def _planned(data: Dataset, one: NamedRetriever, options: Options, documents: in
         with naming(f"retriever '{one.name}'", "check its options"):
             asked = Queries(data.queries.ids[:_ASKED], data.queries.texts[:_ASKED])
             sizes = sorted({min(size, len(data.corpus)) for size in _SIZES})
-            if _asks(one.retriever.configuration):
+            if texts_under(one.retriever.configuration, "url"):
                 return cell(why="asks a service, which a plan does not; its rate and price are its own")
             _rate(data.corpus, one, asked, sizes[0])  # loads a model, and warms it
             rates = []
@@ -146,13 +147,6 @@ def _rate(corpus: Corpus, one: NamedRetriever, asked: Queries, size: int) -> _Ra
             index.search(asked, 10)
             tries.append(time.perf_counter() - start)
     return _Rate(size, indexing, min(tries), index.facts.nbytes)
-
-
-def _asks(options: Any) -> bool:
-    """Whether a retriever, or one inside it, asks a service."""
-    if isinstance(options, dict):
-        return "url" in options or any(map(_asks, options.values()))
-    return isinstance(options, list) and any(map(_asks, options))
 
 
 @contextmanager

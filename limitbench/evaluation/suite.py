@@ -14,7 +14,7 @@ from limitbench import catalog
 from limitbench.collection import Dataset
 from limitbench.datasets import Reading, find
 from limitbench.errors import LimitbenchError, SpecError
-from limitbench.evaluation.elsewhere import measured_elsewhere
+from limitbench.evaluation.elsewhere import Part, measured_elsewhere
 from limitbench.evaluation.options import Found, Options
 from limitbench.evaluation.single import digest_of
 from limitbench.results import Result
@@ -114,7 +114,7 @@ def _on_others(
             rest.append(i)
         else:
             outcomes[i] = Outcome(data.name, one.name, found, reused=True)
-    for place, made in measured_elsewhere(options, data, [named[i] for i in rest], runs=keep is not None):
+    for place, made in measured_elsewhere(options, data, [Part(named[i]) for i in rest], runs=keep is not None):
         i = rest[place]
         if isinstance(made, LimitbenchError):
             outcomes[i] = Outcome(data.name, named[i].name, None, error=made)

@@ -9,11 +9,11 @@ from typing import Any
 
 from limitbench.collection import Dataset
 from limitbench.datasets import load
-from limitbench.errors import LimitbenchError, SpecError
-from limitbench.evaluation.elsewhere import measured_elsewhere
+from limitbench.errors import SpecError
+from limitbench.evaluation.elsewhere import Part, found_or_measured
 from limitbench.evaluation.options import Options
 from limitbench.results import Result
-from limitbench.retrievers import Given, NamedRetriever, RetrieverSpec
+from limitbench.retrievers import Given, RetrieverSpec
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,8 @@ def sweep(
         for number, point in enumerate(points)
     ]
     if how.each is not None:
-        yield from _on_others(data, named, how)
+        results = found_or_measured(how, data, [Part(one) for _, one in named], first=(0,))
+        yield from zip((point for point, _ in named), results, strict=True)
         return
     for point, one in named:
         yield point, how.find_or_measure(data, one).stored
-
-
-def _on_others(
-    data: Dataset, named: Sequence[tuple[Point, NamedRetriever]], how: Options
-) -> Iterator[tuple[Point, Result]]:
-    """The points in their order, measured by others: the first alone, whose node then has the embeddings in its cache."""
-    found = {i: r for i, (_, one) in enumerate(named) if (r := how.find(data, one)) is not None}
-    rest = [i for i in range(len(named)) if i not in found]
-    for some in (rest[:1], rest[1:]):
-        for place, made in measured_elsewhere(how, data, [named[i][1] for i in some]):
-            if isinstance(made, LimitbenchError):
-                raise made
-            found[some[place]] = how.stored(made[0]).stored
-    for i, (point, _) in enumerate(named):
-        yield point, found[i]

@@ -48,9 +48,8 @@ def cost(points: Sequence[Cost], measure: str) -> str:
         return f"{best.name} is both the quickest and the best by {measure}: {best.quality.mean:.1f} % in {duration(best.seconds)}"
     between = "" if len(front) == 2 else f", {len(front) - 2} between them"
     return (
-        f"{quick.name} is the quickest ({quick.quality.mean:.1f} % in {duration(quick.seconds)}), {best.name} the best by "
-        f"{measure} "
-        f"({best.quality.mean:.1f} % in {duration(best.seconds)}){between}"
+        f"{quick.name} is the quickest ({quick.quality.mean:.1f} % in {duration(quick.seconds)}), "
+        f"{best.name} the best by {measure} ({best.quality.mean:.1f} % in {duration(best.seconds)}){between}"
     )
 
 
@@ -68,8 +67,7 @@ def corpus_size(curves: Sequence[Curve]) -> str:
     ends = [here[-1], *here[:1]] if len(here) > 1 else here
     told = [
         f"{c.retriever} goes from {percent_of(c.points[0].mean)} % with {c.sizes[0]:,} documents to "
-        f"{percent_of(c.points[-1].mean)} % with "
-        f"{c.sizes[-1]:,}"
+        f"{percent_of(c.points[-1].mean)} % with {c.sizes[-1]:,}"
         for c in ends
     ]
     if len({(c.sizes[0], c.sizes[-1]) for c in ends}) == 1:

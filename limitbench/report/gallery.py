@@ -91,10 +91,10 @@ def _plans(report: BenchmarkReport) -> Iterator[_FigureSpec]:
     yield _FigureSpec(
         "critical-n",
         findings.frontier(report.frontier),
-        "Critical-n against dimension: corpora all of whose pairs d dimensions carry. Shaded left: proved impossible; right of "
-        "2k: constructed in exact "
-        "arithmetic, for every n. Marks: verified vectors that an optimizer found (measured) or a construction stored in a dtype "
-        "gave (constructed), and the paper's Table 6 (published). Lines: cubic fits, which are empirical and bound nothing.",
+        "Critical-n against dimension: corpora all of whose pairs d dimensions carry. "
+        "Shaded left: proved impossible; right of 2k: constructed in exact arithmetic, for every n. "
+        "Marks: verified vectors that an optimizer found (measured) or a construction stored in a dtype gave (constructed), "
+        "and the paper's Table 6 (published). Lines: cubic fits, which are empirical and bound nothing.",
         "capacity",
         (8, 5.2),
         lambda figure: draw_on(figure.subplots(), report.frontier),
@@ -115,8 +115,8 @@ def _by_dimension(report: BenchmarkReport, table: Table, whole: Comparison) -> _
     return _FigureSpec(
         f"recall-dimension-{slug(report, table)}",
         findings.by_dimension(panels),
-        f"{_kinds(panels)} against dimension, {whole.dataset}. {told}Retrievers without one dimension are horizontal lines. Single "
-        f"vectors at fp32, exact search. "
+        f"{_kinds(panels)} against dimension, {whole.dataset}. {told}"
+        "Retrievers without one dimension are horizontal lines. Single vectors at fp32, exact search. "
         f"{whole.caption[0].upper()}{whole.caption[1:]}.",
         slug(report, table),
         (max(6.5, 3.6 * len(panels)), 5.6),
@@ -132,9 +132,8 @@ def _sweep(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     return _FigureSpec(
         f"sweep-{slug(report, table)}",
         finding(found, table.headline),
-        f"Variants of a model on {table.comparison.dataset}, by what the index keeps for a document. Small numbers are "
-        f"dimensions of "
-        "fp32 vectors. Bars are 95 % intervals over queries.",
+        f"Variants of a model on {table.comparison.dataset}, by what the index keeps for a document. "
+        "Small numbers are dimensions of fp32 vectors. Bars are 95 % intervals over queries.",
         slug(report, table),
         (max(5.5, 4.2 * len(found)), 4.2),
         lambda figure: draw_sweeps(figure, found, table.headline, report.looks),
@@ -149,10 +148,10 @@ def _cost(report: BenchmarkReport, table: Table) -> _FigureSpec | None:
     return _FigureSpec(
         f"quality-cost-{slug(report, table)}",
         findings.cost(costs, table.headline),
-        f"Quality against cost, {table.comparison.dataset}. Median latency of one query (measured on the machine that each "
-        f"record names), without batching; marks grow with "
-        "the index; the line joins what no other retriever beats in both. Hollow marks are variants of a model. Bars are 95 % "
-        "intervals over queries.",
+        f"Quality against cost, {table.comparison.dataset}. "
+        "Median latency of one query, without batching, measured on the machine that each record names. "
+        "Marks grow with the index; the line joins what no other retriever beats in both. "
+        "Hollow marks are variants of a model. Bars are 95 % intervals over queries.",
         slug(report, table),
         (8, 4.2),
         lambda figure: plots.draw_cost(figure, costs, table.headline, report.looks),
@@ -185,10 +184,9 @@ def _corpus_size(report: BenchmarkReport) -> Iterator[_FigureSpec]:
         yield _FigureSpec(
             f"corpus-size-{_plain(dataset)}{f'-{sha256[:6]}' if shared else ''}",
             findings.corpus_size([c for c in shown if c.measure == shown[0].measure]),
-            f"{_kinds(c.measure for c in shown)} against corpus size, {dataset}. All relevant documents stay, distractors are "
-            f"drawn, every part is indexed "
-            f"anew. Means over the draws, 95 % "
-            "intervals over queries.",
+            f"{_kinds(c.measure for c in shown)} against corpus size, {dataset}. "
+            "All relevant documents stay, distractors are drawn, every part is indexed anew. "
+            "Means over the draws, 95 % intervals over queries.",
             "corpus-size",
             (max(6.5, 4.2 * len({c.measure for c in shown})), 4.4),
             lambda figure, shown=shown: plots.draw_drowning(figure, shown, report.looks),  # type: ignore[misc]
@@ -204,9 +202,8 @@ def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_FigureSpec]:
         yield _FigureSpec(
             f"spectrum-{slug(report, table)}",
             findings.spectra({label: r.spectrum for label, r in spectra.items() if r.spectrum is not None}),
-            f"Directions that document vectors use, {name}: the share of variance in the first directions (measured); the "
-            f"effective "
-            "rank is the exponential of the spectrum's entropy. n documents span at most n - 1 directions.",
+            f"Directions that document vectors use, {name}: the share of variance in the first directions (measured). "
+            "The effective rank is the exponential of the spectrum's entropy. n documents span at most n - 1 directions.",
             "capacity",
             (7, 4),
             lambda figure: plots.draw_spectra(figure, spectra, report.looks),
@@ -217,10 +214,9 @@ def _vectors(report: BenchmarkReport, table: Table) -> Iterator[_FigureSpec]:
         yield _FigureSpec(
             f"gaps-{slug(report, table)}",
             findings.gaps({label: plots.exact_answers(r) for label, r in with_gaps.items()}),
-            f"Score gaps against what a dtype resolves, {name}. Right of 0 a query is answered exactly (measured). Shaded: gaps "
-            f"that "
-            "rounding both sides to the dtype can turn round, an upper bound. Queries with a relevant document below the depth are "
-            "left out; at most eight retrievers are drawn.",
+            f"Score gaps against what a dtype resolves, {name}. Right of 0 a query is answered exactly (measured). "
+            "Shaded: gaps that rounding both sides to the dtype can turn round, an upper bound. "
+            "Queries with a relevant document below the depth are left out; at most eight retrievers are drawn.",
             "capacity",
             (7, 4),
             lambda figure: plots.draw_gaps(figure, with_gaps, report.looks),

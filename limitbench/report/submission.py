@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from limitbench import catalog
 from limitbench.datasets import dataset_spec
@@ -14,6 +13,7 @@ from limitbench.files import atomic_write
 from limitbench.report.comparison import first_measure
 from limitbench.report.numbers import escaped, interval, markdown, percent
 from limitbench.results import Result, Store
+from limitbench.retrievers.spec import texts_under
 from limitbench.statistics import shown_interval
 
 _UNPINNED = {"limit": 50_000}  # documents of datasets whose digest was never seen here
@@ -63,23 +63,15 @@ def _cautions(r: Result) -> list[str]:
         out.append("its data have no pinned digest: whoever reads it compares the sha256")
     if options.get("adapter") == "run":
         out.append("it is an imported run: send the run's file too, since the command does not make it")
-    for path in _values(options, "model"):
+    for path in texts_under(options, "model"):
         if path.startswith((".", "/", "~")) or "\\" in path:
             out.append(f"its model is a folder of yours ('{path}'): publish the weights, and say where")
-    for adapter in _values(options, "adapter"):
+    for adapter in texts_under(options, "adapter"):
         if adapter in _SERVICES:
             out.append(f"{adapter}: a service may change behind its name, and can then not be measured again")
-    for url in _values(options, "url"):
+    for url in texts_under(options, "url"):
         out.append(f"it names {url}: look whether that may be public")
     return list(dict.fromkeys(out))
-
-
-def _values(options: Any, key: str) -> list[str]:
-    """The texts under a key, of a retriever and of those inside it."""
-    if isinstance(options, dict):
-        own = [options[key]] if isinstance(options.get(key), str) else []
-        return own + [text for value in options.values() for text in _values(value, key)]
-    return [text for value in options for text in _values(value, key)] if isinstance(options, list) else []
 
 
 def submit(records: Sequence[Result], folder: Path, *, owner: str = "") -> list[Checked]:

@@ -20,6 +20,7 @@ from limitbench.errors import MissingExtra
 INK, GRID, PAPER = "#010203", "#040506", "#070809"
 # Okabe and Ito's colours, told apart by everyone; ink is for what was published
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8A7F00", "#7B68C8")
+_QUOTES = {'"': "&quot;", "'": "&#39;"}  # as matplotlib writes them in an attribute
 _MOST_TEXT = 40  # characters of a name in a legend
 _INLINE = {INK: "currentColor", GRID: "var(--grid)", PAPER: "var(--paper)"}
 ALONE = {INK: "#222222", GRID: "#c8c8c8", PAPER: "#ffffff"}
@@ -100,7 +101,7 @@ def render(figure: Any, name: str, title: str, *, inline: bool, tips: Mapping[st
 
 def _told(text: str, key: str, tips: Tips) -> str:
     """The SVG with the tips of the series of this id, whose group ends where the next one begins."""
-    head = f'<g id="{escape(key, {chr(34): "&quot;", chr(39): "&#39;"})}"'
+    head = f'<g id="{escape(key, _QUOTES)}"'
     start = text.find(head)
     if start < 0:
         return text

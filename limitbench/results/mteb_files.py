@@ -26,7 +26,10 @@ from limitbench.statistics import Comparison, compare_all, group_letters, insepa
 _RESAMPLES = 1999
 _TASKS = {"limit": "LIMITRetrieval", "limit-small": "LIMITSmallRetrieval"}
 _SIZES = {"limit": (50_000, 1000, 2000), "limit-small": (46, 1000, 2000)}  # documents, queries, relevant pairs
-_AS_PUBLISHED = {"dim": None, "query_prompt": None, "document_prompt": None}
+_AS_PUBLISHED = {  # options of a dense model with which its figures are the model's own
+    "adapter": "dense", "dim": None, "dtype": "fp32", "index": "exact", "precision": "fp32", "similarity": "model",
+    "query_prompt": None, "document_prompt": None,
+}  # fmt: skip
 _FEWEST = 5  # tasks: of four, no order of signs is rarer than one in eight
 
 
@@ -119,25 +122,25 @@ def write_scores(records: Iterable[Result], folder: Path) -> list[Path]:
     return [path for path in tables if path.name != "model_meta.json"]
 
 
+def task_name(dataset: str) -> str:
+    """What mteb calls a dataset of ours: its name in letters and digits."""
+    return "".join(part.capitalize() for part in re.findall(r"[A-Za-z0-9]+", dataset)) or "Dataset"
+
+
 def _task(r: Result) -> str:
-    """mteb's name of its LIMIT tasks for their data alone; else the dataset's name in letters and digits, as `as_task` has it."""
-    sizes = (r.dataset.documents, r.dataset.queries, r.dataset.relevant)
-    if r.dataset.name in _TASKS and r.dataset.published_as == r.dataset.name and sizes == _SIZES[r.dataset.name]:
-        return _TASKS[r.dataset.name]
-    words = re.findall(r"[A-Za-z0-9]+", r.dataset.name)
-    name = "".join(word[:1].upper() + word[1:] for word in words) or "Dataset"
-    return f"{name}Own" if name in _TASKS.values() else name
+    """mteb's name of its LIMIT tasks for their data alone; else that of `task_name`."""
+    name, *sizes = r.dataset.name, r.dataset.documents, r.dataset.queries, r.dataset.relevant
+    theirs = name in _TASKS and r.dataset.published_as == name and tuple(sizes) == _SIZES[name]
+    return _TASKS[name] if theirs else task_name(name)
 
 
 def _named(r: Result) -> tuple[str, str]:
-    """(name, revision) as mteb has them: of a model as it is published, hub id and commit; else the spec and a digest of "
-    "options."""
+    """(name, revision) as mteb has them: a model's id and commit where it is used as published; else the spec and a digest."""
     options, card = r.retriever.configuration, r.retriever.card
     known, weights = str(card.get("id", "")), str(card.get("weights", ""))
     digest = hashlib.sha256(json.dumps(options, sort_keys=True, ensure_ascii=False).encode()).hexdigest()[:12]
-    usual = {**_AS_PUBLISHED, "dtype": "fp32", "index": "exact", "precision": "fp32", "similarity": "model"}
-    plain = options.get("adapter") == "dense" and all(options.get(name) == value for name, value in usual.items())
-    if plain and re.fullmatch(r"[^./][^/]*/[^/]+", known):
+    as_published = all(options.get(name, "") == value for name, value in _AS_PUBLISHED.items())
+    if as_published and re.fullmatch(r"[^./][^/]*/[^/]+", known):
         return known, weights.removeprefix("commit ") if weights.startswith("commit ") else digest
     return f"limitbench/{quote(r.retriever.name, safe=' ,=+-._:')}", digest
 

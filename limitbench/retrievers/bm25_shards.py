@@ -21,7 +21,7 @@ from bm25s import scoring
 
 from limitbench.collection import Corpus, Queries
 from limitbench.progress import Each, raised
-from limitbench.rankings import Run
+from limitbench.rankings import Run, best_entries
 from limitbench.retrievers.base import Arrays, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.sharded import Entries, merged, shares
 from limitbench.retrievers.words import Splitter, Tokens
@@ -121,7 +121,7 @@ def best_of_texts(
     """What a shard has of the best `depth` documents of each query (its words), and of their ties."""
     documents = weights.splitter(shard.texts)
     if not any(documents):
-        return Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        return Entries.none()
     engine = _Shard(weights, statistics)
     engine.index(documents)
     n, parts = len(shard.texts), []
@@ -141,12 +141,9 @@ def best_of_texts(
         for token in kept:
             holds[engine.scores["indices"][engine.scores["indptr"][token] : engine.scores["indptr"][token + 1]]] = True
         found = np.flatnonzero(holds if weights.variant != "lucene" else value > 0)
-        scores = value[found]
-        if len(found) > depth:
-            least = np.partition(scores, len(scores) - depth)[len(scores) - depth]
-            found, scores = found[scores >= least], scores[scores >= least]
-        parts.append(Entries(np.full(len(found), row), found + shard.first, scores.astype(np.float64)))
-    return Entries.joined(parts) if parts else Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+        scores = value[found].astype(np.float64)
+        parts.append(best_entries(np.full(len(found), row), found + shard.first, scores, len(asked), depth))
+    return Entries(*map(np.concatenate, zip(*parts, strict=True))) if parts else Entries.none()
 
 
 def _absent(weights: Weights, statistics: Statistics, engine: _Shard) -> dict[str, Any] | None:

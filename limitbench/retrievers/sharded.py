@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from limitbench.errors import DataError, LimitbenchError, RetrievalError
 from limitbench.progress import Each, raised
-from limitbench.rankings import Run, require_entries
+from limitbench.rankings import Run, best_entries, require_entries
 from limitbench.retrievers.best_columns import Floats
 
 _ROWS = 1 << 15  # documents at a time
@@ -34,21 +34,18 @@ class Entries:
     columns: npt.NDArray[np.int64]
     scores: npt.NDArray[np.float64]
 
-    def run(self, query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
-        """The run of these entries, cut at `depth` and its ties."""
-        return Run.from_entries(
-            self.rows, self.columns, self.scores, query_ids=query_ids, document_ids=document_ids, depth=depth
+    @classmethod
+    def none(cls) -> Entries:
+        """No entry."""
+        return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+
+    def with_best_of(self, other: Entries, m: int, depth: int) -> Entries:
+        """The best `depth` of each of m queries among these and others, and their ties. Raises `RetrievalError` for too many."""
+        require_entries(len(self.rows) + len(other.rows))
+        rows, columns, scores = (
+            np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("rows", "columns", "scores")
         )
-
-    @classmethod
-    def of(cls, run: Run, first: int = 0) -> Entries:
-        """A run's entries, its documents counted from `first`."""
-        return cls(run.rows, run.indices + first, run.scores)
-
-    @classmethod
-    def joined(cls, parts: Sequence[Entries]) -> Entries:
-        """The entries of all parts."""
-        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("rows", "columns", "scores")))
+        return Entries(*best_entries(rows, columns, scores, m, depth))
 
 
 def here(
@@ -69,11 +66,12 @@ def here(
 
 def merged(parts: Iterable[Entries], query_ids: Sequence[str], document_ids: Sequence[str], depth: int) -> Run:
     """The run of all parts; only the best so far, with their ties, are held."""
-    kept = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    kept = Entries.none()
     for part in parts:
-        require_entries(len(kept.rows) + len(part.rows))
-        kept = Entries.of(Entries.joined([kept, part]).run(query_ids, document_ids, depth))
-    return kept.run(query_ids, document_ids, depth)
+        kept = kept.with_best_of(part, len(query_ids), depth)
+    return Run.from_entries(
+        kept.rows, kept.columns, kept.scores, query_ids=query_ids, document_ids=document_ids, depth=depth
+    )
 
 
 def shares(seconds: float, queries: int) -> npt.NDArray[np.float64]:
@@ -127,7 +125,7 @@ def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0
         raise RetrievalError("found query vectors with NaN or infinity; check the model")
     lengths = np.linalg.norm(queries.astype(np.float64), axis=1)
     least = np.full(m, -np.inf)  # the score that is needed, of what was seen
-    best = Entries(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
+    best = Entries.none()
     step = max(1, min(_ROWS, _ENTRIES // max(1, m)))
     for start in range(0, len(documents), step):
         part = np.ascontiguousarray(documents[start : start + step])
@@ -138,9 +136,8 @@ def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0
         with np.errstate(over="ignore", invalid="ignore"):
             fast = queries @ part.T
         longest = float(np.linalg.norm(part.astype(np.float64), axis=1).max(initial=0.0))
-        slack = (
-            _error(queries.shape[1]) * lengths * longest + queries.shape[1] * 2.0**-126
-        )  # and what rounds to nothing
+        nothing = queries.shape[1] * 2.0**-126  # products that fp32 may round to nothing
+        slack = _error(queries.shape[1]) * lengths * longest + nothing
         floor = least - slack
         odd = ~np.isfinite(fast)  # products beyond fp32: their scores tell
         if len(part) > depth and not odd.any():  # of this part alone, so many are at least as good
@@ -148,10 +145,11 @@ def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0
         rows, columns = np.nonzero(odd | (fast >= floor[:, None]))
         require_entries(len(best.rows) + len(rows))
         found = Entries(rows, columns + start + first, products(queries, part, rows, columns))
-        best = _cut(Entries.joined([best, found]), m, depth)
-        counts = np.bincount(best.rows, minlength=m)
-        full = counts >= depth
-        least[full] = _least(best, m)[full]
+        best = best.with_best_of(found, m, depth)
+        full = np.bincount(best.rows, minlength=m) >= depth
+        lowest = np.full(m, np.inf)
+        np.minimum.at(lowest, best.rows, best.scores)
+        least[full] = lowest[full]
     return best
 
 
@@ -174,23 +172,3 @@ def products(
     if not np.isfinite(out).all():
         raise RetrievalError("found scores that are larger than fp32 holds; scale the vectors")
     return out.astype(np.float64)
-
-
-def _cut(entries: Entries, m: int, depth: int) -> Entries:
-    """The best `depth` of each query and their ties."""
-    order = np.lexsort((entries.columns, -entries.scores, entries.rows))
-    rows, columns, scores = entries.rows[order], entries.columns[order], entries.scores[order]
-    start = np.searchsorted(rows, np.arange(m))
-    position = np.arange(len(rows)) - start[rows]
-    last = np.full(m, -np.inf)
-    at_cut = position == depth - 1
-    last[rows[at_cut]] = scores[at_cut]
-    kept = scores >= last[rows]
-    return Entries(rows[kept], columns[kept], scores[kept])
-
-
-def _least(entries: Entries, m: int) -> npt.NDArray[np.float64]:
-    """The lowest score that each query has."""
-    out = np.full(m, np.inf)
-    np.minimum.at(out, entries.rows, entries.scores)
-    return out

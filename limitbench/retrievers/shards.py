@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from dataclasses import dataclass
@@ -42,7 +41,7 @@ class Manifest(BaseModel):
     schema_name: Literal["limitbench.shards.v1"] = Field("limitbench.shards.v1", alias="schema")
     retriever: dict[str, Any]  # what made them, as a table: its name and options
     configuration: dict[str, Any]
-    corpus: str  # sha256 of ids and texts
+    corpus: str  # its digest
     vectors: str  # sha256 of all rows, in order
     cut: dict[str, Any] | None = None  # documents that are longer than the model reads
     dim: int
@@ -57,14 +56,6 @@ class Manifest(BaseModel):
 def settled(configuration: dict[str, Any]) -> dict[str, Any]:
     """A configuration without what says where, and how many at a time, texts are encoded."""
     return {name: value for name, value in configuration.items() if name not in ("device", "batch_size")}
-
-
-def corpus_digest(ids: tuple[str, ...], texts: tuple[str, ...]) -> str:
-    """The sha256 of documents: their ids and texts, in order."""
-    state = hashlib.sha256()
-    for name, text in zip(ids, texts, strict=True):
-        state.update(json.dumps([name, text], ensure_ascii=False).encode())
-    return state.hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -130,11 +121,10 @@ class Shards(Adapter):
     def index(self, corpus: Corpus, progress: Progress = no_progress) -> Index:
         """The shards, where they are of this corpus. Raises `DataError` where they are of another."""
         told = self.manifest
-        found = corpus_digest(corpus.ids, corpus.contents)
-        if found != told.corpus:
+        if corpus.digest != told.corpus:
             raise DataError(
                 Path(self.folder) / MANIFEST,
-                f"is of another corpus (sha256 {told.corpus[:12]}, here {found[:12]}); encode this one",
+                f"is of another corpus (sha256 {told.corpus[:12]}, here {corpus.digest[:12]}); encode this one",
             )
         first, shards = 0, []
         for one in told.shards:

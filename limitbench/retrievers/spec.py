@@ -312,3 +312,11 @@ def _wrong(problem: Problem, kind: Any) -> str:
     if problem.kind == "missing" and key == kind.argument:
         return f"expected {kind.adapter}:{key.upper()}"
     return f"option '{key}': found {problem.found!r}: {problem.raw.lower()}"
+
+
+def texts_under(options: Any, key: str) -> list[str]:
+    """The texts under a key in a configuration: of a retriever, and of those inside it."""
+    if isinstance(options, dict):
+        own = [options[key]] if isinstance(options.get(key), str) else []
+        return own + [text for value in options.values() for text in texts_under(value, key)]
+    return [text for value in options for text in texts_under(value, key)] if isinstance(options, list) else []
