@@ -55,6 +55,27 @@ def test_catalogue_ships_in_the_package_list() -> None:
     assert all((ROOT / place).is_dir() for place in table["package-dir"].values())
 
 
+def test_the_lock_serves_every_python_that_is_promised() -> None:
+    """No locked package, as it is installed here, asks for a newer Python than the first of those that pyproject promises."""
+    import tomllib
+    from importlib.metadata import distributions
+
+    from packaging.specifiers import SpecifierSet
+    from packaging.utils import canonicalize_name
+
+    promised = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    first = promised.removeprefix(">=") + ".0"
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    locked = {canonicalize_name(name): v for name, _, v in (line.partition("==") for line in lines) if v}
+    asked = {
+        f"{found.name} {found.version}": found.metadata["Requires-Python"]
+        for found in distributions()
+        if locked.get(canonicalize_name(found.name)) == found.version
+    }
+    assert len(asked) > 20
+    assert not [name for name, needs in asked.items() if needs and not SpecifierSet(needs).contains(first)]
+
+
 def _tests() -> list[tuple[Path, ast.FunctionDef]]:
     return [
         (path, node)
