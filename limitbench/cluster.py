@@ -17,8 +17,8 @@ from functools import cache
 from importlib.metadata import version
 from typing import Any, Self
 
-from limitbench import errors
 from limitbench.errors import ClusterError, LimitbenchError, MissingExtra
+from limitbench.progress import Failed
 from limitbench.provenance import versions
 
 _PATIENCE = 5.0  # seconds for an address to answer
@@ -38,20 +38,6 @@ def _ray() -> Any:
     return ray
 
 
-@dataclass(frozen=True)
-class _Failed:
-    """An error of ours, as it crosses processes: not every error can be made again from its message."""
-
-    kind: str
-    message: str
-
-    def error(self) -> LimitbenchError:
-        kind = getattr(errors, self.kind, LimitbenchError)
-        made: LimitbenchError = kind.__new__(kind)
-        Exception.__init__(made, self.message)
-        return made
-
-
 def _about() -> dict[str, str]:
     """What this machine runs, where it can move a number."""
     return {**versions(), "ray": version("ray"), "machine": platform.machine()}
@@ -67,13 +53,13 @@ def _done(call: Callable[[Any], Any], driver: Mapping[str, str], item: Any) -> A
     """What a call gives on a node, or its error; nodes that joined late are compared with the driver here."""
     other = differing(driver, _about_once())
     if other:
-        return _Failed(
+        return Failed(
             "ClusterError", f"node {platform.node()} has other versions: {other}; install the same on every node"
         )
     try:
         return call(item)
     except LimitbenchError as error:
-        return _Failed(type(error).__name__, str(error))
+        return Failed.by(error)
 
 
 @dataclass
@@ -236,7 +222,7 @@ class Cluster:
             cause = error.cause if isinstance(getattr(error, "cause", None), BaseException) else error
             reason = " ".join(str(cause).split())[-200:]
             raise ClusterError(f"{what}: failed on its node ({type(cause).__name__}: {reason})") from None
-        if isinstance(value, _Failed):
+        if isinstance(value, Failed):
             raise value.error()
         return value
 

@@ -6,7 +6,7 @@ import hashlib
 import html
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,21 +25,33 @@ def _unique(kind: str, ids: Iterable[str]) -> None:
         seen.add(identifier)
 
 
+class Stored(Sequence[str]):
+    """Texts that are read when they are asked for; a slice is a tuple of them. Copies for other processes are tuples."""
+
+    def joined(self) -> Stored:
+        """Titles and texts, as `Corpus.contents` has them."""
+        raise NotImplementedError
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return tuple, (tuple(self),)
+
+
 def _as_tuples(owner: object, *fields: str) -> None:
     """Other sequences of a frozen dataclass made tuples: ids are compared with those of rankings."""
     for name in fields:
         given = getattr(owner, name)
-        if not isinstance(given, tuple):
+        if not isinstance(given, tuple | Stored):
             object.__setattr__(owner, name, tuple(given))
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """n documents. `titles` may be empty strings; what retrievers read is `contents`. Lists become tuples."""
+    """n documents. `titles` may be empty strings; what retrievers read is `contents`. Lists become tuples; texts of a large corpus
+    may be `Stored`."""
 
     ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    titles: tuple[str, ...] = ()
+    texts: Sequence[str]
+    titles: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         _as_tuples(self, "ids", "texts", "titles")
@@ -52,6 +64,9 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Corpus, (self.ids, self.texts, self.titles)  # without what was derived from them
+
     def __repr__(self) -> str:
         first = (
             f", the first: {short(self.ids[0])!r}, {short(f'{self.titles[0]} {self.texts[0]}')!r}" if self.ids else ""
@@ -59,8 +74,10 @@ class Corpus:
         return f"Corpus({len(self)} documents{first})"
 
     @cached_property
-    def contents(self) -> tuple[str, ...]:
+    def contents(self) -> Sequence[str]:
         """Title and text joined by a space, or the text alone where there is no title, as BEIR and mteb do."""
+        if isinstance(self.texts, Stored):
+            return self.texts.joined()
         return tuple(f"{title} {text}" if title else text for title, text in zip(self.titles, self.texts, strict=True))
 
     def lines(self) -> Iterator[bytes]:

@@ -124,6 +124,15 @@ def _plain(name: str) -> str:
     )
 
 
+def is_plain(path: Path) -> bool:
+    """Whether a file can be read and is not gzipped, whatever its name says."""
+    try:
+        with path.open("rb") as raw:
+            return raw.read(2) != _GZIP_MAGIC
+    except OSError:
+        return False
+
+
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """The lines of a UTF-8 text file, plain or gzipped, numbered from 1, without their line ends."""
     number = 0

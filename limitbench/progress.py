@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol, Self
 
+from limitbench import errors
 from limitbench.errors import LimitbenchError
 
 Progress = Callable[[str, int, int], None]  # (stage, done, of)
@@ -37,3 +39,23 @@ def raised(found: Iterator[tuple[int, Any]]) -> Iterator[tuple[int, Any]]:
         if isinstance(value, LimitbenchError):
             raise value
         yield place, value
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An error of ours, as it crosses processes: not every error can be made again from its message."""
+
+    kind: str
+    message: str
+
+    @classmethod
+    def by(cls, error: LimitbenchError) -> Self:
+        """What crosses in place of the error."""
+        return cls(type(error).__name__, str(error))
+
+    def error(self) -> LimitbenchError:
+        """The error again, with its class and its message."""
+        kind = getattr(errors, self.kind, LimitbenchError)
+        made: LimitbenchError = kind.__new__(kind)
+        Exception.__init__(made, self.message)
+        return made

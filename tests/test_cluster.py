@@ -126,6 +126,22 @@ def test_a_capacity_sweep_and_an_atlas(two: Cluster, tmp_path: Path) -> None:
     assert len(both) == 2
 
 
+def test_a_corpus_is_generated_by_both_nodes(two: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bytes of one process, plain and gzipped."""
+    from limitbench.datasets import dataset_spec, stream
+    from limitbench.datasets.spec import table_of
+
+    monkeypatch.setattr(stream, "PART", 100)
+    table = table_of(dataset_spec("limit-hard"), "limit-hard")
+    for gz in (False, True):
+        here, there = (tmp_path / f"{name}-{gz}" for name in ("here", "there"))
+        plain = stream.write_table(table, here, gz=gz)
+        assert stream.write_table(table, there, gz=gz, each=two).sha256 == plain.sha256
+        assert [(there / name).read_bytes() for name in plain.files] == [
+            (here / name).read_bytes() for name in plain.files
+        ]
+
+
 def test_search_in_shards_gives_the_figures_of_one_process(two: Cluster, tmp_path: Path) -> None:
     """Ten shards of vectors with ties, encoded by both nodes, and BM25 in ten: records equal to the byte."""
     pytest.importorskip("wordllama", reason="needs limitbench[models]")

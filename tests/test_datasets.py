@@ -2,17 +2,22 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import os
+import pickle
+import random
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from limitbench import catalog, load
-from limitbench.datasets import dataset_spec, generate, read_folder, write_folder
+from limitbench import catalog, evaluate, load
+from limitbench.collection import Dataset, Stored
+from limitbench.datasets import dataset_spec, folders, generate, read_folder, write_folder
 from limitbench.datasets.density import describe
 from limitbench.datasets.draw import Draw
 from limitbench.datasets.language import contained, exact_match, forms, vocabulary
@@ -221,3 +226,65 @@ def test_density_counts_pairs() -> None:
     assert query_graph_density(qrels) == pytest.approx(1 / 6)
     assert document_graph_density(qrels) == pytest.approx(2 / 6)
     assert average_query_strength(qrels) == pytest.approx(2 * (1 / 3) / 4)
+
+
+# ------------------------------------------------------------------------------------------------ texts that stay on the disk
+
+
+def _both(folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Dataset, Dataset]:
+    """A dataset held in memory, and the same with its texts in the file."""
+    held = read_folder(folder)
+    monkeypatch.setattr(folders, "LARGE", 0)
+    return held, read_folder(folder)
+
+
+def test_texts_of_a_large_corpus_stay_in_their_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Texts, titles, contents, slices, digests and figures are those of a corpus in memory; a copy for another process is one."""
+    rng, n = random.Random(5), 2600
+    lines = ["", '\t{"_id": "d0", "title": null, "text": ""}', " "]  # blank lines are passed over
+    for i in range(1, n):
+        title = {"title": f"T{i}"} if i % 3 == 0 else {}
+        lines.append(json.dumps({"_id": f"d{i}", "text": f"ä{i}\u2028 \r {{" * rng.randrange(4), **title}))
+    (tmp_path / "qrels").mkdir()
+    (tmp_path / "corpus.jsonl").write_bytes("\ufeff".encode() + "\r\n".join(lines).encode())
+    (tmp_path / "queries.jsonl").write_text('{"_id": "q", "text": "ä7"}\n{"_id": "d7", "text": "T9 "}\n')
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\nq\td7\t1\nd7\td9\t1\n")
+    held, stays = _both(tmp_path, monkeypatch)
+    assert isinstance(stays.corpus.texts, Stored)
+    for a, b in ((held, stays), (stays, held)):
+        assert (a.digest, a.corpus.digest, a.notes) == (b.digest, b.corpus.digest, b.notes)
+    for name in ("texts", "titles", "contents"):
+        whole, kept = getattr(held.corpus, name), getattr(stays.corpus, name)
+        assert tuple(kept) == whole == kept[:]
+        assert len(kept) == n
+        for place in (0, -1, 7, 2599, 1024, 1023, np.int64(2047), 3):
+            assert kept[place] == whole[place]
+        for part in (slice(5, 1500), slice(-3, None), slice(9, 2, -2), slice(0, 0)):
+            assert kept[part] == whole[part]
+        with pytest.raises(IndexError):
+            kept[n]
+    assert pickle.loads(pickle.dumps(stays.corpus)) == held.corpus
+    figures = [evaluate(data, "bm25,shards=7", measures="Recall@2").measures for data in (held, stays)]
+    assert figures[0] == figures[1]
+
+
+def test_a_file_that_changes_while_its_texts_are_needed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Written anew, or gone: one line, not other texts. A gzipped file under a plain name is held in memory."""
+    write_folder(load("limit-hard"), tmp_path)
+    _, stays = _both(tmp_path, monkeypatch)
+    one = stays.corpus.texts[5]
+    path = tmp_path / "corpus.jsonl"
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-2])
+    assert stays.corpus.texts[5] == one
+    with pytest.raises(DataError, match="was changed while it was in use"):
+        stays.corpus.texts[6]
+    path.unlink()
+    with pytest.raises(DataError, match="needed until the command ends"):
+        stays.corpus.texts[-1]
+    path.write_bytes(gzip.compress(raw))
+    packed = read_folder(tmp_path)
+    assert isinstance(packed.corpus.texts, tuple)
+    assert packed.digest == load("limit-hard").digest

@@ -41,8 +41,9 @@ from limitbench.datasets.spec import parse_spec
 from limitbench.datasets.stream import folder_digest, write_table
 from limitbench.datasets.typed import Typed, typed_dataset, typed_match
 from limitbench.datasets.worlds import French, German, People, Products, Reports, Spanish, world_of
-from limitbench.errors import InputError, LimitbenchError, SpecError, StorageError, UnknownName
+from limitbench.errors import DataError, InputError, LimitbenchError, OutOfMemory, SpecError, StorageError, UnknownName
 from limitbench.measures import parse_measures, score
+from limitbench.processes import Processes
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 
@@ -642,6 +643,70 @@ def test_an_interrupted_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
         [".limitbench.json", "qrels", *(f for f in written.files if "/" not in f)]
     )
+
+
+def _backwards(call: Any, items: Any, **_how: Any) -> Any:
+    """An `Each` whose items come in the worst order."""
+    for place in reversed(range(len(items))):
+        yield place, call(items[place])
+
+
+@pytest.mark.parametrize("gz", [False, True])
+def test_parts_made_elsewhere_give_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gz: bool) -> None:
+    """By processes, and in whatever order parts come; none that waits for its turn is left behind."""
+    monkeypatch.setattr(stream, "PART", 300)
+    made = _table()
+    for name, each in (("one", None), ("processes", Processes(2)), ("backwards", _backwards)):
+        assert write_table(made, tmp_path / name, gz=gz, each=each).sha256 == made.dataset("x").digest
+    files = {path.name: sorted(p for p in path.rglob("*") if p.is_file()) for path in tmp_path.iterdir()}
+    first, *others = ([p.read_bytes() for p in found] for found in files.values())
+    assert all(other == first for other in others)
+
+
+def test_parts_made_elsewhere_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stopped while parts wait for their turn: what was joined is kept, what waited is made again, in one process."""
+    monkeypatch.setattr(stream, "PART", 500)
+    made = _table()
+
+    def stopped(call: Any, items: Any, **_how: Any) -> Any:
+        for place in (0, 3, 2):
+            yield place, call(items[place])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_table(made, tmp_path, each=stopped)
+    hidden = tmp_path / ".limitbench-generate"
+    assert len(list(hidden.glob("corpus.jsonl.part-*"))) == 2
+    written = write_table(made, tmp_path, each=_backwards)
+    assert (written.resumed, written.sha256) == (500, made.dataset("x").digest)
+    assert not hidden.exists()
+
+
+def _died(_item: Any) -> None:
+    os._exit(1)
+
+
+def _refused(item: int) -> int:
+    if item == 1:
+        raise DataError("a file", "is broken", line=3)
+    return item
+
+
+def test_processes_give_errors_and_survive_none_that_dies() -> None:
+    """An item that fails gives its error, with its class; a process that dies is told in one line."""
+    found = dict(Processes(2)(_refused, [0, 1, 2]))
+    assert (found[0], found[2], type(found[1]), str(found[1])) == (0, 2, DataError, "a file:3: is broken")
+    with pytest.raises(OutOfMemory, match="fewer --jobs"):
+        list(Processes(2)(_died, [0]))
+
+
+def test_generate_by_several_processes(cli: Any, tmp_path: Path) -> None:
+    """`--jobs` gives the catalogue's own digest; with --cluster it is refused."""
+    code, said, _ = cli("generate", "limit-hard", "--out", tmp_path, "--jobs", 2, "--json")
+    assert (code, json.loads(said)["sha256"]) == (0, load("limit-hard").digest)
+    code, _, told = cli("generate", "limit-hard", "--out", tmp_path / "b", "--jobs", 2, "--cluster", "local")
+    assert code == 2
+    assert "give one of them" in told
 
 
 @pytest.mark.parametrize("harm", ["another table", "broken notes", "altered", "altered gz", "gone"])

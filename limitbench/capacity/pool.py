@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -15,6 +14,7 @@ from limitbench.capacity.records import Records
 from limitbench.capacity.search import Search
 from limitbench.capacity.task import TORCH, CapacityResult, Task
 from limitbench.errors import OutOfMemory
+from limitbench.processes import one_thread
 from limitbench.progress import Each, raised
 from limitbench.provenance import command, provenance
 
@@ -23,31 +23,20 @@ def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = Fal
     """The records of all tasks in order; those that are not there are searched by `jobs` processes with one thread each."""
     held = [None if fresh else records.find(task) for task in tasks]
     method = multiprocessing.get_context("spawn")  # torch's thread pools do not survive a fork
-    before = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")}
-    os.environ.update(dict.fromkeys(before, "1"))
-    try:
-        with ProcessPoolExecutor(jobs, mp_context=method) as pool:
-            waiting = {
-                i: pool.submit(_one, task, records.folder.parent, fresh)
-                for i, task in enumerate(tasks)
-                if held[i] is None
-            }
-            try:
-                for i in range(len(tasks)):
-                    yield held[i] or waiting[i].result()
-            except BrokenProcessPool:
-                raise OutOfMemory(
-                    "a process of the pool died, as it does when memory runs out; choose fewer --jobs"
-                ) from None
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+    with one_thread(), ProcessPoolExecutor(jobs, mp_context=method) as pool:
+        waiting = {
+            i: pool.submit(_one, task, records.folder.parent, fresh) for i, task in enumerate(tasks) if held[i] is None
+        }
+        try:
+            for i in range(len(tasks)):
+                yield held[i] or waiting[i].result()
+        except BrokenProcessPool:
+            raise OutOfMemory(
+                "a process of the pool died, as it does when memory runs out; choose fewer --jobs"
+            ) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def elsewhere(tasks: Sequence[Task], records: Records, each: Each, fresh: bool = False) -> Iterator[CapacityRecord]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from limitbench.cli.options import JsonFlag, MinGrade, SkipUnanswerable, Split, read_dataset, reading
-from limitbench.cli.output import echo_json, print_table, progress_bars, say
+from limitbench.cli.options import ClusterAt, JsonFlag, MinGrade, SkipUnanswerable, Split, read_dataset, reading
+from limitbench.cli.output import echo_json, print_table, progress_bars, say, working
 from limitbench.errors import DataError, InputError
 from limitbench.validation import first_problem
 
@@ -44,6 +44,8 @@ def generate(
     ] = None,
     gz: Gz = False,
     overwrite: Overwrite = False,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Parts made at the same time, in processes.")] = 1,
+    cluster: ClusterAt = None,
     json: JsonFlag = False,
 ) -> None:
     """Write a generated dataset as a BEIR folder, in constant memory; the same spec gives the same bytes everywhere.
@@ -67,7 +69,7 @@ def generate(
         say(f"{out} holds {title} already, whole")
         _report(title, sha256, out, [str(f.relative_to(out)) for f in _present(out)], 0, json)
         return
-    _write(made, out, title, gz=gz, expected=spec.sha256, json=json)
+    _write(made, out, title, gz=gz, expected=spec.sha256, json=json, jobs=jobs, cluster=cluster)
     (out / "ids.tsv").unlink(missing_ok=True)  # of an adapted dataset that stood here
 
 
@@ -148,12 +150,13 @@ def _present(out: Path) -> list[Path]:
 
 
 def _write(
-    table: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None
-) -> None:
+    table: LatentTable, out: Path, title: str, *, gz: bool, json: bool, expected: str | None = None, extra: Any = None,
+    jobs: int = 1, cluster: str | None = None,
+) -> None:  # fmt: skip
     from limitbench.datasets.stream import write_table
 
-    with progress_bars() as bars:
-        written = write_table(table, out, gz=gz, expected=expected, progress=bars(title))
+    with working(cluster, jobs=jobs) as (bars, each):
+        written = write_table(table, out, gz=gz, expected=expected, progress=bars(title), each=each)
     if written.resumed:
         say(f"went on from an interrupted run: {written.resumed} of {table.n} documents were there")
     elif written.discarded:

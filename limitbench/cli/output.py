@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from limitbench.errors import InputError
 from limitbench.progress import Each, Progress
 
 if TYPE_CHECKING:
@@ -95,12 +96,18 @@ def status_line() -> Iterator[Callable[[str], None]]:
 
 
 @contextmanager
-def working(cluster: str | None, device: str | None = None) -> Iterator[tuple[Callable[[str], Progress], Each | None]]:
-    """What reports on points (`progress_bars`), and what measures them elsewhere where a cluster is named: then one line says how
-    many are done."""
+def working(
+    cluster: str | None, device: str | None = None, jobs: int = 1
+) -> Iterator[tuple[Callable[[str], Progress], Each | None]]:
+    """What reports on points (`progress_bars`), and what measures them elsewhere: on a cluster, where one line says how many are
+    done, or in processes where there are several `jobs`; None: here. Raises `InputError` for both."""
+    if cluster is not None and jobs > 1:
+        raise InputError("found --cluster together with --jobs; give one of them")
     if cluster is None:
+        from limitbench.processes import Processes
+
         with progress_bars() as bars:
-            yield bars, None
+            yield bars, Processes(jobs) if jobs > 1 else None
         return
     from limitbench.cluster import Cluster
 

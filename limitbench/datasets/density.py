@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,6 +102,6 @@ def _rank(qrels: Qrels, budget_s: float) -> dict[str, int]:
     return {"at least": found.lower.value, "at most": found.upper.value}
 
 
-def _lengths(texts: tuple[str, ...]) -> dict[str, float]:
+def _lengths(texts: Sequence[str]) -> dict[str, float]:
     lengths = np.array([len(text) for text in texts])
     return {"mean": float(lengths.mean()), "min": int(lengths.min()), "max": int(lengths.max())}

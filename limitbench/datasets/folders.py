@@ -13,9 +13,12 @@ from typing import Any
 
 from limitbench.collection import Corpus, Dataset, Queries
 from limitbench.datasets.layouts import LAYOUTS, corpus_files, qrels_files, qrels_names, queries_files, rows, shown
+from limitbench.datasets.on_disk import Lines, StoredTexts
 from limitbench.errors import DataError, InputError, UnknownName
-from limitbench.files import Lookalikes, atomic_write, is_text, storing
+from limitbench.files import Lookalikes, atomic_write, is_plain, is_text, storing
 from limitbench.relevance import Judgements, Qrels, graded_note, read_qrels, trec_qrels_line
+
+LARGE = 256 * 2**20  # bytes of a corpus.jsonl from which on its texts are not held in memory
 
 
 def read_folder(
@@ -38,7 +41,8 @@ def read_folder(
     barren = read.barren(skip_unanswerable)
     corpus, texts, judgements = read.corpus, read.texts, read.judgements
     judged = [identifier for identifier in texts if identifier in judgements and identifier not in barren]
-    forms = (dict(zip(corpus.ids, column, strict=True)) for column in (corpus.contents, corpus.texts))
+    theirs = {name: place for place, name in enumerate(corpus.ids) if name in texts}
+    forms = ({name: column[at] for name, at in theirs.items()} for column in (corpus.contents, corpus.texts))
     own = own_documents(judged, texts, *forms)
     leave = card_says(path, "ignore_identical_ids") if ignore_identical_ids is None else ignore_identical_ids
     qrels = Qrels.from_judgements(judgements, judged, corpus.ids)
@@ -192,14 +196,24 @@ def document_ids(paths: Sequence[Path]) -> list[str]:
 
 
 def _corpus(paths: Sequence[Path]) -> Corpus:
+    """The documents of these files. Texts of a large one that is not packed stay in it."""
+    first = paths[0]
+    stays = len(paths) == 1 and first.suffix == ".jsonl" and is_plain(first) and first.stat().st_size > LARGE
     ids, texts, titles = [], [], []
+    lines = Lines.of(first) if stays else None
     for path, line, identifier, row in _records(paths, "document"):
         ids.append(identifier)
-        texts.append(_text(path, line, row, "text"))
-        titles.append(_text(path, line, row, "title", ""))
+        text, title = _text(path, line, row, "text"), _text(path, line, row, "title", "")
+        if lines is None:
+            texts.append(text)
+            titles.append(title)
     if not ids:
         raise DataError(paths[0], "the corpus is empty; expected at least one document")
-    return Corpus(tuple(ids), tuple(texts), tuple(titles))
+    if lines is None:
+        return Corpus(tuple(ids), tuple(texts), tuple(titles))
+    if len(lines) != len(ids):
+        raise DataError(paths[0], "was changed while it was read; start again")
+    return Corpus(tuple(ids), StoredTexts(lines, "text"), StoredTexts(lines, "title"))
 
 
 _PROSE = (".md", ".markdown", ".txt", ".rst")

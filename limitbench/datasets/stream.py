@@ -2,7 +2,8 @@
 
 Lines go into a hidden folder inside the target; only whole files are moved out of it. After every part of the corpus its length
 is noted, so the next run of the same latent table goes on behind the last noted part. Gzip files hold one member a part. A lock
-keeps a second process out.
+keeps a second process out. Parts may be made by other processes or machines (`Each`), to the same bytes: they are joined in order,
+and one that comes too early waits on the disk.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import contextlib
 import errno
 import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +28,7 @@ from limitbench.datasets.latent import LatentTable
 from limitbench.datasets.layouts import FILES
 from limitbench.errors import InputError, StorageError
 from limitbench.files import atomic_write, storing
-from limitbench.progress import Progress
+from limitbench.progress import Each, Progress, no_progress, raised
 
 PART = 50_000  # documents between two notes
 _HIDDEN = ".limitbench-generate"
@@ -44,12 +47,14 @@ class Written:
 
 
 def write_table(
-    table: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress | None = None, expected: str | None = None
+    table: LatentTable, folder: Path | str, *, gz: bool = False, progress: Progress = no_progress, expected: str | None = None,
+    each: Each | None = None,
 ) -> Written:  # fmt: skip
     """Write the latent table's dataset as a BEIR folder, going on from an interrupted run of an equal table.
 
-    Raises `StorageError` for what the file system refuses, or at once where there is clearly too little room; `InputError` where
-    another process is at work in the folder, or where the content has not the `expected` sha256.
+    `each` makes the parts of the corpus, in processes or on other machines; None: here, line by line. Raises `StorageError` for
+    what the file system refuses, or at once where there is clearly too little room; `InputError` where another process is at work
+    in the folder, or where the content has not the `expected` sha256.
     """
     folder = Path(folder)
     hidden = folder / _HIDDEN
@@ -69,14 +74,11 @@ def write_table(
             return Written(folder, files, state.digest.hexdigest(), table.n, False)
         digest, done = state.digest, state.documents
         _require_room(table, folder, gz, done)
-        for start in range(done, table.n, PART):
-            stop = min(table.n, start + PART)
-            with corpus.part(stop, digest) as out:
-                for number, line in enumerate(table.corpus_lines(start, stop), start + 1):
-                    out.write(line)
-                    digest.update(line)
-                    if progress and (number % 1000 == 0 or number == table.n):
-                        progress("documents", number, table.n)
+        edges = [(start, min(table.n, start + PART)) for start in range(done, table.n, PART)]
+        if each is None:
+            _write_lines(table, edges, corpus, digest, progress)
+        else:
+            _join(each(partial(_part, table, gz), edges), edges, corpus, digest, progress)
         for name, lines in (("queries.jsonl", table.query_lines()), ("qrels/test.tsv", table.qrels_lines())):
             with atomic_write(hidden / f"{name}{suffix}", gz=gz) as out:
                 for line in lines:
@@ -94,6 +96,46 @@ def write_table(
         corpus.note(table.n, 0, sha256, moving=True)
         _finish(hidden, folder, corpus.key, sha256, gz=gz, pinned=expected is not None)
     return Written(folder, files, sha256, done, state.discarded)
+
+
+def _write_lines(
+    table: LatentTable, edges: Sequence[tuple[int, int]], corpus: _Growing, digest: Any, progress: Progress
+) -> None:
+    """Write these parts of the corpus one after another; no more than a line is held."""
+    for start, stop in edges:
+        with corpus.part(stop, digest) as out:
+            for number, line in enumerate(table.corpus_lines(start, stop), start + 1):
+                out.write(line)
+                digest.update(line)
+                if number % 1000 == 0 or number == table.n:
+                    progress("documents", number, table.n)
+
+
+def _part(table: LatentTable, gz: bool, edges: tuple[int, int]) -> bytes:
+    """A part of the corpus as it stands in the file: lines, or a gzip member of them."""
+    made = io.BytesIO()
+    with _packed(made) if gz else contextlib.nullcontext(made) as out:
+        for line in table.corpus_lines(*edges):
+            out.write(line)
+    return made.getvalue()
+
+
+def _join(
+    parts: Iterator[tuple[int, Any]], edges: Sequence[tuple[int, int]], corpus: _Growing, digest: Any, progress: Progress
+) -> None:  # fmt: skip
+    """Put parts that come in any order into the file in their own."""
+    following = 0
+    for place, data in raised(parts):
+        if place != following:
+            corpus.put_aside(place, data)
+            continue
+        held: bytes | None = data
+        while held is not None:
+            stop = edges[following][1]
+            corpus.append(stop, held, digest)
+            progress("documents", stop, edges[-1][1])
+            following += 1
+            held = corpus.taken(following)
 
 
 def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinned: bool) -> None:
@@ -180,6 +222,8 @@ class _Growing:
         """What an earlier run of the same key left whole, its unfinished part cut off; anything else is thrown away."""
         there = self.path.exists() or self.notes.exists()
         with storing(self.path):
+            for aside in self.path.parent.glob(f"{self.path.name}-*"):
+                aside.unlink(missing_ok=True)
             try:
                 noted = json.loads(self.notes.read_text())
                 done, size, known = int(noted["documents"]), int(noted["bytes"]), str(noted["sha256"])
@@ -196,6 +240,35 @@ class _Growing:
                 left.unlink(missing_ok=True)
         return _State(0, hashlib.sha256(), False, there)
 
+    def put_aside(self, place: int, data: bytes) -> None:
+        """Keep a part whose turn has not come."""
+        with storing(self.path):
+            self._aside(place).write_bytes(data)
+
+    def taken(self, place: int) -> bytes | None:
+        """A part that was put aside, which is there no more; None where it has not come yet."""
+        with storing(self.path), contextlib.suppress(FileNotFoundError):
+            data = self._aside(place).read_bytes()
+            self._aside(place).unlink()
+            return data
+        return None
+
+    def _aside(self, place: int) -> Path:
+        return self.path.with_name(f"{self.path.name}-{place}")
+
+    def append(self, documents: int, data: bytes, digest: Any) -> None:
+        """Add a whole part, which ends with this many documents, and note it."""
+        digest.update(gzip.decompress(data) if self.gz else data)
+        with storing(self.path), self.path.open("ab") as raw:
+            raw.write(data)
+            self._settle(raw, documents, digest)
+
+    def _settle(self, raw: IO[bytes], documents: int, digest: Any) -> None:
+        """See what was written onto the disk, and note it."""
+        raw.flush()
+        os.fsync(raw.fileno())
+        self.note(documents, raw.tell(), digest.hexdigest())
+
     def _digest(self) -> Any:
         """The hash of what is there, unpacked."""
         digest = hashlib.sha256()
@@ -209,20 +282,22 @@ class _Growing:
         """A stream for the part that ends with this many documents; noted at the end."""
         with storing(self.path), self.path.open("ab") as raw:
             if self.gz:
-                with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]  # a binary stream in all but its declared type
+                with _packed(raw) as packed:
+                    yield packed
             else:
                 yield raw
-            raw.flush()
-            os.fsync(raw.fileno())
-            size = raw.tell()
-        self.note(documents, size, digest.hexdigest())
+            self._settle(raw, documents, digest)
 
     def note(self, documents: int, size: int, sha256: str, *, moving: bool = False) -> None:
         """Write down how far the file is."""
         state = {"key": self.key, "documents": documents, "bytes": size, "sha256": sha256, "moving": moving}
         with atomic_write(self.notes) as out:
             out.write(json.dumps(state).encode())
+
+
+def _packed(raw: IO[bytes]) -> Any:
+    """A stream that packs what is written into one gzip member, whose bytes depend on nothing else."""
+    return gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0)
 
 
 def _require_room(table: LatentTable, folder: Path, gz: bool, done: int) -> None:

@@ -95,7 +95,7 @@ def _passing(data: Dataset, share: float, *, alone: bool) -> Dataset:
         raise InputError(
             f"dataset '{data.name}': no relevant document passes a filter of {share:g}; give a larger share or another dataset"
         )
-    numbers = np.flatnonzero(passes) if alone else np.arange(len(passes))
+    numbers = np.flatnonzero(passes).tolist() if alone else range(len(passes))
     judgements: dict[str, dict[str, int]] = {data.queries.ids[q]: {} for q in asked.tolist()}
     for row, column, grade in zip(qrels.rows[keep], qrels.indices[keep], qrels.grades[keep], strict=True):
         if (name := data.queries.ids[row]) in judgements:

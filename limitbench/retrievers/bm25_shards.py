@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import bm25s
@@ -36,6 +35,23 @@ class TextShard:
 
     def __str__(self) -> str:
         return f"documents {self.first:,} to {self.first + len(self.texts) - 1:,}"
+
+
+@dataclass(frozen=True, eq=False)
+class TextShards(Sequence[TextShard]):
+    """Shards with these edges (shards + 1,), each read where it is asked for."""
+
+    texts: Sequence[str]
+    edges: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.edges) - 1
+
+    def __getitem__(self, place: Any) -> Any:
+        if not 0 <= place < len(self):
+            raise IndexError(place)
+        a, b = self.edges[place : place + 2]
+        return TextShard(tuple(self.texts[a:b]), a)
 
 
 @dataclass(frozen=True)
@@ -166,7 +182,7 @@ class ShardedBM25Index:
     """A corpus in shards; the statistics are known, postings are made where a shard is searched."""
 
     corpus: Corpus
-    shards: tuple[TextShard, ...]
+    shards: TextShards
     weights: Weights
     statistics: Statistics
     nbytes: int
@@ -177,8 +193,7 @@ class ShardedBM25Index:
     def built(cls, corpus: Corpus, weights: Weights, count: int, each: Each) -> ShardedBM25Index:
         """The index of a corpus in so many shards of equal size."""
         edges = np.linspace(0, len(corpus), min(count, max(1, len(corpus))) + 1).astype(int).tolist()
-        texts = corpus.contents
-        shards = tuple(TextShard(tuple(texts[a:b]), a) for a, b in pairwise(edges))
+        shards = TextShards(corpus.contents, tuple(edges))
         frequencies: Counter[str] = Counter()
         words = nbytes = 0
         for _, (some, more, size) in raised(each(partial(counted, weights), shards, label=str, light=True)):
