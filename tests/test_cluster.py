@@ -154,7 +154,9 @@ def test_search_in_shards_gives_the_figures_of_one_process(two: Cluster, tmp_pat
     assert there == encode(data.corpus, by, tmp_path / "here", size=100)
     for one in there.shards:
         assert (tmp_path / "there" / one.file).read_bytes() == (tmp_path / "here" / one.file).read_bytes()
-    specs = [f"shards:{tmp_path / 'there'}", "bm25,shards=10", "random"]
+    url = f"file://{tmp_path / 'url'}"
+    assert encode(data.corpus, by, url, size=100, each=two) == there
+    specs = [f"shards:{tmp_path / 'there'}", f"shards:{url},index=flat", "bm25,shards=10", "random"]
     alone = run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100"))
     spread = run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100", each=two))
     assert figures([o.result for o in spread if o.result]) == figures([o.result for o in alone if o.result])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,9 @@ from limitbench.errors import DataError, InputError, RetrievalError
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
-from limitbench.retrievers.sharded import VectorShard, best_products, merged, search_vectors
+from limitbench.retrievers.engines.agreement import shares
+from limitbench.retrievers.shard_files import LocalFolder, folder_of
+from limitbench.retrievers.sharded import VectorShard, best_products, merged, products, search_vectors
 from limitbench.retrievers.shards import MANIFEST, read_manifest
 
 
@@ -32,9 +35,9 @@ def cut(folder: Path, documents: np.ndarray, edges: list[int]) -> list[VectorSha
     """The documents as .npy files with these edges."""
     out = []
     for a, b in zip([0, *edges], [*edges, len(documents)], strict=True):
-        path = folder / f"{len(edges)}-{a}-{b}.npy"
-        np.save(path, documents[a:b])
-        out.append(VectorShard(path, a, b - a))
+        name = f"{len(edges)}-{a}-{b}.npy"
+        np.save(folder / name, documents[a:b])
+        out.append(VectorShard(LocalFolder(folder), name, a, b - a))
     return out
 
 
@@ -146,7 +149,7 @@ def test_shards_of_another_corpus_or_encoder_are_refused(cli: Any, folder: Path,
         evaluate(data, f"shards:{out}", measures="Recall@2")
     (out / MANIFEST).write_text(json.dumps({**told, "more": 1}))
     with pytest.raises(DataError, match="is no manifest"):
-        read_manifest(out)
+        read_manifest(LocalFolder(out))
     (out / MANIFEST).write_text(json.dumps(told))
     for path in out.glob("*.npy"):
         path.unlink()
@@ -155,6 +158,77 @@ def test_shards_of_another_corpus_or_encoder_are_refused(cli: Any, folder: Path,
     (out / MANIFEST).unlink()
     with pytest.raises(DataError, match="limitbench encode"):
         evaluate(data, f"shards:{out}", measures="Recall@2")
+
+
+def test_shards_lie_under_a_url(cli: Any, folder: Path, tmp_path: Path) -> None:
+    """Of any file system of fsspec: the figures of a folder; what is there is not made again, what is broken or gone is."""
+    fsspec = pytest.importorskip("fsspec", reason="needs limitbench[models]")
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    data, url = load(folder), f"memory://{tmp_path.name}/v"
+    asked = ("encode", "-d", folder, "-r", "wordllama,dim=16", "--shard-size", 300, "--json", "--out")
+    code, said, err = cli(*asked, url)
+    assert (code, err) == (0, "")
+    assert (json.loads(said)["made"], json.loads(said)["folder"]) == (4, url)
+    assert cli(*asked, tmp_path / "v")[0] == 0
+    remote, local = (evaluate(data, f"shards:{at}", measures="Recall@2") for at in (url, tmp_path / "v"))
+    assert (remote.measures, remote.configuration_digest) == (local.measures, local.configuration_digest)
+    store, names = fsspec.filesystem("memory"), [one.file for one in read_manifest(folder_of(url)).shards]
+    path = f"{tmp_path.name}/v/"
+    store.pipe_file(path + names[1], store.cat_file(path + names[1])[:-4])
+    store.pipe_file(path + names[2], b"no array")
+    store.rm_file(path + names[3])
+    for name in names[1:]:
+        assert folder_of(url).shape(name) is None
+        with pytest.raises(DataError, match="encode it again"):
+            folder_of(url).vectors(name)
+    assert json.loads(cli(*asked, url)[1])["made"] == 3
+    assert evaluate(data, f"shards:{url}", measures="Recall@2").measures == local.measures
+    with pytest.raises(DataError, match="limitbench encode"):
+        evaluate(data, f"shards:memory://{tmp_path.name}/nothing", measures="Recall@2")
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf", "pq", "sq8"])
+def test_an_approximate_index_a_shard_has_its_truth_beside_it(kind: str, folder: Path, tmp_path: Path) -> None:
+    """Agreement is that of the whole score matrix, which nobody held; a complete scan agrees in all, and has the same figures."""
+    pytest.importorskip("faiss", reason="needs limitbench[ann]")
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    from limitbench.evaluation import encode
+
+    data = load(folder)
+    encode(data.corpus, retriever("wordllama,dim=16"), tmp_path / "v", size=400)
+    exact, made = (retriever(f"shards:{tmp_path / 'v'}{option}") for option in ("", f",index={kind}"))
+    index: Any = made.retriever.index(data.corpus)
+    run = index.search(data.queries, 10).run
+    told, asked = index.facts, index.encoder.asked(data.queries)
+    whole = np.concatenate([shard.rows() for shard in index.shards])
+    scores = [products(asked, whole, np.full(len(whole), q), np.arange(len(whole))) for q in range(200)]
+    wanted = [shares(run.indices[run.indptr[q] : run.indptr[q + 1]], scores[q], 10) for q in range(200)]
+    found = [told.more[name] for name in ("agreement_with_exact", "agreement_by_score")]
+    assert found == pytest.approx(np.mean(wanted, axis=0).tolist(), abs=1e-12)
+    assert (told.kind, told.more["agreement_at"], told.more["shards"]) == (kind, 10, 3)
+    assert (kind == "flat") == (told.more["agreement_with_exact"] == 1.0) or kind in ("hnsw", "sq8")
+    if kind == "flat":
+        plain, parts = (evaluate(data, by, measures="Recall@2,10").measures for by in (exact, made))
+        assert plain == parts
+    assert made.retriever.configuration["shards"] == [400, 400, 200]
+    assert "shards" not in exact.retriever.configuration
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("nosuchstore://bucket/v", "Protocol not known: nosuchstore"),
+        ("s3://bucket/v", "s3fs"),
+        ("http://127.0.0.1:9/v", "check the URL, the network"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_told_in_a_line(url: str, says: str, cli: Any, folder: Path) -> None:
+    """No such store, a package that is missing, an address that does not answer: before anything is encoded."""
+    pytest.importorskip("fsspec", reason="needs limitbench[models]")
+    if url.startswith("s3") and importlib.util.find_spec("s3fs"):
+        pytest.skip("s3fs is installed")
+    code, _, err = cli("encode", "-d", folder, "-r", "wordllama", "--out", url)
+    assert (code, says in err, err.count("\n")) == (2, True, 1), err
 
 
 @pytest.mark.slow

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -30,7 +29,9 @@ def register(app: typer.Typer) -> None:
 def encode(
     dataset: OneDataset,
     retriever: Annotated[str, typer.Option("-r", "--retriever", help="A dense retriever: name or spec.")],
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Where shards are written.")],
+    out: Annotated[
+        str, typer.Option(metavar="FOLDER|URL", help="Where shards are written: a folder, or such as s3://bucket/x.")
+    ],
     size: Annotated[int, typer.Option("--shard-size", min=1, help="Documents of a shard.")] = 50_000,
     split: Split = "test",
     min_grade: MinGrade = 1,
@@ -66,12 +67,13 @@ def encode(
         say(f"{before} of {seen} shards were there already")
     if json:
         echo_json({
-            "schema_version": 1, "folder": str(out), "shards": len(found.shards), "made": made, "documents": len(data.corpus),
+            "schema_version": 1, "folder": out, "shards": len(found.shards), "made": made, "documents": len(data.corpus),
             "dim": found.dim, "seconds": round(seconds, 2),
         })  # fmt: skip
         return
     rate = len(data.corpus) * made / max(1, seen) / max(seconds, 1e-9)
+    several = "1 shard" if made == 1 else f"{made} shards"
+    wrote = f"Wrote {several} of {found.dim} dimensions in {seconds:.1f} s ({rate:,.0f} documents a second)."
     typer.echo(
-        f"Wrote {made} shards of {found.dim} dimensions in {seconds:.1f} s ({rate:,.0f} documents a second). Search them: "
-        f"limitbench run -d {dataset} -r shards:{out}"
+        f"{wrote if made else 'Nothing was to be made.'} Search them: limitbench run -d {dataset} -r shards:{out}"
     )

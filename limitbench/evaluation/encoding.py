@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,11 +15,11 @@ import numpy as np
 
 from limitbench.collection import Corpus
 from limitbench.errors import InputError
-from limitbench.files import atomic_write, read_record, require_writable
 from limitbench.progress import Each, raised
 from limitbench.retrievers import Adapter, NamedRetriever
 from limitbench.retrievers.base import CutTexts
 from limitbench.retrievers.best_columns import Floats
+from limitbench.retrievers.shard_files import Folder, folder_of
 from limitbench.retrievers.sharded import here
 from limitbench.retrievers.shards import MANIFEST, Listed, Manifest, settled
 from limitbench.retrievers.vectors import SingleVectorIndex
@@ -82,7 +83,7 @@ def _require_alone(corpus: Corpus, by: NamedRetriever) -> str:
 def encode(
     corpus: Corpus,
     by: NamedRetriever,
-    out: Path,
+    out: str | Path | Folder,
     *,
     size: int = 50_000,
     each: Each = here,
@@ -90,20 +91,22 @@ def encode(
 ) -> Manifest:
     """Write the vectors of a corpus as shards of `size` documents, and the manifest that `shards:FOLDER` reads, last.
 
-    A shard is named for its texts and for what encodes them, and written whole: one that is there is not made again, and each is
-    made once. `told` gets (shards done, of, whether they were there). Raises `InputError` for an empty corpus, or for a retriever
-    without single vectors in fp32.
+    `out` is a folder, or a URL that fsspec knows. A shard is named for its texts and for what encodes them, and written whole: one
+    that is there is not made again, and each is made once. `told` gets (shards done, of, whether they were there). Raises
+    `InputError` for an empty corpus, or for a retriever without single vectors in fp32, and `StorageError` where nothing can be
+    written.
     """
     if not len(corpus) or size < 1:
         raise InputError("expected at least one document, and shards of at least one")
     if not isinstance(by.retriever, Adapter):
         raise InputError(f"{by.name} is an object of another package; expected a retriever by its spec")
-    require_writable(out)
+    folder = folder_of(out) if isinstance(out, str | Path) else out
+    folder.require_writable()
     configuration = by.retriever.configuration
     count = -(-len(corpus) // size)
     names = [_name(piece(corpus, size, i), configuration) for i in range(count)]
     done: dict[int, tuple[int, int]] = {
-        i: shape for i, name in enumerate(names) if (shape := _shape(out / name)) is not None
+        i: shape for i, name in enumerate(names) if (shape := folder.shape(name)) is not None
     }
     missing = [i for i in range(count) if i not in done]
     told(len(done), count, True)
@@ -111,14 +114,14 @@ def encode(
     cuts: list[CutTexts] = []
     for place, (vectors, _, cut) in raised(each(partial(_encoded, by), _Pieces(corpus, size, missing), label=str)):
         number = missing[place]
-        _write(out, names[number], vectors, cut)
+        _write(folder, names[number], vectors, cut)
         done[number] = (len(vectors), vectors.shape[1])
         told(len(done), count, False)
     state = hashlib.sha256()
     for name in names:
-        state.update(np.ascontiguousarray(np.load(out / name, mmap_mode="r", allow_pickle=False)).data)
-        note = read_record(out / f"{name}.json") if (out / f"{name}.json").is_file() else None
-        cuts += [CutTexts(**note)] if note else []
+        state.update(np.ascontiguousarray(folder.vectors(name)).data)
+        note = folder.read(f"{name}.json")
+        cuts += [CutTexts(**json.loads(note))] if note else []
     listed = [Listed(file=name, documents=done[i][0], sha256=name[-20:-4]) for i, name in enumerate(names)]
     options = by.retriever.model_dump(mode="json", exclude_defaults=True)
     manifest = Manifest(
@@ -126,18 +129,17 @@ def encode(
         corpus=corpus.digest, vectors=state.hexdigest(), dim=done[0][1],
         similarity="dot" if similarity == "dot" else "cosine", shards=listed, cut=_together(cuts, len(corpus)),
     )  # fmt: skip
-    with atomic_write(out / MANIFEST) as stream:
-        stream.write(manifest.to_json())
+    folder.write(MANIFEST, manifest.to_json())
     return manifest
 
 
-def _write(out: Path, name: str, vectors: Floats, cut: CutTexts | None) -> None:
+def _write(folder: Folder, name: str, vectors: Floats, cut: CutTexts | None) -> None:
     """A shard's vectors, after what is to be known of its texts."""
     if cut is not None:
-        with atomic_write(out / f"{name}.json") as stream:
-            stream.write(json.dumps(asdict(cut)).encode())
-    with atomic_write(out / name) as stream:
-        np.save(stream, vectors, allow_pickle=False)
+        folder.write(f"{name}.json", json.dumps(asdict(cut)).encode())
+    packed = io.BytesIO()
+    np.save(packed, vectors, allow_pickle=False)
+    folder.write(name, packed.getvalue())
 
 
 def _together(cuts: Sequence[CutTexts], documents: int) -> dict[str, Any] | None:
@@ -153,12 +155,3 @@ def _name(one: Piece, configuration: dict[str, Any]) -> str:
     state = hashlib.sha256(one.corpus.digest.encode())
     state.update(json.dumps(settled(configuration), sort_keys=True, ensure_ascii=False).encode())
     return f"documents-{one.number:05d}-{state.hexdigest()[:16]}.npy"
-
-
-def _shape(path: Path) -> tuple[int, int] | None:
-    """The shape of a shard that is there and whole; None of others."""
-    try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return None
-    return (len(found), found.shape[1]) if found.ndim == 2 and found.dtype == np.float32 else None

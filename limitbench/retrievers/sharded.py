@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,9 @@ from limitbench.errors import DataError, LimitbenchError, RetrievalError
 from limitbench.progress import Each, raised
 from limitbench.rankings import Run, best_entries, require_entries
 from limitbench.retrievers.best_columns import Floats
+from limitbench.retrievers.engines.agreement import SLACK
+from limitbench.retrievers.faiss_index import faiss_index, loaded_faiss
+from limitbench.retrievers.shard_files import Folder
 
 _ROWS = 1 << 15  # documents at a time
 _ENTRIES = 1 << 24  # of a product at a time: 64 MB
@@ -83,7 +85,8 @@ def shares(seconds: float, queries: int) -> npt.NDArray[np.float64]:
 class VectorShard:
     """Rows of a .npy file: unit vectors or others, fp32, whose first is document `first` of the corpus."""
 
-    path: Path
+    folder: Folder
+    name: str
     first: int
     count: int
 
@@ -91,14 +94,12 @@ class VectorShard:
         return f"documents {self.first:,} to {self.first + self.count - 1:,}"
 
     def rows(self) -> Floats:
-        """The vectors (count, d), mapped from the disk. Raises `DataError` where the file is not whole."""
-        try:
-            found: Floats = np.load(self.path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(self.path, f"is not a whole .npy file ({error}); encode it again") from None
+        """The vectors (count, d). Raises `DataError` where the file is not whole."""
+        found = self.folder.vectors(self.name)
         if found.ndim != 2 or len(found) != self.count or found.dtype != np.float32:
             raise DataError(
-                self.path, f"holds {found.dtype} {found.shape}, expected float32 of {self.count} rows; encode it again"
+                self.folder.at(self.name),
+                f"holds {found.dtype} {found.shape}, expected float32 of {self.count} rows; encode it again",
             )
         return found
 
@@ -116,6 +117,74 @@ def search_vectors(
 def best_of_shard(queries: Floats, depth: int, shard: VectorShard) -> Entries:
     """What a shard has of the best `depth` documents of each query, and of their ties."""
     return best_products(queries, shard.rows(), depth, shard.first)
+
+
+@dataclass(frozen=True)
+class Approximate:
+    """What an approximate index of a shard found, and the truth of the first queries beside it."""
+
+    found: Entries  # scores as the index has them
+    exact: npt.NDArray[np.float64]  # of what was found, for the first queries: their true scores
+    truth: Entries  # the best of the shard, of the first queries
+    nbytes: int  # of the index
+
+
+def search_approximately(
+    queries: Floats, query_ids: Sequence[str], document_ids: Sequence[str], shards: Sequence[VectorShard], depth: int, kind: str,
+    each: Each = here, checked: int = 200,
+) -> tuple[Run, dict[str, Any], int]:  # fmt: skip
+    """The run of an approximate index a shard, how far it is from exact search, and the bytes of all indexes.
+
+    The truth of the first `checked` queries is computed where their shard is: nobody holds all vectors. Agreement is as
+    `engines.agreement.shares` has it.
+    """
+    call = partial(_approximately, np.ascontiguousarray(queries, np.float32), depth, kind, checked)
+    m, few = len(query_ids), min(checked, len(query_ids))
+    kept, truth, nbytes = Entries.none(), Entries.none(), 0
+    exact: dict[tuple[int, int], float] = {}
+    for _, one in raised(each(call, shards, label=str, light=True)):
+        kept, truth = kept.with_best_of(one.found, m, depth), truth.with_best_of(one.truth, few, depth)
+        nbytes += one.nbytes
+        first = one.found.rows < few
+        pairs = zip(one.found.rows[first].tolist(), one.found.columns[first].tolist(), strict=True)
+        exact.update(zip(pairs, one.exact.tolist(), strict=True))
+    run = Run.from_entries(
+        kept.rows, kept.columns, kept.scores, query_ids=query_ids, document_ids=document_ids, depth=depth
+    )
+    depth = min(depth, len(document_ids))
+    told = _agreement(run, truth, exact, few, depth) if few and depth else {}
+    return run, told, nbytes
+
+
+def _agreement(run: Run, truth: Entries, exact: dict[tuple[int, int], float], few: int, depth: int) -> dict[str, Any]:
+    """How many of exact search's best were found, by documents and by scores; ties with the last are among them."""
+    last = np.full(few, np.inf)
+    np.minimum.at(last, truth.rows, truth.scores)
+    pairs = []
+    for q in range(few):
+        found = run.indices[run.indptr[q] : run.indptr[q + 1]][:depth].tolist()
+        got = np.array([exact[q, document] for document in found])
+        near = got >= last[q] - SLACK * max(1.0, abs(last[q]))
+        pairs.append((min(int((got >= last[q]).sum()), depth) / depth, min(int(near.sum()), depth) / depth))
+    by_id, by_score = np.mean(pairs, axis=0).tolist()
+    return {"agreement_with_exact": by_id, "agreement_by_score": by_score, "agreement_at": depth}
+
+
+def _approximately(queries: Floats, depth: int, kind: str, checked: int, shard: VectorShard) -> Approximate:
+    """A shard indexed and searched, and searched exactly for the first queries."""
+    rows = np.ascontiguousarray(shard.rows())
+    if not np.isfinite(rows).all():
+        raise RetrievalError(f"found vectors with NaN or infinity among {shard}; check the model")
+    index = faiss_index(kind, rows, "dot")
+    scores, columns = index.search(queries, min(depth + 1, len(rows)))  # one more, for a tie across the cut
+    row, place = np.nonzero(columns >= 0)
+    column = columns[row, place].astype(np.int64)
+    found = Entries(row.astype(np.int64), column + shard.first, scores[row, place].astype(np.float64))
+    first = row < checked
+    return Approximate(
+        found, products(queries, rows, row[first], column[first]), best_products(queries[:checked], rows, depth, shard.first),
+        len(loaded_faiss().serialize_index(index)),
+    )  # fmt: skip
 
 
 def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0) -> Entries:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -15,10 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, InputError
-from limitbench.files import read_record
 from limitbench.progress import Each
 from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, IndexFacts, Progress, Retrieved, no_progress
-from limitbench.retrievers.sharded import VectorShard, here, search_vectors, shares
+from limitbench.retrievers.shard_files import Folder, folder_of
+from limitbench.retrievers.sharded import VectorShard, here, search_approximately, search_vectors, shares
 from limitbench.retrievers.vectors import SingleVectorIndex
 from limitbench.validation import first_problem
 
@@ -58,41 +57,55 @@ def settled(configuration: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in configuration.items() if name not in ("device", "batch_size")}
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Folder) -> Manifest:
     """What a folder of shards says that it holds. Raises `DataError`."""
-    path = folder / MANIFEST
-    if not path.is_file():
+    told = folder.read(MANIFEST)
+    if told is None:
         raise DataError(
-            folder, f"holds no {MANIFEST}; make it: limitbench encode -d DATASET -r RETRIEVER --out {folder}"
+            str(folder), f"holds no {MANIFEST}; make it: limitbench encode -d DATASET -r RETRIEVER --out {folder}"
         )
     try:
-        return Manifest.model_validate(read_record(path))
+        return Manifest.model_validate_json(told)
     except ValidationError as error:
-        raise DataError(path, f"is no manifest of shards ({first_problem(error)}); encode again") from None
+        raise DataError(
+            folder.at(MANIFEST), f"is no manifest of shards ({first_problem(error)}); encode again"
+        ) from None
 
 
 class Shards(Adapter):
-    """`shards:FOLDER`: vectors that `limitbench encode` wrote, searched exactly, a shard at a time or on a cluster's nodes.
+    """`shards:FOLDER`, or a URL that fsspec knows: vectors that `limitbench encode` wrote, searched exactly, one at a time or on
+    a cluster's nodes.
 
     Questions are encoded by the same retriever when they are asked. Ids, scores and ties do not depend on the number of shards.
+    With `index`, each shard has an approximate index of faiss instead, as databases keep segments; its agreement with exact search
+    is computed where the shard is.
     """
 
     adapter: ClassVar[str] = "shards"
     argument: ClassVar[str | None] = "folder"
     path_fields: ClassVar[tuple[str, ...] | None] = ("folder",)
     folder: str = Field(min_length=1)
+    kind: Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"] = Field("exact", alias="index")  # each shard has its own
     device: str = "auto"  # of the encoder of questions
 
     @cached_property
     def manifest(self) -> Manifest:
         """What the folder holds."""
-        return read_manifest(Path(self.folder).expanduser())
+        return read_manifest(self.place)
+
+    @cached_property
+    def place(self) -> Folder:
+        """Where they lie."""
+        return folder_of(self.folder)
 
     @property
     def configuration(self) -> dict[str, Any]:
-        """The encoding retriever's options, and digests of corpus and vectors; not the folder, nor the number of shards."""
+        """The encoding retriever's options, and digests of corpus and vectors; not the folder, nor, of exact search, the shards."""
         of = settled(self.manifest.configuration)
-        return {"adapter": self.adapter, "of": of, "corpus": self.manifest.corpus, "vectors": self.manifest.vectors}
+        told = {"adapter": self.adapter, "of": of, "corpus": self.manifest.corpus, "vectors": self.manifest.vectors}
+        if self.kind == "exact":
+            return told
+        return {**told, "index": self.kind, "shards": [one.documents for one in self.manifest.shards]}
 
     @property
     def card(self) -> dict[str, Any]:
@@ -123,21 +136,21 @@ class Shards(Adapter):
         told = self.manifest
         if corpus.digest != told.corpus:
             raise DataError(
-                Path(self.folder) / MANIFEST,
+                self.place.at(MANIFEST),
                 f"is of another corpus (sha256 {told.corpus[:12]}, here {corpus.digest[:12]}); encode this one",
             )
         first, shards = 0, []
         for one in told.shards:
-            shards.append(VectorShard(Path(self.folder).expanduser().resolve() / one.file, first, one.documents))
+            shards.append(VectorShard(self.place, one.file, first, one.documents))
             first += one.documents
         if first != len(corpus):
             raise DataError(
-                Path(self.folder) / MANIFEST, f"lists {first} documents, expected {len(corpus)}; encode it again"
+                self.place.at(MANIFEST), f"lists {first} documents, expected {len(corpus)}; encode it again"
             )
         questions = self.encoder.index(Corpus(corpus.ids[:1], corpus.contents[:1]), progress)
         if not isinstance(questions, SingleVectorIndex):
             raise InputError(f"{told.retriever['name']} has no single vectors; expected such a retriever")
-        return _ShardedIndex(corpus.ids, tuple(shards), questions, told, self._each or here)
+        return _ShardedIndex(corpus.ids, tuple(shards), questions, told, self.kind, self._each or here)
 
 
 @dataclass(eq=False)
@@ -146,7 +159,10 @@ class _ShardedIndex:
     shards: tuple[VectorShard, ...]
     encoder: SingleVectorIndex
     manifest: Manifest
+    kind: str
     each: Each
+    nbytes: int = 0  # of the approximate indexes, once they were made
+    agreement: dict[str, Any] = field(default_factory=dict)
     seconds: npt.NDArray[np.float64] | None = None  # each query's share of the last search
 
     @property
@@ -158,15 +174,22 @@ class _ShardedIndex:
     def facts(self) -> IndexFacts:
         """Bytes, dimension and similarity, and how many shards."""
         return IndexFacts(
-            nbytes=4 * self.manifest.dim * len(self.document_ids), dim=self.manifest.dim, dtype="fp32", kind="exact",
-            similarity=self.manifest.similarity, more={"shards": len(self.shards)}, query_seconds=self.seconds,
+            nbytes=self.nbytes or 4 * self.manifest.dim * len(self.document_ids), dim=self.manifest.dim, dtype="fp32",
+            kind=self.kind, similarity=self.manifest.similarity, more={"shards": len(self.shards), **self.agreement},
+            query_seconds=self.seconds,
             cut_texts=[*([CutTexts(**told)] if (told := self.manifest.cut) else []), *self.encoder.facts.cut_texts],
         )  # fmt: skip
 
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
-        """The run of these queries, exact."""
+        """The run of these queries."""
         start = time.perf_counter()
         asked = self.encoder.asked(queries, progress)
-        run = search_vectors(asked, queries.ids, self.document_ids, self.shards, depth, self.each)
+        if self.kind == "exact":
+            run = search_vectors(asked, queries.ids, self.document_ids, self.shards, depth, self.each)
+        else:
+            run, told, self.nbytes = search_approximately(
+                asked, queries.ids, self.document_ids, self.shards, depth, self.kind, self.each
+            )
+            self.agreement = self.agreement or told
         self.seconds = shares(time.perf_counter() - start, len(queries))
         return Retrieved(run)
