@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from limitbench import evaluate, load, rankings
 from limitbench.collection import Corpus, Dataset
 from limitbench.datasets import write_folder
-from limitbench.errors import DataError, InputError, RetrievalError
+from limitbench.errors import DataError, InputError, RetrievalError, SpecError
 from limitbench.rankings import Run
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 from limitbench.retrievers.engines.agreement import shares
 from limitbench.retrievers.shard_files import LocalFolder, folder_of
-from limitbench.retrievers.sharded import VectorShard, best_products, merged, products, search_vectors
+from limitbench.retrievers.sharded import ShardRows, VectorShard, best_products, merged, products, search_vectors
 from limitbench.retrievers.shards import MANIFEST, read_manifest
 
 
@@ -212,6 +212,51 @@ def test_an_approximate_index_a_shard_has_its_truth_beside_it(kind: str, folder:
         assert plain == parts
     assert made.retriever.configuration["shards"] == [400, 400, 200]
     assert "shards" not in exact.retriever.configuration
+
+
+@examples(25)
+@given(seed=st.integers(0, 2**32), depth=st.integers(1, 40), part=st.sampled_from([None, 0.0, 0.1, 0.6]))
+def test_agreement_by_shards_is_that_of_the_whole(
+    seed: int, depth: int, part: float | None, tmp_path_factory: Any
+) -> None:
+    """With ties, doubles, documents that a filter excludes, and fewer documents than asked for; rows are read as of one array."""
+    rng = np.random.default_rng(seed)
+    some = rng.standard_normal((50, 8)).astype(np.float32)
+    documents, queries = some[rng.integers(0, 50, 120)], rng.standard_normal((4, 8)).astype(np.float32)
+    rows = ShardRows(cut(tmp_path_factory.mktemp("r"), documents, [1, 40, 90]), 8)
+    assert (rows.shape, len(rows), rows.nbytes) == (documents.shape, 120, documents.nbytes)
+    for place in (slice(0, 2000), slice(35, 95), slice(100, 3, -7), slice(0, 0)):
+        assert np.array_equal(rows[place], documents[place])
+    assert np.array_equal(rows[41], documents[41])
+    among = None if part is None else np.flatnonzero(rng.random(120) < part)
+    exact = [products(queries, documents, np.full(120, q), np.arange(120)) for q in range(4)]
+    found = [rng.permutation(np.argsort(-scores)[: 2 * depth])[: rng.integers(0, 2 * depth + 1)] for scores in exact]
+    wanted = [shares(one, scores, depth, among) for one, scores in zip(found, exact, strict=True)]
+    assert rows.agreement(queries, found, depth, among) == wanted
+
+
+@pytest.mark.parametrize("more", ["", ",filter=0.4"])
+def test_an_engine_is_filled_from_shards(more: str, folder: Path, tmp_path: Path) -> None:
+    """The figures and the agreement of the same engine over the retriever itself; other measurements of it refuse shards."""
+    pytest.importorskip("qdrant_edge", reason="needs limitbench[qdrant-edge]")
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    from limitbench.evaluation import encode
+
+    data, out = load(folder), tmp_path / "v"
+    encode(data.corpus, retriever("wordllama,dim=16"), out, size=300)
+    by = f"engine:qdrant-edge,index=flat{more},of="
+    plain, parts = (
+        evaluate(data, f"{by}{of}", measures="Recall@2,10") for of in ('"wordllama,dim=16"', f"shards:{out}")
+    )
+    assert plain.measures == parts.measures
+    keys = ("agreement_with_exact", "agreement_by_score", "agreement_at", "similarity", "dim")
+    assert [parts.retriever.facts[key] for key in keys] == [plain.retriever.facts[key] for key in keys]
+    from limitbench.evaluation.engine_runs import Bench
+
+    with pytest.raises(SpecError, match="is for run"):
+        Bench.of(data, f"engine:qdrant-edge,of=shards:{out}", sample=5, depth=5, seed=0)
+    with pytest.raises(SpecError, match="give dtype and index to the engine"):
+        evaluate(data, f'engine:qdrant-edge,of="shards:{out},index=hnsw"', measures="Recall@2")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ from limitbench.retrievers.engines.contract import (
     VectorEngine,
 )
 from limitbench.retrievers.over import OverRetriever
+from limitbench.retrievers.sharded import ShardRows
+from limitbench.retrievers.shards import ShardedIndex
 from limitbench.retrievers.spec import RetrieverSpec
 from limitbench.retrievers.vectors import SingleVectorIndex, Storage, rankable, scores_of
 
@@ -148,10 +150,10 @@ class Engine(OverRetriever):
             engine.build(corpus.contents, progress)
         else:
             assert source is not None
-            fitting(usable(source.vectors.documents, corpus.ids), self.dtype, corpus.ids)
+            documents: Any = self._checked(source, corpus.ids)
             if isinstance(engine, ChangeableEngine) and self.filter is not None:
                 engine.attributes = {"share": spread(corpus.ids)}
-            engine.build(source.vectors.documents, source.vectors.similarity, progress)
+            engine.build(documents, _similarity(source), progress)
         proof = engine.proof()
         if not proof.used:
             raise RetrievalError(
@@ -168,23 +170,41 @@ class Engine(OverRetriever):
         if self.source is None:
             raise SpecError(f"engine '{self.engine}' searches texts; this is about vectors")
         found = self._vectors(self.source.index(corpus, progress))
+        if isinstance(found, ShardedIndex):
+            raise SpecError(
+                f"engine '{self.engine}': of={self.of} is for run; give here the retriever that was encoded"
+            )
         documents, asked = usable(found.vectors.documents, corpus.ids), found.asked(queries, progress)
         for rows, ids in ((documents, corpus.ids), (asked, queries.ids)):
             fitting(rows, self.dtype, ids)
         return Material(documents, asked, found.vectors.similarity)
 
-    def _vectors(self, source: Index) -> SingleVectorIndex:
+    def _vectors(self, source: Index) -> SingleVectorIndex | ShardedIndex:
         """The index behind it. Raises `SpecError` unless it has one fp32 vector a document, of a similarity that the engine has."""
-        if not isinstance(source, SingleVectorIndex):
+        if not isinstance(source, SingleVectorIndex | ShardedIndex):
             raise self._no_single_vector
-        kept, known = source.vectors, self.kind_of_engine.similarities
-        if kept.storage.dtype != "fp32" or kept.kind != "exact":
+        kept, known = source.facts, self.kind_of_engine.similarities
+        if kept.dtype != "fp32" or kept.kind != "exact":
             raise SpecError(
                 f"engine '{self.engine}': found of={self.of}; give dtype and index to the engine, not to the vectors"
             )
         if kept.similarity not in known:
             raise SpecError(f"engine '{self.engine}' has no {kept.similarity} similarity; it has: {', '.join(known)}")
         return source
+
+    def _checked(self, source: SingleVectorIndex | ShardedIndex, ids: Sequence[str]) -> Floats | ShardRows:
+        """The documents' vectors, each one that an engine can hold; those in shards stay there."""
+        if isinstance(source, SingleVectorIndex):
+            fitting(usable(source.vectors.documents, ids), self.dtype, ids)
+            return source.vectors.documents
+        for shard in source.shards:
+            some = ids[shard.first : shard.first + shard.count]
+            fitting(usable(shard.rows(), some), self.dtype, some)
+        return source.rows
+
+
+def _similarity(source: SingleVectorIndex | ShardedIndex) -> str:
+    return source.manifest.similarity if isinstance(source, ShardedIndex) else source.vectors.similarity
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +220,7 @@ class Material:
 class _EngineIndex:
     document_ids: tuple[str, ...]
     engine: TextEngine | VectorEngine
-    source: SingleVectorIndex | None
+    source: SingleVectorIndex | ShardedIndex | None
     stored: str | None  # the dtype asked for
     below: int | None = None  # the bound of a filter
     seen: dict[str, Any] = field(default_factory=dict)  # what the first search found out
@@ -285,12 +305,18 @@ class _EngineIndex:
             )
         if "agreement_with_exact" in self.seen or not depth:
             return
-        assert self.source is not None
-        known, first = self.source.vectors, min(_CHECKED, len(asked))
-        pairs = [
-            shares(np.array(best, np.int64), scores_of(query, known.documents, known.similarity), depth, self._among)
-            for best, query in zip(_columns(run, first), asked[:first], strict=True)
-        ]
+        first = min(_CHECKED, len(asked))
+        found = [np.array(best, np.int64) for best in _columns(run, first)]
+        pairs: Sequence[tuple[float, float]]
+        if isinstance(self.source, ShardedIndex):
+            pairs = self.source.rows.agreement(asked[:first], found, depth, self._among)
+        else:
+            assert self.source is not None
+            known = self.source.vectors
+            pairs = [
+                shares(best, scores_of(query, known.documents, known.similarity), depth, self._among)
+                for best, query in zip(found, asked[:first], strict=True)
+            ]
         by_id, by_score = np.mean(pairs, axis=0).tolist()
         self.seen |= {"agreement_with_exact": by_id, "agreement_by_score": by_score, "agreement_at": depth}
 

@@ -19,7 +19,7 @@ from limitbench.errors import DataError, LimitbenchError, RetrievalError
 from limitbench.progress import Each, raised
 from limitbench.rankings import Run, best_entries, require_entries
 from limitbench.retrievers.best_columns import Floats
-from limitbench.retrievers.engines.agreement import SLACK
+from limitbench.retrievers.engines.agreement import shares_of
 from limitbench.retrievers.faiss_index import faiss_index, loaded_faiss
 from limitbench.retrievers.shard_files import Folder
 
@@ -104,6 +104,65 @@ class VectorShard:
         return found
 
 
+class ShardRows:
+    """The vectors (n, d) of all shards, read as of one array: by numbers and slices. No more than what is asked for is held."""
+
+    def __init__(self, shards: Sequence[VectorShard], dim: int) -> None:
+        self.shards, self.shape = shards, (sum(shard.count for shard in shards), dim)
+        self.starts = np.array([shard.first for shard in shards])
+        self.nbytes = 4 * self.shape[0] * dim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, place: Any) -> Floats:
+        if not isinstance(place, slice):
+            return np.asarray(self.at(np.array([place]))[0])
+        start, stop, step = place.indices(len(self))
+        return self.at(np.arange(start, stop, step))
+
+    def at(self, numbers: npt.NDArray[np.int64]) -> Floats:
+        """The rows (numbers, d), each shard opened once."""
+        out = np.empty((len(numbers), self.shape[1]), np.float32)
+        shard = np.searchsorted(self.starts, numbers, "right") - 1
+        for one in np.unique(shard).tolist():
+            there = shard == one
+            out[there] = self.shards[one].rows()[numbers[there] - self.shards[one].first]
+        return out
+
+    def agreement(
+        self, queries: Floats, found: Sequence[npt.NDArray[np.int64]], depth: int, among: npt.NDArray[np.int64] | None = None
+    ) -> list[tuple[float, float]]:  # fmt: skip
+        """How many of exact search's best each query found, by documents and by scores, as `agreement.shares` has it.
+
+        The truth is computed shard by shard. `among` are the documents that may be found.
+        """
+        queries = np.ascontiguousarray(queries, np.float32)
+        truth, m = Entries.none(), len(queries)
+        for shard in self.shards:
+            truth = truth.with_best_of(_best_among(queries, shard, depth, among), m, depth)
+        depth = min(depth, len(self) if among is None else len(among))
+        if not depth:
+            return [(1.0, 1.0)] * m
+        last = np.full(m, np.inf)
+        np.minimum.at(last, truth.rows, truth.scores)
+        kept = [np.unique(one[:depth]) if among is None else np.intersect1d(one[:depth], among) for one in found]
+        rows = np.repeat(np.arange(m), [len(one) for one in kept])
+        columns = np.concatenate(kept).astype(np.int64)
+        distinct, place = np.unique(columns, return_inverse=True)
+        scores = products(queries, self.at(distinct), rows, place)
+        return [shares_of(scores[rows == q], float(last[q]), depth) for q in range(m)]
+
+
+def _best_among(queries: Floats, shard: VectorShard, depth: int, among: npt.NDArray[np.int64] | None) -> Entries:
+    """The best documents of a shard, of those that may be found."""
+    if among is None:
+        return best_of_shard(queries, depth, shard)
+    inside = among[(among >= shard.first) & (among < shard.first + shard.count)]
+    best = best_products(queries, shard.rows()[inside - shard.first], depth)
+    return Entries(best.rows, inside[best.columns], best.scores)
+
+
 def search_vectors(
     queries: Floats, query_ids: Sequence[str], document_ids: Sequence[str], shards: Sequence[VectorShard], depth: int,
     each: Each = here,
@@ -163,9 +222,7 @@ def _agreement(run: Run, truth: Entries, exact: dict[tuple[int, int], float], fe
     pairs = []
     for q in range(few):
         found = run.indices[run.indptr[q] : run.indptr[q + 1]][:depth].tolist()
-        got = np.array([exact[q, document] for document in found])
-        near = got >= last[q] - SLACK * max(1.0, abs(last[q]))
-        pairs.append((min(int((got >= last[q]).sum()), depth) / depth, min(int(near.sum()), depth) / depth))
+        pairs.append(shares_of(np.array([exact[q, document] for document in found]), float(last[q]), depth))
     by_id, by_score = np.mean(pairs, axis=0).tolist()
     return {"agreement_with_exact": by_id, "agreement_by_score": by_score, "agreement_at": depth}
 

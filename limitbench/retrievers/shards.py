@@ -16,8 +16,9 @@ from limitbench.collection import Corpus, Queries
 from limitbench.errors import DataError, InputError
 from limitbench.progress import Each
 from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, IndexFacts, Progress, Retrieved, no_progress
+from limitbench.retrievers.best_columns import Floats
 from limitbench.retrievers.shard_files import Folder, folder_of
-from limitbench.retrievers.sharded import VectorShard, here, search_approximately, search_vectors, shares
+from limitbench.retrievers.sharded import ShardRows, VectorShard, here, search_approximately, search_vectors, shares
 from limitbench.retrievers.vectors import SingleVectorIndex
 from limitbench.validation import first_problem
 
@@ -150,11 +151,13 @@ class Shards(Adapter):
         questions = self.encoder.index(Corpus(corpus.ids[:1], corpus.contents[:1]), progress)
         if not isinstance(questions, SingleVectorIndex):
             raise InputError(f"{told.retriever['name']} has no single vectors; expected such a retriever")
-        return _ShardedIndex(corpus.ids, tuple(shards), questions, told, self.kind, self._each or here)
+        return ShardedIndex(corpus.ids, tuple(shards), questions, told, self.kind, self._each or here)
 
 
 @dataclass(eq=False)
-class _ShardedIndex:
+class ShardedIndex:
+    """A corpus whose vectors lie in shards."""
+
     document_ids: tuple[str, ...]
     shards: tuple[VectorShard, ...]
     encoder: SingleVectorIndex
@@ -180,10 +183,19 @@ class _ShardedIndex:
             cut_texts=[*([CutTexts(**told)] if (told := self.manifest.cut) else []), *self.encoder.facts.cut_texts],
         )  # fmt: skip
 
+    @property
+    def rows(self) -> ShardRows:
+        """The vectors, as of one array."""
+        return ShardRows(self.shards, self.manifest.dim)
+
+    def asked(self, queries: Queries, progress: Progress = no_progress) -> Floats:
+        """The vectors (m, d) of these queries."""
+        return self.encoder.asked(queries, progress)
+
     def search(self, queries: Queries, depth: int, progress: Progress = no_progress) -> Retrieved:
         """The run of these queries."""
         start = time.perf_counter()
-        asked = self.encoder.asked(queries, progress)
+        asked = self.asked(queries, progress)
         if self.kind == "exact":
             run = search_vectors(asked, queries.ids, self.document_ids, self.shards, depth, self.each)
         else:

@@ -31,6 +31,11 @@ def shares(
         return 1.0, 1.0
     last = float(np.partition(allowed, len(allowed) - depth)[len(allowed) - depth])
     got = exact[np.unique(found[:depth]) if among is None else np.intersect1d(found[:depth], among)]
+    return shares_of(got, last, depth)
+
+
+def shares_of(got: npt.NDArray[np.floating[Any]], last: float, depth: int) -> tuple[float, float]:
+    """The same from the exact scores of what was found, each document once, and that of exact search's last of the best."""
     near = got >= last - SLACK * max(1.0, abs(last))
     return min(int((got >= last).sum()), depth) / depth, min(int(near.sum()), depth) / depth
 
