@@ -11,9 +11,10 @@ import os
 import platform
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import version
 from typing import Any, Self
 
@@ -24,7 +25,7 @@ from limitbench.provenance import versions
 _PATIENCE = 5.0  # seconds for an address to answer
 _RETRIES = 3  # of a task whose worker or node died
 _AHEAD = 2  # tasks a core that are sent before one is done
-_FULL = "the shared memory of the cluster is full; start its nodes with more --object-store-memory"
+_FULL = "the cluster's shared memory, and the disk below it, are full; start its nodes with more --object-store-memory"
 _STORE = 512 * 2**20  # bytes of shared memory of a local cluster, unless there is less
 
 
@@ -165,21 +166,27 @@ class Cluster:
         shared = self._shared(call)
         gpus = 0.0 if light else self.gpus
         run = ray.remote(_done).options(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)
-        waiting = iter(range(len(items)))
-        under_way: dict[Any, int] = {}
+        waiting = deque(range(len(items)))
+        under_way: dict[Any, tuple[int, str]] = {}
         start, finished, mine = time.perf_counter(), 0, _about()
         try:
-            while True:
-                for place in waiting:
-                    under_way[run.remote(shared, mine, items[place])] = place
-                    if len(under_way) >= _AHEAD * self.size:
-                        break
+            while waiting or under_way:
+                while waiting and len(under_way) < _AHEAD * self.size:
+                    item = items[waiting[0]]
+                    task = self._sent(partial(run.remote, shared, mine, item))
+                    if task is None and under_way:
+                        break  # there is room when others are done
+                    place, name = waiting.popleft(), label(item)
+                    if task is None:
+                        yield place, ClusterError(f"{name}: {_FULL}")
+                    else:
+                        under_way[task] = place, name
                 if not under_way:
-                    return
+                    continue
                 (ready,), _ = ray.wait(list(under_way), num_returns=1)
-                place = under_way.pop(ready)
+                place, name = under_way.pop(ready)
                 try:
-                    value = self._value(ready, label(items[place]))
+                    value = self._value(ready, name)
                 except LimitbenchError as error:
                     value = error
                 finished += 1
@@ -190,12 +197,20 @@ class Cluster:
                 with contextlib.suppress(Exception):
                     ray.cancel(task, force=True)
 
+    def _sent(self, send: Callable[[], Any]) -> Any:
+        """What sending gives; None where the cluster has no room for it."""
+        try:
+            return send()
+        except (self._ray.exceptions.ObjectStoreFullError, self._ray.exceptions.OutOfDiskError):
+            return None
+
     def _shared(self, call: Callable[[Any], Any]) -> Any:
         """A function and its data in the cluster's shared memory, sent once."""
         try:
-            return self._ray.put(call)
-        except (self._ray.exceptions.ObjectStoreFullError, self._ray.exceptions.OutOfDiskError):
-            raise ClusterError(_FULL) from None
+            shared = self._sent(partial(self._ray.put, call))
+            if shared is None:
+                raise ClusterError(_FULL)
+            return shared
         except TypeError as error:
             reason = " ".join(str(error).split())[:160]
             raise ClusterError(

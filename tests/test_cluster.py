@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,34 @@ def test_a_capacity_sweep_and_an_atlas(two: Cluster, tmp_path: Path) -> None:
     assert len(both) == 2
 
 
+def test_the_largest_margin_of_a_code_is_searched_by_every_seed_apart(two: Cluster, tmp_path: Path) -> None:
+    """One record of all seeds, with the best code, in their shares of the time; the command in one process finds it done."""
+    from dataclasses import replace
+
+    from limitbench import certificates
+    from limitbench.capacity import Search, Task, orbits
+    from limitbench.capacity.pool import by_seed, elsewhere, together
+
+    task = Task(6, 2, "orbit", n=20, seeds=3, seed=5, maximise=True, budget_s=6)
+    records = Store(tmp_path).capacity
+    (record,) = elsewhere([task], records, two)
+    (tried,) = record.tried
+    assert (list(tried.seeds), tried.solved, record.shown.margin) == ([5, 6, 7], True, tried.margin)
+    assert record.shown.seconds < 4
+    code = orbits.read(records.folder / str(record.shown.witness))
+    assert code.found["seed"] in (5, 6, 7)
+    certificates.check(code.certificate)
+    assert records.find(task) == record
+    parts = [Search(part).run() for part in by_seed(replace(task, budget_s=1.5))]
+    whole = together(task, parts[::-1])
+    assert (whole.margin, whole.task, whole.tried[0].seeds) == (
+        max(part.margin or 0 for part in parts),
+        task,
+        (5, 6, 7),
+    )
+    assert by_seed(Task(6, 2, "orbit", budget_s=1)) == [Task(6, 2, "orbit", budget_s=1)]
+
+
 def test_a_corpus_is_generated_by_both_nodes(two: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The bytes of one process, plain and gzipped."""
     from limitbench.datasets import dataset_spec, stream
@@ -172,8 +201,6 @@ def dies_once(place: str, item: int) -> int:
 
 def test_a_worker_that_dies_costs_its_point_alone(two: Cluster, tmp_path: Path) -> None:
     """Its point is made again, and no other is made twice."""
-    from functools import partial
-
     found = dict(two(partial(dies_once, str(tmp_path)), list(range(8))))
     assert found == {i: i * i for i in range(8)}
     counts = {i: len([name for name in os.listdir(tmp_path) if name.startswith(f"{i}-")]) for i in range(8)}
@@ -188,8 +215,6 @@ def slowly(place: str, item: int) -> tuple[int, str]:
 
 def test_a_node_that_dies_costs_what_it_was_at(tmp_path: Path) -> None:
     """In the middle of the work one of two nodes is killed: all points are there, and few were begun twice."""
-    from functools import partial
-
     from ray.cluster_utils import Cluster as Nodes
 
     nodes = Nodes()
@@ -208,37 +233,109 @@ def test_a_node_that_dies_costs_what_it_was_at(tmp_path: Path) -> None:
         nodes.shutdown()
 
 
-def test_a_suite_and_a_search_survive_a_node(tmp_path: Path) -> None:
-    """The node dies when the first point is done: the figures of one process, for a suite, ten shards of vectors and BM25."""
+def _measured(name: str, place: Path, each: Any = None) -> bytes:
+    """What a kind of work gives that may not differ, in bytes; `place` holds its shards."""
+    options = Options(measures="Recall@2,100", each=each)
+    if name == "sweep":
+        return figures(
+            [r for _, r in sweep("limit-small-synthetic", "wordllama", options=options, dims=[4, 8, 16, 32])]
+        )
+    if name == "capacity":
+        return _searched(each, place)
+    if name == "generate":
+        from limitbench.datasets import dataset_spec, stream
+        from limitbench.datasets.spec import table_of
+
+        folder = place / ("here" if each is None else "there")
+        return stream.write_table(table_of(dataset_spec("limit-hard"), "limit-hard"), folder, each=each).sha256.encode()
+    specs = {"suite": SPECS, "shards": [f"shards:{place / 'v'}"], "bm25": ["bm25,shards=10"]}[name]
+    found = [o.result for o in run_all(["limit-hard"], specs, options=options)]
+    assert None not in found
+    return figures([result for result in found if result])
+
+
+def _searched(each: Any, place: Path) -> bytes:
+    """Cells and dimensions of capacity searches that end by themselves."""
+    from limitbench.capacity import Task
+    from limitbench.capacity.pool import elsewhere
+
+    store = Store(place / ("c" if each is None else "d")).capacity
+    tasks = [Task(d, 2, "cyclic", n=20 + d, budget_s=60) for d in (4, 5, 6, 7)] + [Task(4, 2, n=8, budget_s=60)]
+    records = [store.find_or_solve(t) for t in tasks] if each is None else elsewhere(tasks, store, each)
+    left = {"seconds", "witness", "margin"}
+    return json.dumps([r.shown.model_dump(mode="json", exclude=left) for r in records]).encode()
+
+
+@pytest.mark.parametrize("name", ["suite", "sweep", "shards", "bm25", "capacity", "generate"])
+def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy worker is killed when the first point is done, one of two nodes at the second: the figures of one process."""
     pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    psutil = pytest.importorskip("psutil")
     from ray.cluster_utils import Cluster as Nodes
 
+    from limitbench.datasets import stream
     from limitbench.evaluation import encode
     from limitbench.retrievers import retriever
 
-    data = load("limit-hard")
-    encode(data.corpus, retriever("wordllama,dim=4"), tmp_path / "v", size=100)
-    for specs in (SPECS, [f"shards:{tmp_path / 'v'}"], ["bm25,shards=10"]):
-        nodes = Nodes()
-        nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
-        second = nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY)
-        killed: list[str] = []
+    monkeypatch.setattr(stream, "PART", 100)
+    if name == "shards":
+        encode(load("limit-hard").corpus, retriever("wordllama,dim=4"), tmp_path / "v", size=100)
+    nodes, killed = Nodes(), []
+    there = [nodes.add_node(num_cpus=1, include_dashboard=False, object_store_memory=MEMORY) for _ in range(2)]
 
-        def told(line: str, nodes: Any = nodes, second: Any = second, killed: list[str] = killed) -> None:
-            if " done, " in line and not killed:
-                killed.append(line)
-                nodes.remove_node(second, allow_graceful=False)
+    def told(line: str) -> None:
+        if " done, " not in line or len(killed) == 2:
+            return
+        if killed:
+            nodes.remove_node(there[1], allow_graceful=False)
+            killed.append("node")
+            return
+        raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in there]
+        titles = [(child, "".join(child.cmdline())) for raylet in raylets for child in raylet.children()]
+        busy = [child for name in ("ray::_done", "ray::IDLE") for child, title in titles if title.startswith(name)]
+        busy[0].kill()
+        killed.append("worker")
 
-        try:
-            with Cluster(nodes.address, told=told) as cluster:
-                options = Options(measures="Recall@2,100", each=cluster)
-                spread = [o.result for o in run_all(["limit-hard"], specs, options=options)]
-        finally:
-            nodes.shutdown()
-        assert killed
-        alone = [o.result for o in run_all(["limit-hard"], specs, options=Options(measures="Recall@2,100"))]
-        assert None not in spread
-        assert figures(spread) == figures(alone)
+    try:
+        with Cluster(nodes.address, told=told) as cluster:
+            spread = _measured(name, tmp_path, cluster)
+    finally:
+        nodes.shutdown()
+    assert killed == ["worker", "node"]
+    assert spread == _measured(name, tmp_path)
+
+
+def test_a_cluster_without_room_says_so(tmp_path: Path) -> None:
+    """Shared memory and disk full: what does not fit is one line, sent or coming back; the others go on, and wait for room."""
+    import numpy as np
+    from ray.cluster_utils import Cluster as Nodes
+
+    nodes, mb = Nodes(), 2**20
+    full = {"local_fs_capacity_threshold": 0.01, "local_fs_monitor_interval_ms": 50}  # as of a disk that is full
+    nodes.add_node(num_cpus=2, include_dashboard=False, object_store_memory=80 * mb, _system_config=full)
+    says = "shared memory, and the disk below it, are full; start its nodes with more --object-store-memory"
+    try:
+        with Cluster(nodes.address) as cluster:
+            with pytest.raises(ClusterError, match=says):
+                list(cluster(partial(sized, np.zeros(200 * mb, np.uint8)), [1]))
+            items = [np.zeros(30 * mb + i, np.uint8) for i in range(8)]
+            assert dict(cluster(len, items, label=len)) == {i: 30 * mb + i for i in range(8)}
+            found = dict(cluster(len, [np.zeros(200 * mb, np.uint8), [1]], label=lambda item: f"of {len(item)}"))
+            assert found[1] == 1
+            assert str(found[0]).startswith("of 209715200: the cluster's shared memory")
+            back = dict(cluster(large, [200 * mb, 5]))
+            assert len(back[1]) == 5
+            assert says in str(back[0])
+    finally:
+        nodes.shutdown()
+
+
+def sized(data: Any, item: int) -> int:
+    return len(data) + item
+
+
+def large(size: int) -> bytes:
+    return bytes(size)
 
 
 def test_a_cluster_without_what_is_asked_for_is_refused(address: str) -> None:
@@ -254,7 +351,6 @@ def test_a_cluster_without_what_is_asked_for_is_refused(address: str) -> None:
 
 def test_what_does_not_fit_or_cannot_be_sent_is_said(two: Cluster) -> None:
     """A lock, which no other machine can have, is one line."""
-    from functools import partial
     from threading import Lock
 
     with pytest.raises(ClusterError, match="cannot be sent to other machines"):

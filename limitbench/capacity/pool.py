@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import multiprocessing
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -40,17 +43,47 @@ def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = Fal
 
 
 def elsewhere(tasks: Sequence[Task], records: Records, each: Each, fresh: bool = False) -> Iterator[CapacityRecord]:
-    """The records of all tasks in order; those that are not there are searched by others, and stored here as they come."""
+    """The records of all tasks in order; those that are not there are searched by others, and stored here as they come.
+
+    The largest margin of a symmetric code at a given cell is searched by every seed apart, in its share of the time.
+    """
     held: dict[int, CapacityRecord | None] = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
     for i, task in enumerate(tasks):
         begun = records.partial(task)
         if held[i] is None and not fresh and begun is not None and begun.path.exists():
             held[i] = records.find_or_solve(task)  # goes on from what an interrupted search left on this disk
-    rest = [i for i in range(len(tasks)) if held[i] is None]
-    told = command()
-    for place, (result, made) in raised(each(_searched, [tasks[i] for i in rest], label=records.stem)):
-        held[rest[place]] = records.write(result, {**made, "command": told})
+    parts = [(i, part) for i, task in enumerate(tasks) if held[i] is None for part in by_seed(task)]
+    found: dict[int, list[CapacityResult]] = {i: [] for i, _ in parts}
+    wanted, told = Counter(i for i, _ in parts), command()
+    for place, (result, made) in raised(each(_searched, [part for _, part in parts], label=records.stem)):
+        i = parts[place][0]
+        found[i].append(result)
+        if len(found[i]) == wanted[i]:
+            held[i] = records.write(together(tasks[i], found.pop(i)), {**made, "command": told})
     yield from (record for record in held.values() if record is not None)
+
+
+def by_seed(task: Task) -> list[Task]:
+    """A search for the largest margin of a symmetric code as one a seed, each with its share of the time; others as they are."""
+    if task.solver != "orbit" or not task.maximise or task.n is None:
+        return [task]
+    share = task.budget_s / task.seeds
+    return [replace(task, seed=task.seed + i, seeds=1, budget_s=share) for i in range(task.seeds)]
+
+
+def together(task: Task, parts: Sequence[CapacityResult]) -> CapacityResult:
+    """The result of a task from those of its seeds: the largest margin, of several the lowest seed; all that was tried as one."""
+    parts = sorted(parts, key=lambda part: part.task.seed)
+    best = max(parts, key=lambda part: -math.inf if part.margin is None else part.margin)
+    tried = [one for part in parts for one in part.tried]
+    if not tried:
+        return replace(best, task=task)
+    seeds = tuple(seed for one in tried for seed in one.seeds)
+    seconds = max(part.seconds for part in parts)
+    whole = replace(
+        best.tried[0], seeds=seeds, steps=sum(one.steps for one in tried), seconds=max(one.seconds for one in tried)
+    )
+    return replace(best, task=task, seconds=seconds, tried=(whole,))
 
 
 def _searched(task: Task) -> tuple[CapacityResult, dict[str, Any]]:
