@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -303,6 +304,30 @@ def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monke
         nodes.shutdown()
     assert killed == ["worker", "node"]
     assert spread == _measured(name, tmp_path)
+
+
+def test_hosts_that_share_nothing_but_a_network(tmp_path: Path) -> None:
+    """examples/cluster/hosts.sh: two hosts of their own addresses, files and memory give the figures of one process, and are gone."""
+    pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    if shutil.which("ip") is None or shutil.which("unshare") is None or os.geteuid() != 0:
+        pytest.skip("needs root, iproute2 and unshare")
+    tried = subprocess.run(["unshare", "--net", "--mount", "--uts", "--pid", "--fork", "true"], capture_output=True)
+    if tried.returncode:
+        pytest.skip("this machine lets nobody make network namespaces")
+    asked = "limitbench run -d limit-small-synthetic -r bm25 -r random -r wordllama --measures Recall@2,100 --results"
+    script = ROOT / "examples" / "cluster" / "hosts.sh"
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    command = f"{asked} /mnt/there --cluster $HEAD && hostname > /mnt/name"
+    done = subprocess.run(
+        [str(script), "2", command], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PATH": path}
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert (tmp_path / "results" / "name").read_text().strip() == "lb200"
+    specs = ["bm25", "random", "wordllama"]
+    alone = [o.result for o in run_all(["limit-small-synthetic"], specs, options=Options(measures="Recall@2,100"))]
+    there = {r.retriever.name: r for r in Store(tmp_path / "results" / "there")}
+    assert figures([there[name] for name in specs]) == figures([r for r in alone if r])
+    assert not [name for name in os.listdir("/run/netns") if name.startswith("lb")]
 
 
 def test_a_cluster_without_room_says_so(tmp_path: Path) -> None:

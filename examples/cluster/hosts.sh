@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Several hosts on one Linux machine: each with its own network, name, /tmp and shared memory, and one core.
+#
+#     sudo examples/cluster/hosts.sh 2 'limitbench run families --results /mnt --cluster $HEAD'
+#
+# The command runs beside the head of the cluster, on a host without cores; $HEAD is the cluster's address, and /mnt is ./results here.
+# Needs root, iproute2, and an environment with limitbench[all,ray] on the PATH. All is undone at the end.
+set -euo pipefail
+count=$1 command=$2 net=10.77.0 port=6400 bridge=lb$$  # names of interfaces have 15 characters at most
+keep=$PWD/results
+mkdir -p "$keep"
+export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token OMP_NUM_THREADS=1 HEAD=$net.200:$port
+RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
+export RAY_AUTH_TOKEN
+
+undo() {
+    for number in 200 $(seq "$count"); do
+        ip netns pids "lb$$-$number" 2>/dev/null | xargs -r kill -9 2>/dev/null || true
+        ip netns del "lb$$-$number" 2>/dev/null || true
+    done
+    ip link del $bridge 2>/dev/null || true
+}
+trap undo EXIT
+
+# host NUMBER COMMAND: runs it on that host
+host() {
+    ip netns exec "lb$$-$1" unshare --mount --uts --pid --fork --mount-proc bash -c "
+        hostname lb$1; mount --make-rprivate /; mount --bind $keep /mnt
+        mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /dev/shm; cd /tmp; $2"
+}
+
+ip link add $bridge type bridge
+ip link set $bridge up
+for number in 200 $(seq "$count"); do
+    ip netns add "lb$$-$number"
+    ip link add "lb$$-$number" type veth peer name eth0 netns "lb$$-$number"
+    ip link set "lb$$-$number" master $bridge up
+    ip -n "lb$$-$number" addr add "$net.$number/24" dev eth0
+    ip -n "lb$$-$number" link set eth0 up
+    ip -n "lb$$-$number" link set lo up
+done
+
+# the address answers before the workers start; the command waits until all of them are there
+for number in $(seq "$count"); do
+    host "$number" "
+        until ray start --address $HEAD --node-ip-address $net.$number --num-cpus 1 --block; do sleep 1; done" >/dev/null 2>&1 &
+done
+host 200 "
+    ray start --head --node-ip-address $net.200 --port $port --num-cpus 0 --include-dashboard=false >/dev/null
+    until python -c 'import ray; ray.init(\"auto\", logging_level=\"ERROR\"); exit(ray.cluster_resources().get(\"CPU\", 0) < $count)' 2>/dev/null
+    do sleep 1; done
+    $command"
