@@ -306,6 +306,39 @@ def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monke
     assert spread == _measured(name, tmp_path)
 
 
+def test_a_host_that_falls_silent_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its processes are stopped, so that its connections stay open: what it was at is sent again, minutes before Ray would."""
+    psutil = pytest.importorskip("psutil")
+    from ray.cluster_utils import Cluster as Nodes
+
+    from limitbench import cluster as module
+
+    monkeypatch.setattr(module, "_LOOK", 1.0)
+    nodes = Nodes()
+    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 500}
+    usual = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": MEMORY}
+    nodes.add_node(**usual, _system_config={**soon, "health_check_failure_threshold": 3})
+    raylet = psutil.Process(nodes.add_node(**usual).all_processes["raylet"][0].process.pid)
+    stopped: list[Any] = []
+    start = time.monotonic()
+    try:
+        with Cluster(nodes.address) as cluster:
+            found = {}
+            for place, (item, _) in cluster(partial(slowly, str(tmp_path)), list(range(12))):
+                assert place not in found
+                found[place] = item
+                if len(found) == 4:
+                    stopped = [raylet, *raylet.children()]
+                    for process in stopped:
+                        process.suspend()
+        assert found == {i: i for i in range(12)}
+        assert time.monotonic() - start < 60
+    finally:
+        for process in stopped:
+            process.kill()
+        nodes.shutdown()
+
+
 def test_hosts_that_share_nothing_but_a_network(tmp_path: Path) -> None:
     """examples/cluster/hosts.sh: two hosts of their own addresses, files and memory give the figures of one process, and are gone."""
     pytest.importorskip("wordllama", reason="needs limitbench[models]")
