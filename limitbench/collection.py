@@ -85,13 +85,33 @@ class Corpus:
         for name, title, text in zip(self.ids, self.titles, self.texts, strict=True):
             yield _json_line({"_id": name, "title": title, "text": text})
 
-    @cached_property
+    @property
     def digest(self) -> str:
         """sha256, in hex, of `corpus.jsonl`."""
+        return str(self._hashed.hexdigest())
+
+    def part_digests(self, size: int) -> list[str]:
+        """The digests of its parts of `size` documents; the whole is hashed on the way."""
+        whole, part, out = hashlib.sha256(), hashlib.sha256(), []
+        for number, line in enumerate(self.lines(), 1):
+            whole.update(line)
+            part.update(line)
+            if number % size == 0 or number == len(self):
+                out.append(part.hexdigest())
+                part = hashlib.sha256()
+        self.__dict__.setdefault("_hashed", whole)
+        return out
+
+    def hashed(self) -> Any:
+        """A hash of `corpus.jsonl` that can be gone on with."""
+        return self._hashed.copy()
+
+    @cached_property
+    def _hashed(self) -> Any:
         state = hashlib.sha256()
         for line in self.lines():
             state.update(line)
-        return state.hexdigest()
+        return state
 
 
 @dataclass(frozen=True)
@@ -182,13 +202,13 @@ class Dataset:
     def digest(self) -> str:
         """sha256, in hex, of corpus.jsonl, queries.jsonl and qrels/test.tsv as `write_folder` writes them, joined, and of the
         rule."""
-        state = hashlib.sha256()
-        for lines in (self.corpus_lines(), self.query_lines(), self.qrels_lines()):
+        state = self.corpus.hashed()
+        for lines in (self.query_lines(), self.qrels_lines()):
             for line in lines:
                 state.update(line)
         if self.ignore_identical_ids:
             state.update(b"ignore identical ids\n")
-        return state.hexdigest()
+        return str(state.hexdigest())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Dataset) and self.digest == other.digest

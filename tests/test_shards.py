@@ -371,6 +371,11 @@ def test_a_plan_counts_what_is_missing(cli: Any, tmp_path: Path) -> None:
     )
     plain = cli("plan", suite, "--results", store)[1]
     assert "1 of 3 points to measure: 2,000 texts" in plain
+    assert "Cost" not in plain
+    large = ("plan", "-d", "limit-hard", "-r", "random", "--documents", 10**9, "--workers", 3, "--price", 2.5)
+    paid = json.loads(cli(*large, "--json")[1])
+    assert paid["cost"] == pytest.approx(3 * 2.5 * paid["hours"])
+    assert "paid until the last point is done" in cli(*large)[1]
 
 
 def test_runs_without_a_corpus_are_refused() -> None:

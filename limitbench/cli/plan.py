@@ -27,6 +27,9 @@ def plan(
         int | None, typer.Option(min=1, help="Plan for corpora of so many documents; their own size without.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Points measured at the same time, one core each.")] = 1,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of one worker for an hour, in any currency: then the plan has a cost.")
+    ] = None,
     results: ResultsFolder = Path("results"),
     device: Device = None,
     json: JsonFlag = False,
@@ -50,12 +53,13 @@ def plan(
         data = [load(name) for name in wanted.datasets]
         found = planned(data, wanted.retrievers, options=options, workers=workers, documents=documents)
     if json:
-        echo_json({"schema_version": 1, **found.to_json()})
+        cost = {} if price is None else {"cost": found.cost(price)}
+        echo_json({"schema_version": 1, **found.to_json(), **cost})
         return
-    _print(found)
+    _print(found, price)
 
 
-def _print(found: Plan) -> None:
+def _print(found: Plan, price: float | None) -> None:
     from limitbench.report import duration, size
     from limitbench.tables import short
 
@@ -76,6 +80,8 @@ def _print(found: Plan) -> None:
         f"{size(sum(cell.index_bytes for cell in found.missing))} of indexes, {size(found.memory_bytes)} of memory, "
         f"{duration(3600 * found.hours)} on {found.workers} worker{several}."
     )
+    if price is not None:
+        typer.echo(f"Cost, if all workers are paid until the last point is done: {found.cost(price):.2f}.")
     memory = _memory()
     if memory and found.memory_bytes > memory:
         say(f"this machine has {size(memory)} of memory: take fewer workers at a time, or more machines (--cluster)")

@@ -103,8 +103,8 @@ def encode(
     folder = folder_of(out) if isinstance(out, str | Path) else out
     folder.require_writable()
     configuration = by.retriever.configuration
-    count = -(-len(corpus) // size)
-    names = [_name(piece(corpus, size, i), configuration) for i in range(count)]
+    names = [_name(number, digest, configuration) for number, digest in enumerate(corpus.part_digests(size))]
+    count = len(names)
     done: dict[int, tuple[int, int]] = {
         i: shape for i, name in enumerate(names) if (shape := folder.shape(name)) is not None
     }
@@ -150,8 +150,8 @@ def _together(cuts: Sequence[CutTexts], documents: int) -> dict[str, Any] | None
     return asdict(replace(cuts[0], count=count, of=documents, longest=longest))
 
 
-def _name(one: Piece, configuration: dict[str, Any]) -> str:
+def _name(number: int, digest: str, configuration: dict[str, Any]) -> str:
     """A shard's file: its number, and a digest of its documents and of what encodes them."""
-    state = hashlib.sha256(one.corpus.digest.encode())
+    state = hashlib.sha256(digest.encode())
     state.update(json.dumps(settled(configuration), sort_keys=True, ensure_ascii=False).encode())
-    return f"documents-{one.number:05d}-{state.hexdigest()[:16]}.npy"
+    return f"documents-{number:05d}-{state.hexdigest()[:16]}.npy"

@@ -63,6 +63,10 @@ class Plan:
         """Of all workers at once, each with the largest point."""
         return self.workers * max((cell.memory_bytes for cell in self.missing), default=0)
 
+    def cost(self, price: float) -> float:
+        """What so many hours of all workers cost, at the price of one worker for an hour."""
+        return self.workers * self.hours * price
+
     def to_json(self) -> dict[str, Any]:
         """The plan as JSON-ready values."""
         return {
