@@ -25,7 +25,6 @@ from limitbench.provenance import versions
 _PATIENCE = 5.0  # seconds for an address to answer
 _RETRIES = 3  # of a task whose worker or node died
 _AHEAD = 2  # tasks a core that are sent before one is done
-_LOOK = 10.0  # seconds without a task that is done, after which it is looked whether a node is gone
 _FULL = "the cluster's shared memory, and the disk below it, are full; start its nodes with more --object-store-memory"
 _STORE = 512 * 2**20  # bytes of shared memory of a local cluster, unless there is less
 
@@ -170,7 +169,6 @@ class Cluster:
         waiting = deque(range(len(items)))
         under_way: dict[Any, tuple[int, str]] = {}
         start, finished, mine = time.perf_counter(), 0, _about()
-        there = self._alive()
         try:
             while waiting or under_way:
                 while waiting and len(under_way) < _AHEAD * self.size:
@@ -185,36 +183,19 @@ class Cluster:
                         under_way[task] = place, name
                 if not under_way:
                     continue
-                ready, _ = ray.wait(list(under_way), num_returns=1, timeout=_LOOK)
-                if not ready:  # Ray itself gives up a host that fell silent after seven minutes
-                    now = self._alive()
-                    if there - now:
-                        for place, name in set(under_way.values()):
-                            again = self._sent(partial(run.remote, shared, mine, items[place]))
-                            under_way |= {} if again is None else {again: (place, name)}
-                    there = now
-                    continue
-                place, name = under_way.pop(ready[0])
+                (ready,), _ = ray.wait(list(under_way), num_returns=1)
+                place, name = under_way.pop(ready)
                 try:
-                    value = self._value(ready[0], name)
+                    value = self._value(ready, name)
                 except LimitbenchError as error:
                     value = error
-                for other in [task for task, (same, _) in under_way.items() if same == place]:
-                    under_way.pop(other)
-                    self._cancel(other)
                 finished += 1
                 self.told(_line(finished, len(items), time.perf_counter() - start))
                 yield place, value
         finally:
             for task in under_way if ray.is_initialized() else ():
-                self._cancel(task)
-
-    def _cancel(self, task: Any) -> None:
-        with contextlib.suppress(Exception):
-            self._ray.cancel(task, force=True)
-
-    def _alive(self) -> set[str]:
-        return {node["NodeID"] for node in self._nodes()}
+                with contextlib.suppress(Exception):
+                    ray.cancel(task, force=True)
 
     def _sent(self, send: Callable[[], Any]) -> Any:
         """What sending gives; None where the cluster has no room for it."""

@@ -28,12 +28,36 @@ def _unique(kind: str, ids: Iterable[str]) -> None:
 class Stored(Sequence[str]):
     """Texts that are read when they are asked for; a slice is a tuple of them. Copies for other processes are tuples."""
 
-    def joined(self) -> Stored:
-        """Titles and texts, as `Corpus.contents` has them."""
+    def one(self, number: int) -> str:
+        """The text of this number, from 0 on."""
         raise NotImplementedError
+
+    def __getitem__(self, place: Any) -> Any:
+        numbers = range(len(self))[place]
+        return tuple(map(self.one, numbers)) if isinstance(numbers, range) else self.one(numbers)
+
+    def __iter__(self) -> Iterator[str]:
+        return map(self.one, range(len(self)))
 
     def __reduce__(self) -> tuple[Any, ...]:
         return tuple, (tuple(self),)
+
+
+class _Joined(Stored):
+    """Titles and texts, one of them stored."""
+
+    def __init__(self, titles: Sequence[str], texts: Sequence[str]) -> None:
+        self.titles, self.texts = titles, texts
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def one(self, number: int) -> str:
+        return _joined(self.titles[number], self.texts[number])
+
+
+def _joined(title: str, text: str) -> str:
+    return f"{title} {text}" if title else text
 
 
 def _as_tuples(owner: object, *fields: str) -> None:
@@ -44,7 +68,7 @@ def _as_tuples(owner: object, *fields: str) -> None:
             object.__setattr__(owner, name, tuple(given))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Corpus:
     """n documents. `titles` may be empty strings; what retrievers read is `contents`. Lists become tuples; texts of a large corpus
     may be `Stored`."""
@@ -64,6 +88,12 @@ class Corpus:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Corpus) and self.ids == other.ids and self.digest == other.digest
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
     def __reduce__(self) -> tuple[Any, ...]:
         return Corpus, (self.ids, self.texts, self.titles)  # without what was derived from them
 
@@ -76,9 +106,9 @@ class Corpus:
     @cached_property
     def contents(self) -> Sequence[str]:
         """Title and text joined by a space, or the text alone where there is no title, as BEIR and mteb do."""
-        if isinstance(self.texts, Stored):
-            return self.texts.joined()
-        return tuple(f"{title} {text}" if title else text for title, text in zip(self.titles, self.texts, strict=True))
+        if isinstance(self.texts, Stored) or isinstance(self.titles, Stored):
+            return _Joined(self.titles, self.texts)
+        return tuple(map(_joined, self.titles, self.texts))
 
     def lines(self) -> Iterator[bytes]:
         """The lines of `corpus.jsonl`, one after another."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,7 +22,7 @@ _call: Callable[[Any], Any]  # what a process of the pool was sent once
 
 
 @dataclass(frozen=True)
-class Processes:
+class ProcessPool:
     """So many processes at a time. Each call starts them and ends them; the function is sent to each once."""
 
     count: int
@@ -36,7 +37,7 @@ class Processes:
     ) -> Iterator[tuple[int, Any]]:
         """What `call` gives for each item, with the item's place, as they are done; an item that fails gives its error.
 
-        Raises `OutOfMemory` where a process dies.
+        A script that asks for this needs `if __name__ == "__main__":`. Raises `OutOfMemory` where a process dies.
         """
         if not items:
             return
@@ -64,10 +65,18 @@ class Processes:
 
 
 def _begin(call: Callable[[Any], Any]) -> None:
-    """Keep what this process is to do; Ctrl-C is for the process that started it."""
+    """Keep what this process is to do; Ctrl-C is for the process that started it, and without that there is no use for this."""
     global _call
     _call = call
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _one(item: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -136,12 +137,12 @@ def test_the_largest_margin_of_a_code_is_searched_by_every_seed_apart(two: Clust
     from limitbench.capacity import Search, Task, orbits
     from limitbench.capacity.pool import by_seed, elsewhere, together
 
-    task = Task(6, 2, "orbit", n=20, seeds=3, seed=5, maximise=True, budget_s=6)
+    task = Task(6, 2, "orbit", n=20, seeds=3, seed=5, maximise=True, budget_s=6)  # two seconds a seed
     records = Store(tmp_path).capacity
     (record,) = elsewhere([task], records, two)
     (tried,) = record.tried
     assert (list(tried.seeds), tried.solved, record.shown.margin) == ([5, 6, 7], True, tried.margin)
-    assert record.shown.seconds < 4
+    assert 4 < record.shown.seconds < 9
     code = orbits.read(records.folder / str(record.shown.witness))
     assert code.found["seed"] in (5, 6, 7)
     certificates.check(code.certificate)
@@ -269,7 +270,7 @@ def _searched(each: Any, place: Path) -> bytes:
 
 @pytest.mark.parametrize("name", ["suite", "sweep", "shards", "bm25", "capacity", "generate"])
 def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy worker is killed when the first point is done, one of two nodes at the second: the figures of one process."""
+    """A worker is killed when the first point is done, one of two nodes at the second: the figures of one process."""
     pytest.importorskip("wordllama", reason="needs limitbench[models]")
     psutil = pytest.importorskip("psutil")
     from ray.cluster_utils import Cluster as Nodes
@@ -292,10 +293,14 @@ def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monke
             killed.append("node")
             return
         raylets = [psutil.Process(node.all_processes["raylet"][0].process.pid) for node in there]
-        titles = [(child, "".join(child.cmdline())) for raylet in raylets for child in raylet.children()]
-        busy = [child for name in ("ray::_done", "ray::IDLE") for child, title in titles if title.startswith(name)]
-        busy[0].kill()
-        killed.append("worker")
+        for name in ("ray::_done", "ray::IDLE") * 20:  # a busy one, if there is one
+            for child in [child for raylet in raylets for child in raylet.children()]:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    if "".join(child.cmdline()).startswith(name):
+                        child.kill()
+                        killed.append("worker")
+                        return
+            time.sleep(0.1)
 
     try:
         with Cluster(nodes.address, told=told) as cluster:
@@ -306,41 +311,8 @@ def test_work_survives_a_worker_and_then_a_node(name: str, tmp_path: Path, monke
     assert spread == _measured(name, tmp_path)
 
 
-def test_a_host_that_falls_silent_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its processes are stopped, so that its connections stay open: what it was at is sent again, minutes before Ray would."""
-    psutil = pytest.importorskip("psutil")
-    from ray.cluster_utils import Cluster as Nodes
-
-    from limitbench import cluster as module
-
-    monkeypatch.setattr(module, "_LOOK", 1.0)
-    nodes = Nodes()
-    soon = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500, "health_check_timeout_ms": 500}
-    usual = {"num_cpus": 1, "include_dashboard": False, "object_store_memory": MEMORY}
-    nodes.add_node(**usual, _system_config={**soon, "health_check_failure_threshold": 3})
-    raylet = psutil.Process(nodes.add_node(**usual).all_processes["raylet"][0].process.pid)
-    stopped: list[Any] = []
-    start = time.monotonic()
-    try:
-        with Cluster(nodes.address) as cluster:
-            found = {}
-            for place, (item, _) in cluster(partial(slowly, str(tmp_path)), list(range(12))):
-                assert place not in found
-                found[place] = item
-                if len(found) == 4:
-                    stopped = [raylet, *raylet.children()]
-                    for process in stopped:
-                        process.suspend()
-        assert found == {i: i for i in range(12)}
-        assert time.monotonic() - start < 60
-    finally:
-        for process in stopped:
-            process.kill()
-        nodes.shutdown()
-
-
 def test_hosts_that_share_nothing_but_a_network(tmp_path: Path) -> None:
-    """examples/cluster/hosts.sh: two hosts of their own addresses, files and memory give the figures of one process, and are gone."""
+    """examples/cluster/hosts.sh: two hosts with addresses, homes and memory of their own give the figures of one process, and go."""
     pytest.importorskip("wordllama", reason="needs limitbench[models]")
     if shutil.which("ip") is None or shutil.which("unshare") is None or os.geteuid() != 0:
         pytest.skip("needs root, iproute2 and unshare")
@@ -351,16 +323,22 @@ def test_hosts_that_share_nothing_but_a_network(tmp_path: Path) -> None:
     script = ROOT / "examples" / "cluster" / "hosts.sh"
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     command = f"{asked} /mnt/there --cluster $HEAD && hostname > /mnt/name"
-    done = subprocess.run(
-        [str(script), "2", command], cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PATH": path}
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    with (tmp_path / "said").open("w") as said:
+        running = subprocess.Popen(
+            [str(script), "2", command], cwd=tmp_path, stdout=said, stderr=said, env={**os.environ, "PATH": path}
+        )
+        try:
+            code = running.wait(200)
+        finally:
+            running.terminate()  # it undoes what it made
+            running.wait(30)
+    assert code == 0, (tmp_path / "said").read_text()[-2000:]
     assert (tmp_path / "results" / "name").read_text().strip() == "lb200"
     specs = ["bm25", "random", "wordllama"]
     alone = [o.result for o in run_all(["limit-small-synthetic"], specs, options=Options(measures="Recall@2,100"))]
     there = {r.retriever.name: r for r in Store(tmp_path / "results" / "there")}
     assert figures([there[name] for name in specs]) == figures([r for r in alone if r])
-    assert not [name for name in os.listdir("/run/netns") if name.startswith("lb")]
+    assert not [name for name in os.listdir("/run/netns") if name.startswith(f"lb{running.pid}")]
 
 
 def test_a_cluster_without_room_says_so(tmp_path: Path) -> None:

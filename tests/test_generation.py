@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from itertools import combinations
+from collections.abc import Iterator
+from itertools import chain, combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ from limitbench.datasets.typed import Typed, typed_dataset, typed_match
 from limitbench.datasets.worlds import French, German, People, Products, Reports, Spanish, world_of
 from limitbench.errors import DataError, InputError, LimitbenchError, OutOfMemory, SpecError, StorageError, UnknownName
 from limitbench.measures import parse_measures, score
-from limitbench.processes import Processes
+from limitbench.processes import ProcessPool
 from limitbench.relevance import Qrels
 from limitbench.retrievers import retriever
 
@@ -656,7 +657,7 @@ def test_parts_made_elsewhere_give_the_same_bytes(tmp_path: Path, monkeypatch: p
     """By processes, and in whatever order parts come; none that waits for its turn is left behind."""
     monkeypatch.setattr(stream, "PART", 300)
     made = _table()
-    for name, each in (("one", None), ("processes", Processes(2)), ("backwards", _backwards)):
+    for name, each in (("one", None), ("processes", ProcessPool(2)), ("backwards", _backwards)):
         assert write_table(made, tmp_path / name, gz=gz, each=each).sha256 == made.dataset("x").digest
     files = {path.name: sorted(p for p in path.rglob("*") if p.is_file()) for path in tmp_path.iterdir()}
     first, *others = ([p.read_bytes() for p in found] for found in files.values())
@@ -664,9 +665,13 @@ def test_parts_made_elsewhere_give_the_same_bytes(tmp_path: Path, monkeypatch: p
 
 
 def test_parts_made_elsewhere_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stopped while parts wait for their turn: what was joined is kept, what waited is made again, in one process."""
+    """Stopped while parts wait for their turn: what was joined is kept, and so is what waited, also before the first was joined."""
     monkeypatch.setattr(stream, "PART", 500)
     made = _table()
+
+    def stop() -> Iterator[Any]:
+        raise KeyboardInterrupt
+        yield
 
     def stopped(call: Any, items: Any, **_how: Any) -> Any:
         for place in (0, 3, 2):
@@ -677,9 +682,21 @@ def test_parts_made_elsewhere_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         write_table(made, tmp_path, each=stopped)
     hidden = tmp_path / ".limitbench-generate"
     assert len(list(hidden.glob("corpus.jsonl.part-*"))) == 2
-    written = write_table(made, tmp_path, each=_backwards)
+    asked = []
+
+    def counted(call: Any, items: Any, **how: Any) -> Any:
+        asked.extend(items)
+        return _backwards(call, items, **how)
+
+    written = write_table(made, tmp_path, each=counted)
     assert (written.resumed, written.sha256) == (500, made.dataset("x").digest)
+    assert [start for start, _ in asked] == [500, 2000]
     assert not hidden.exists()
+    with pytest.raises(KeyboardInterrupt):
+        write_table(made, tmp_path / "late", each=lambda call, items: chain(islice(_backwards(call, items), 2), stop()))
+    written = write_table(made, tmp_path / "late", each=counted)
+    assert (written.resumed, written.discarded, written.sha256) == (0, False, made.dataset("x").digest)
+    assert len(asked) == 2 + 3
 
 
 def _died(_item: Any) -> None:
@@ -692,21 +709,48 @@ def _refused(item: int) -> int:
     return item
 
 
-def test_processes_give_errors_and_survive_none_that_dies() -> None:
+def test_processes_give_errors_and_tell_of_one_that_dies() -> None:
     """An item that fails gives its error, with its class; a process that dies is told in one line."""
-    found = dict(Processes(2)(_refused, [0, 1, 2]))
+    found = dict(ProcessPool(2)(_refused, [0, 1, 2]))
     assert (found[0], found[2], type(found[1]), str(found[1])) == (0, 2, DataError, "a file:3: is broken")
     with pytest.raises(OutOfMemory, match="fewer --jobs"):
-        list(Processes(2)(_died, [0]))
+        list(ProcessPool(2)(_died, [0]))
 
 
 def test_generate_by_several_processes(cli: Any, tmp_path: Path) -> None:
     """`--jobs` gives the catalogue's own digest; with --cluster it is refused."""
     code, said, _ = cli("generate", "limit-hard", "--out", tmp_path, "--jobs", 2, "--json")
     assert (code, json.loads(said)["sha256"]) == (0, load("limit-hard").digest)
-    code, _, told = cli("generate", "limit-hard", "--out", tmp_path / "b", "--jobs", 2, "--cluster", "local")
-    assert code == 2
-    assert "give one of them" in told
+    for name in ("limit-hard", "devices"):
+        code, _, told = cli("generate", name, "--out", tmp_path / "b", "--jobs", 2, "--cluster", "local")
+        assert (code, "give one of them" in told) == (2, True)
+    code, _, told = cli("generate", "devices", "--out", tmp_path / "b", "--jobs", 2)
+    assert (code, "leave out --jobs" in told) == (2, True)
+
+
+@pytest.mark.process
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """Killed, it leaves none behind, though they do not hear Ctrl-C."""
+    code = """
+import os, time
+from limitbench.processes import ProcessPool
+def told(_item):
+    print(os.getpid(), flush=True)
+    time.sleep(60)
+if __name__ == "__main__":
+    list(ProcessPool(2)(told, [1, 2]))
+"""
+    (tmp_path / "script.py").write_text(code)
+    command = [sys.executable, str(tmp_path / "script.py")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        pids = [int(running.stdout.readline()) for _ in range(2)]
+        running.kill()
+    for _ in range(100):
+        if not (left := [pid for pid in pids if Path(f"/proc/{pid}").exists()]):
+            break
+        time.sleep(0.1)
+    assert not left
 
 
 @pytest.mark.parametrize("harm", ["another table", "broken notes", "altered", "altered gz", "gone"])

@@ -164,11 +164,13 @@ def test_shards_lie_under_a_url(cli: Any, folder: Path, tmp_path: Path) -> None:
     """Of any file system of fsspec: the figures of a folder; what is there is not made again, what is broken or gone is."""
     fsspec = pytest.importorskip("fsspec", reason="needs limitbench[models]")
     pytest.importorskip("wordllama", reason="needs limitbench[models]")
+    from limitbench.evaluation import encode
+
     data, url = load(folder), f"memory://{tmp_path.name}/v"
     asked = ("encode", "-d", folder, "-r", "wordllama,dim=16", "--shard-size", 300, "--json", "--out")
-    code, said, err = cli(*asked, url)
-    assert (code, err) == (0, "")
-    assert (json.loads(said)["made"], json.loads(said)["folder"]) == (4, url)
+    by, seen = retriever("wordllama,dim=16"), []
+    assert cli(*asked, url)[0] == 2, "it ends with the command"
+    encode(data.corpus, by, url, size=300)
     assert cli(*asked, tmp_path / "v")[0] == 0
     remote, local = (evaluate(data, f"shards:{at}", measures="Recall@2") for at in (url, tmp_path / "v"))
     assert (remote.measures, remote.configuration_digest) == (local.measures, local.configuration_digest)
@@ -181,7 +183,13 @@ def test_shards_lie_under_a_url(cli: Any, folder: Path, tmp_path: Path) -> None:
         assert folder_of(url).shape(name) is None
         with pytest.raises(DataError, match="encode it again"):
             folder_of(url).vectors(name)
-    assert json.loads(cli(*asked, url)[1])["made"] == 3
+    encode(data.corpus, by, url, size=300, told=lambda done, _of, there: seen.append((done, there)))
+    assert seen == [(1, True), (2, False), (3, False), (4, False)]
+    store.pipe_file(path + names[0] + ".json", b'{"side": "docu')
+    with pytest.raises(DataError, match="is not whole; delete it"):
+        encode(data.corpus, by, url, size=300)
+    store.rm_file(path + names[0] + ".json")
+    assert not [name for name in store.ls(path, detail=False) if "probe" in name]
     assert evaluate(data, f"shards:{url}", measures="Recall@2").measures == local.measures
     with pytest.raises(DataError, match="limitbench encode"):
         evaluate(data, f"shards:memory://{tmp_path.name}/nothing", measures="Recall@2")
@@ -195,7 +203,8 @@ def test_an_approximate_index_a_shard_has_its_truth_beside_it(kind: str, folder:
     from limitbench.evaluation import encode
 
     data = load(folder)
-    encode(data.corpus, retriever("wordllama,dim=16"), tmp_path / "v", size=400)
+    size = 500 if kind == "pq" else 400
+    encode(data.corpus, retriever("wordllama,dim=16"), tmp_path / "v", size=size)
     exact, made = (retriever(f"shards:{tmp_path / 'v'}{option}") for option in ("", f",index={kind}"))
     index: Any = made.retriever.index(data.corpus)
     run = index.search(data.queries, 10).run
@@ -205,12 +214,16 @@ def test_an_approximate_index_a_shard_has_its_truth_beside_it(kind: str, folder:
     wanted = [shares(run.indices[run.indptr[q] : run.indptr[q + 1]], scores[q], 10) for q in range(200)]
     found = [told.more[name] for name in ("agreement_with_exact", "agreement_by_score")]
     assert found == pytest.approx(np.mean(wanted, axis=0).tolist(), abs=1e-12)
-    assert (told.kind, told.more["agreement_at"], told.more["shards"]) == (kind, 10, 3)
+    assert (told.kind, told.more["agreement_at"], told.more["shards"]) == (kind, 10, -(-1000 // size))
     assert (kind == "flat") == (told.more["agreement_with_exact"] == 1.0) or kind in ("hnsw", "sq8")
     if kind == "flat":
         plain, parts = (evaluate(data, by, measures="Recall@2,10").measures for by in (exact, made))
         assert plain == parts
-    assert made.retriever.configuration["shards"] == [400, 400, 200]
+    assert made.retriever.configuration["shards"] == ([500, 500] if kind == "pq" else [400, 400, 200])
+    if kind == "pq":
+        encode(data.corpus, retriever("wordllama,dim=16"), tmp_path / "w", size=400)
+        with pytest.raises(SpecError, match="256 documents of each shard or more, and one has 200"):
+            evaluate(data, f"shards:{tmp_path / 'w'},index=pq", measures="Recall@2")
     assert "shards" not in exact.retriever.configuration
 
 
@@ -225,9 +238,9 @@ def test_agreement_by_shards_is_that_of_the_whole(
     documents, queries = some[rng.integers(0, 50, 120)], rng.standard_normal((4, 8)).astype(np.float32)
     rows = ShardRows(cut(tmp_path_factory.mktemp("r"), documents, [1, 40, 90]), 8)
     assert (rows.shape, len(rows), rows.nbytes) == (documents.shape, 120, documents.nbytes)
-    for place in (slice(0, 2000), slice(35, 95), slice(100, 3, -7), slice(0, 0)):
+    for place in (slice(0, 2000), slice(35, 95), slice(100, 3, -7), slice(0, 0), slice(-5, None)):
         assert np.array_equal(rows[place], documents[place])
-    assert np.array_equal(rows[41], documents[41])
+    assert all(np.array_equal(rows[place], documents[place]) for place in (41, -1, 0))
     among = None if part is None else np.flatnonzero(rng.random(120) < part)
     exact = [products(queries, documents, np.full(120, q), np.arange(120)) for q in range(4)]
     found = [rng.permutation(np.argsort(-scores)[: 2 * depth])[: rng.integers(0, 2 * depth + 1)] for scores in exact]
@@ -265,15 +278,26 @@ def test_an_engine_is_filled_from_shards(more: str, folder: Path, tmp_path: Path
         ("nosuchstore://bucket/v", "Protocol not known: nosuchstore"),
         ("s3://bucket/v", "s3fs"),
         ("http://127.0.0.1:9/v", "check the URL, the network"),
+        ("s3://", "expected a store and a folder in it"),
+        ("://v", "expected a store and a folder in it"),
+        ("ftp://user:secret@host/v", "holds a password"),
+        ("s3://bucket/v?token=secret", "holds a password, a query"),
     ],
 )
 def test_a_store_that_cannot_be_used_is_told_in_a_line(url: str, says: str, cli: Any, folder: Path) -> None:
     """No such store, a package that is missing, an address that does not answer: before anything is encoded."""
     pytest.importorskip("fsspec", reason="needs limitbench[models]")
-    if url.startswith("s3") and importlib.util.find_spec("s3fs"):
+    if url == "s3://bucket/v" and importlib.util.find_spec("s3fs"):
         pytest.skip("s3fs is installed")
     code, _, err = cli("encode", "-d", folder, "-r", "wordllama", "--out", url)
-    assert (code, says in err, err.count("\n")) == (2, True, 1), err
+    assert (code, says in err, err.count("\n"), "secret" in err) == (2, True, 1, False), err
+
+
+def test_a_check_reads_no_shards_under_a_url() -> None:
+    """Not even of this machine's own files: what a check reads is in its project."""
+    for spec in ("shards:file:///etc/v", "engine:qdrant-edge,of=shards:local:///etc/v"):
+        with pytest.raises(SpecError, match="outside of the project"):
+            retriever(spec).retriever.located(lambda value: value)  # type: ignore[attr-defined]  # of an adapter
 
 
 @pytest.mark.slow

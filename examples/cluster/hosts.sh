@@ -1,13 +1,17 @@
 #!/usr/bin/env bash
-# Several hosts on one Linux machine: each with its own network, name, /tmp and shared memory, and one core.
+# Several hosts on one Linux machine: each with its own network, name, home, /tmp and shared memory, and one core. The rest of the
+# disk, with the programs, is the same for all.
 #
 #     sudo examples/cluster/hosts.sh 2 'limitbench run families --results /mnt --cluster $HEAD'
 #
-# The command runs beside the head of the cluster, on a host without cores; $HEAD is the cluster's address, and /mnt is ./results here.
+# The command runs beside the head of the cluster, on a host without cores, which alone has ./results, as /mnt. $HEAD is the cluster's
+# address.
 # Needs root, iproute2, and an environment with limitbench[all,ray] on the PATH. All is undone at the end.
 set -euo pipefail
 count=$1 command=$2 net=10.77.0 port=6400 bridge=lb$$  # names of interfaces have 15 characters at most
 keep=$PWD/results
+((count > 0 && count < 200)) || { echo "expected 1 to 199 hosts, found $count" >&2; exit 2; }
+command -v ray ip unshare >/dev/null || { echo "ray, ip and unshare must be on the PATH" >&2; exit 2; }
 mkdir -p "$keep"
 export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token OMP_NUM_THREADS=1 HEAD=$net.200:$port
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
@@ -24,9 +28,11 @@ trap undo EXIT
 
 # host NUMBER COMMAND: runs it on that host
 host() {
-    ip netns exec "lb$$-$1" unshare --mount --uts --pid --fork --mount-proc bash -c "
-        hostname lb$1; mount --make-rprivate /; mount --bind $keep /mnt
-        mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /dev/shm; cd /tmp; $2"
+    ip netns exec "lb$$-$1" unshare --mount --uts --pid --fork --mount-proc bash -euc "
+        hostname lb$1; mount --make-rprivate /
+        if [ $1 = 200 ]; then mount --bind '$keep' /mnt; fi
+        mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /dev/shm; mkdir /tmp/home; export HOME=/tmp/home; cd /tmp
+        $2"
 }
 
 ip link add $bridge type bridge
@@ -40,13 +46,17 @@ for number in 200 $(seq "$count"); do
     ip -n "lb$$-$number" link set lo up
 done
 
-# the address answers before the workers start; the command waits until all of them are there
+# workers ask until the head answers; the command waits until all of them are there
 for number in $(seq "$count"); do
     host "$number" "
         until ray start --address $HEAD --node-ip-address $net.$number --num-cpus 1 --block; do sleep 1; done" >/dev/null 2>&1 &
 done
 host 200 "
     ray start --head --node-ip-address $net.200 --port $port --num-cpus 0 --include-dashboard=false >/dev/null
-    until python -c 'import ray; ray.init(\"auto\", logging_level=\"ERROR\"); exit(ray.cluster_resources().get(\"CPU\", 0) < $count)' 2>/dev/null
-    do sleep 1; done
+    for _ in {1..30}; do
+        python -c 'import ray; ray.init(\"auto\", logging_level=\"ERROR\"); exit(ray.cluster_resources().get(\"CPU\", 0) < $count)' 2>/dev/null \
+            && there=1 && break
+        sleep 1
+    done
+    [ \${there:-} ] || { echo 'the hosts did not come up' >&2; exit 1; }
     $command"

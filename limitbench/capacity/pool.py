@@ -43,9 +43,10 @@ def pooled(tasks: Sequence[Task], records: Records, jobs: int, fresh: bool = Fal
 
 
 def elsewhere(tasks: Sequence[Task], records: Records, each: Each, fresh: bool = False) -> Iterator[CapacityRecord]:
-    """The records of all tasks in order; those that are not there are searched by others, and stored here as they come.
+    """The records of all tasks in order; those that are not there are searched by others, and stored here as they are done.
 
-    The largest margin of a symmetric code at a given cell is searched by every seed apart, in its share of the time.
+    The largest margin of a symmetric code at a given cell is searched by every seed apart, in its share of the time. Its record is
+    stored when all seeds are done.
     """
     held: dict[int, CapacityRecord | None] = {i: None if fresh else records.find(task) for i, task in enumerate(tasks)}
     for i, task in enumerate(tasks):
@@ -72,16 +73,22 @@ def by_seed(task: Task) -> list[Task]:
 
 
 def together(task: Task, parts: Sequence[CapacityResult]) -> CapacityResult:
-    """The result of a task from those of its seeds: the largest margin, of several the lowest seed; all that was tried as one."""
+    """The result of a task from those of its seeds: the largest margin, and the lowest of the seeds that have it.
+
+    What was tried, and the seconds, are those of all seeds.
+    """
     parts = sorted(parts, key=lambda part: part.task.seed)
     best = max(parts, key=lambda part: -math.inf if part.margin is None else part.margin)
     tried = [one for part in parts for one in part.tried]
     if not tried:
         return replace(best, task=task)
     seeds = tuple(seed for one in tried for seed in one.seeds)
-    seconds = max(part.seconds for part in parts)
+    seconds = sum(part.seconds for part in parts)
     whole = replace(
-        best.tried[0], seeds=seeds, steps=sum(one.steps for one in tried), seconds=max(one.seconds for one in tried)
+        best.tried[0],
+        seeds=seeds,
+        steps=sum(one.steps for one in tried),
+        seconds=round(sum(one.seconds for one in tried), 4),
     )
     return replace(best, task=task, seconds=seconds, tried=(whole,))
 

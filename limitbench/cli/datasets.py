@@ -56,7 +56,13 @@ def generate(
     from limitbench.datasets.stream import already_written, is_underway
 
     spec, title = _spec(name, documents, per_document, seed, part)
+    if cluster is not None and jobs > 1:
+        raise InputError("found --cluster together with --jobs; give one of them")
     if spec.typed is not None:
+        if cluster is not None or jobs > 1:
+            raise InputError(
+                f"{title} has typed attributes, and is made in memory, at once; leave out --jobs and --cluster"
+            )
         _write_typed(spec, title, out, gz=gz, overwrite=overwrite, json=json)
         return
     made = table_of(spec, title)
@@ -290,6 +296,7 @@ def mine(
             most=most, seed=seed, progress=bars("mine"),
         )  # fmt: skip
     data = dataset(texts, mined)
+    digest = data.digest  # before its file may be replaced
     write_folder(data, out)
     write_provenance(data, mined, out)
     counts = {kind: sum(one.kind == kind for one in mined) for kind in dict.fromkeys(one.kind for one in mined)}
@@ -299,7 +306,7 @@ def mine(
     if len(mined) < questions:
         say(f"the texts give no more: {len(mined)} of the {questions} that were asked for")
     files = ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "mined.jsonl", "README.md"]
-    _report(data.name, data.digest, out, files, 0, json, {"questions": counts})
+    _report(data.name, digest, out, files, 0, json, {"questions": counts})
 
 
 def convert(
@@ -320,10 +327,11 @@ def convert(
     if not overwrite and _present(out):
         raise InputError(f"{out} already holds {_present(out)[0].name}; choose another or add --overwrite")
     data = read_dataset(dataset, reading(split, min_grade, skip_unanswerable))
+    digest = data.digest  # before its file may be replaced
     write_folder(data, out, gz=gz, qrels=qrels)
     files = [f"{name}{'.gz' if gz else ''}" for name in ("corpus.jsonl", "queries.jsonl", LAYOUTS[qrels])]
     say(f"wrote {', '.join(files)} to {out}: {len(data.corpus)} documents, {len(data.queries)} queries")
-    _report(data.name, data.digest, out, files, 0, json)
+    _report(data.name, digest, out, files, 0, json)
 
 
 def lint(

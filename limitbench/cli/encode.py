@@ -19,6 +19,7 @@ from limitbench.cli.options import (
     reading,
 )
 from limitbench.cli.output import echo_json, say, working
+from limitbench.errors import InputError
 
 
 def register(app: typer.Typer) -> None:
@@ -48,6 +49,8 @@ def encode(
     from limitbench.evaluation import encode as shards
     from limitbench.retrievers.sharded import here
 
+    if out.startswith("memory:"):
+        raise InputError("found --out memory://, which ends with this command; give a folder or a store")
     data = read_dataset(dataset, reading(split, min_grade))
     by = Options(device=device, precision=precision).retriever(retriever)
     start, before, seen = time.perf_counter(), 0, 0

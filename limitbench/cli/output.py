@@ -104,10 +104,10 @@ def working(
     if cluster is not None and jobs > 1:
         raise InputError("found --cluster together with --jobs; give one of them")
     if cluster is None:
-        from limitbench.processes import Processes
+        from limitbench.processes import ProcessPool
 
         with progress_bars() as bars:
-            yield bars, Processes(jobs) if jobs > 1 else None
+            yield bars, ProcessPool(jobs) if jobs > 1 else None
         return
     from limitbench.cluster import Cluster
 

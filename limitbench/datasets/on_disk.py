@@ -5,7 +5,6 @@ Who reads one after another gets blocks of lines; who asks for one gets that lin
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -28,12 +27,12 @@ class Lines:
     path: Path
     starts: npt.NDArray[np.int64]
     stamp: tuple[int, int]
-    _first: int = field(default=0, init=False, repr=False)  # of those that are held
-    _held: list[dict[str, Any]] = field(default_factory=list, init=False, repr=False)
+    # the number of the first line that is held, and the lines: replaced as one, since threads may read at the same time
+    _held: tuple[int, list[dict[str, Any]]] = field(default=(0, []), init=False, repr=False)
 
     @classmethod
     def of(cls, path: Path) -> Lines:
-        """The lines of a file that was found to be whole: those that hold an object."""
+        """The places of a file's lines that hold an object. Whether each is one, its reader sees."""
         stamp, starts, at = _stamp(path), [], 0
         with path.open("rb") as stream:
             for line in stream:
@@ -47,12 +46,12 @@ class Lines:
 
     def row(self, number: int) -> dict[str, Any]:
         """The object of this number."""
-        place = number - self._first
-        if not 0 <= place < len(self._held):
-            follows = place == len(self._held) or number % _BLOCK == 0
-            self._first, place = number, 0
-            self._held = self._read(number, min(len(self), number + (_BLOCK if follows else 1)))
-        return self._held[place]
+        first, held = self._held
+        if not 0 <= number - first < len(held):
+            follows = number == first + len(held) or number % _BLOCK == 0
+            first, held = number, self._read(number, min(len(self), number + (_BLOCK if follows else 1)))
+            self._held = first, held
+        return held[number - first]
 
     def _read(self, first: int, last: int) -> list[dict[str, Any]]:
         if _stamp(self.path) != self.stamp:
@@ -68,35 +67,17 @@ class Lines:
 
 
 class StoredTexts(Stored):
-    """One column of such a file; `contents` is title and text as `Corpus.contents` joins them."""
+    """One column of such a file."""
 
-    def __init__(self, lines: Lines, column: Literal["text", "title", "contents"]) -> None:
+    def __init__(self, lines: Lines, column: Literal["text", "title"]) -> None:
         self.lines, self.column = lines, column
 
     def __len__(self) -> int:
         return len(self.lines)
 
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return tuple(self._of(i) for i in range(*place.indices(len(self))))
-        number = place + len(self) if place < 0 else place
-        if not 0 <= number < len(self):
-            raise IndexError(place)
-        return self._of(number)
-
-    def __iter__(self) -> Iterator[str]:
-        return map(self._of, range(len(self)))
-
-    def joined(self) -> Stored:
-        """Titles and texts together."""
-        return StoredTexts(self.lines, "contents")
-
-    def _of(self, number: int) -> str:
-        row = self.lines.row(number)
-        text, title = row["text"], row.get("title") or ""
-        if self.column == "contents":
-            return f"{title} {text}" if title else str(text)
-        return str(text if self.column == "text" else title)
+    def one(self, number: int) -> str:
+        """A text; a title that is not there is empty."""
+        return str(self.lines.row(number).get(self.column) or "")
 
 
 def _stamp(path: Path) -> tuple[int, int]:

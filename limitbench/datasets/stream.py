@@ -17,6 +17,7 @@ import json
 import os
 import shutil
 import zlib
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -78,7 +79,8 @@ def write_table(
         if each is None:
             _write_lines(table, edges, corpus, digest, progress)
         else:
-            _join(each(partial(_part, table, gz), edges), edges, corpus, digest, progress)
+            corpus.begin(done, digest)
+            _join(table, edges, corpus, digest, each, progress)
         for name, lines in (("queries.jsonl", table.query_lines()), ("qrels/test.tsv", table.qrels_lines())):
             with atomic_write(hidden / f"{name}{suffix}", gz=gz) as out:
                 for line in lines:
@@ -121,21 +123,22 @@ def _part(table: LatentTable, gz: bool, edges: tuple[int, int]) -> bytes:
 
 
 def _join(
-    parts: Iterator[tuple[int, Any]], edges: Sequence[tuple[int, int]], corpus: _Growing, digest: Any, progress: Progress
+    table: LatentTable, edges: Sequence[tuple[int, int]], corpus: _Growing, digest: Any, each: Each, progress: Progress
 ) -> None:  # fmt: skip
-    """Put parts that come in any order into the file in their own."""
-    following = 0
-    for place, data in raised(parts):
-        if place != following:
-            corpus.put_aside(place, data)
-            continue
-        held: bytes | None = data
-        while held is not None:
-            stop = edges[following][1]
-            corpus.append(stop, held, digest)
-            progress("documents", stop, edges[-1][1])
-            following += 1
-            held = corpus.taken(following)
+    """Have parts made that are not there, and put them into the file in their order, whatever the order in which they come."""
+    missing = [(start, stop) for start, stop in edges if not corpus.waits(start)]
+    waiting = deque(edges)
+
+    def append() -> None:
+        while waiting and corpus.waits(waiting[0][0]):
+            start, stop = waiting.popleft()
+            corpus.append(stop, corpus.taken(start), digest)
+            progress("documents", stop, table.n)
+
+    append()
+    for place, data in raised(each(partial(_part, table, corpus.gz), missing)):
+        corpus.put_aside(missing[place][0], data)
+        append()
 
 
 def _finish(hidden: Path, folder: Path, key: str, sha256: str, *, gz: bool, pinned: bool) -> None:
@@ -222,39 +225,47 @@ class _Growing:
         """What an earlier run of the same key left whole, its unfinished part cut off; anything else is thrown away."""
         there = self.path.exists() or self.notes.exists()
         with storing(self.path):
-            for aside in self.path.parent.glob(f"{self.path.name}-*"):
-                aside.unlink(missing_ok=True)
             try:
                 noted = json.loads(self.notes.read_text())
                 done, size, known = int(noted["documents"]), int(noted["bytes"]), str(noted["sha256"])
                 if noted["key"] == self.key and noted["moving"]:
                     return _State(most, _Noted(known), True, False)
-                if noted["key"] == self.key and 0 < done <= most and self.path.stat().st_size >= size:
+                if noted["key"] == self.key and 0 <= done <= most and self.path.stat().st_size >= size:
                     os.truncate(self.path, size)
                     digest = self._digest()
                     if digest.hexdigest() == known:
                         return _State(done, digest, False, False)
             except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error):
                 pass
-            for left in (self.path, self.notes):
+            for left in (self.path, self.notes, *self.path.parent.glob(f"{self.path.name}-*")):
                 left.unlink(missing_ok=True)
         return _State(0, hashlib.sha256(), False, there)
 
-    def put_aside(self, place: int, data: bytes) -> None:
-        """Keep a part whose turn has not come."""
+    def begin(self, documents: int, digest: Any) -> None:
+        """Note whose parts these will be, before the first is there."""
+        if not documents:
+            with storing(self.path):
+                self.path.touch()
+            self.note(0, 0, digest.hexdigest())
+
+    def put_aside(self, start: int, data: bytes) -> None:
+        """Keep the part that begins with this document until its turn comes."""
+        with atomic_write(self._aside(start)) as out:
+            out.write(data)
+
+    def waits(self, start: int) -> bool:
+        """Whether such a part was put aside."""
+        return self._aside(start).exists()
+
+    def taken(self, start: int) -> bytes:
+        """A part that was put aside, which is there no more."""
         with storing(self.path):
-            self._aside(place).write_bytes(data)
+            data = self._aside(start).read_bytes()
+            self._aside(start).unlink()
+        return data
 
-    def taken(self, place: int) -> bytes | None:
-        """A part that was put aside, which is there no more; None where it has not come yet."""
-        with storing(self.path), contextlib.suppress(FileNotFoundError):
-            data = self._aside(place).read_bytes()
-            self._aside(place).unlink()
-            return data
-        return None
-
-    def _aside(self, place: int) -> Path:
-        return self.path.with_name(f"{self.path.name}-{place}")
+    def _aside(self, start: int) -> Path:
+        return self.path.with_name(f"{self.path.name}-{start}")
 
     def append(self, documents: int, data: bytes, digest: Any) -> None:
         """Add a whole part, which ends with this many documents, and note it."""

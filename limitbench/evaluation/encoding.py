@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from limitbench.collection import Corpus
-from limitbench.errors import InputError
+from limitbench.errors import DataError, InputError
 from limitbench.progress import Each, raised
 from limitbench.retrievers import Adapter, NamedRetriever
 from limitbench.retrievers.base import CutTexts
@@ -120,8 +120,7 @@ def encode(
     state = hashlib.sha256()
     for name in names:
         state.update(np.ascontiguousarray(folder.vectors(name)).data)
-        note = folder.read(f"{name}.json")
-        cuts += [CutTexts(**json.loads(note))] if note else []
+        cuts += _noted(folder, f"{name}.json")
     listed = [Listed(file=name, documents=done[i][0], sha256=name[-20:-4]) for i, name in enumerate(names)]
     options = by.retriever.model_dump(mode="json", exclude_defaults=True)
     manifest = Manifest(
@@ -139,7 +138,16 @@ def _write(folder: Folder, name: str, vectors: Floats, cut: CutTexts | None) -> 
         folder.write(f"{name}.json", json.dumps(asdict(cut)).encode())
     packed = io.BytesIO()
     np.save(packed, vectors, allow_pickle=False)
-    folder.write(name, packed.getvalue())
+    folder.write(name, packed.getbuffer())
+
+
+def _noted(folder: Folder, name: str) -> list[CutTexts]:
+    """What is known of the cut texts of a shard."""
+    told = folder.read(name)
+    try:
+        return [] if told is None else [CutTexts(**json.loads(told))]
+    except (ValueError, TypeError):
+        raise DataError(folder.at(name), "is not whole; delete it and the shard beside it, and encode again") from None
 
 
 def _together(cuts: Sequence[CutTexts], documents: int) -> dict[str, Any] | None:

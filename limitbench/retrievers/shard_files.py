@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from uuid import uuid4
 
 import numpy as np
 
@@ -17,6 +19,9 @@ from limitbench.files import atomic_write, require_writable
 from limitbench.retrievers.best_columns import Floats
 
 _HEADER = 4096  # bytes of a .npy file that hold its header
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*", re.IGNORECASE)
+# stores in which a folder must be made; in others that would make a bucket
+_WITH_FOLDERS = ("file", "local", "ftp", "sftp", "ssh", "smb", "hdfs", "webhdfs", "memory")
 
 
 class Folder(Protocol):
@@ -34,7 +39,7 @@ class Folder(Protocol):
     def read(self, name: str) -> bytes | None:
         """A file's bytes; None where there is none."""
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Put a file in its place."""
 
     def shape(self, name: str) -> tuple[int, int] | None:
@@ -45,11 +50,20 @@ class Folder(Protocol):
 
 
 def folder_of(text: str | Path) -> Folder:
-    """The folder that a path or a URL names. Raises `MissingExtra` for a URL without fsspec."""
-    if "://" not in str(text):
+    """The folder that a path or a URL names. Raises `InputError` for a URL that is none or holds a password, `MissingExtra` without
+    fsspec."""
+    scheme, separator, rest = str(text).partition("://")
+    if not separator:
         return LocalFolder(Path(text).expanduser().resolve())
+    user, at, _ = rest.partition("@")
+    if "?" in rest or "#" in rest or (at and ":" in user):  # not shown
+        raise InputError(
+            f"the {scheme} URL holds a password, a query or a fragment; credentials belong where the store's package looks for them"
+        )
+    if not _SCHEME.fullmatch(scheme) or not rest.strip("/"):
+        raise InputError(f"found the URL '{text}', expected a store and a folder in it, such as s3://bucket/vectors")
     _fsspec()
-    return RemoteFolder(str(text).rstrip("/"))
+    return RemoteFolder(f"{scheme}://{rest.rstrip('/')}")
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class LocalFolder:
         except OSError as error:
             raise DataError(place, f"cannot be read ({error.strerror}); check its permissions") from None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Put a file in its place."""
         with atomic_write(self.path / name) as stream:
             stream.write(data)
@@ -116,9 +130,11 @@ class RemoteFolder:
         """Try to write there."""
         with _told(self.url):
             system, path = _system(self.url)
-            system.makedirs(path, exist_ok=True)
-            system.pipe_file(f"{path}/.probe", b"")
-            system.rm_file(f"{path}/.probe")
+            if self.url.partition("://")[0] in _WITH_FOLDERS:
+                system.makedirs(path, exist_ok=True)
+            probe = f"{path}/.probe-{uuid4().hex}"
+            system.pipe_file(probe, b"")
+            system.rm_file(probe)
 
     def read(self, name: str) -> bytes | None:
         """A file's bytes; None where there is none."""
@@ -129,11 +145,11 @@ class RemoteFolder:
             except FileNotFoundError:
                 return None
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes | memoryview) -> None:
         """Put a file in its place."""
         with _told(self.at(name)):
             system, path = _system(self.url)
-            system.pipe_file(f"{path}/{name}", data)
+            system.pipe_file(f"{path}/{name}", bytes(data))
 
     def shape(self, name: str) -> tuple[int, int] | None:
         """By the header and the size of the file."""

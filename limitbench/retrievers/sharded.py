@@ -41,6 +41,12 @@ class Entries:
         """No entry."""
         return cls(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
 
+    def least(self, m: int) -> npt.NDArray[np.float64]:
+        """The lowest score of each of m queries; infinity where it has none."""
+        out = np.full(m, np.inf)
+        np.minimum.at(out, self.rows, self.scores)
+        return out
+
     def with_best_of(self, other: Entries, m: int, depth: int) -> Entries:
         """The best `depth` of each of m queries among these and others, and their ties. Raises `RetrievalError` for too many."""
         require_entries(len(self.rows) + len(other.rows))
@@ -110,25 +116,29 @@ class ShardRows:
     def __init__(self, shards: Sequence[VectorShard], dim: int) -> None:
         self.shards, self.shape = shards, (sum(shard.count for shard in shards), dim)
         self.starts = np.array([shard.first for shard in shards])
+        self._open: tuple[int, Floats] | None = None  # the shard that was read last: one under a URL is read whole
         self.nbytes = 4 * self.shape[0] * dim
 
     def __len__(self) -> int:
         return self.shape[0]
 
     def __getitem__(self, place: Any) -> Floats:
-        if not isinstance(place, slice):
-            return np.asarray(self.at(np.array([place]))[0])
-        start, stop, step = place.indices(len(self))
-        return self.at(np.arange(start, stop, step))
+        numbers = range(len(self))[place]
+        return self.at(np.array(numbers, np.int64)) if isinstance(numbers, range) else self.at(np.array([numbers]))[0]
 
     def at(self, numbers: npt.NDArray[np.int64]) -> Floats:
-        """The rows (numbers, d), each shard opened once."""
+        """The rows (numbers, d)."""
         out = np.empty((len(numbers), self.shape[1]), np.float32)
         shard = np.searchsorted(self.starts, numbers, "right") - 1
         for one in np.unique(shard).tolist():
             there = shard == one
-            out[there] = self.shards[one].rows()[numbers[there] - self.shards[one].first]
+            out[there] = self._rows(one)[numbers[there] - self.shards[one].first]
         return out
+
+    def _rows(self, number: int) -> Floats:
+        if self._open is None or self._open[0] != number:
+            self._open = number, self.shards[number].rows()
+        return self._open[1]
 
     def agreement(
         self, queries: Floats, found: Sequence[npt.NDArray[np.int64]], depth: int, among: npt.NDArray[np.int64] | None = None
@@ -144,8 +154,7 @@ class ShardRows:
         depth = min(depth, len(self) if among is None else len(among))
         if not depth:
             return [(1.0, 1.0)] * m
-        last = np.full(m, np.inf)
-        np.minimum.at(last, truth.rows, truth.scores)
+        last = truth.least(m)
         kept = [np.unique(one[:depth]) if among is None else np.intersect1d(one[:depth], among) for one in found]
         rows = np.repeat(np.arange(m), [len(one) for one in kept])
         columns = np.concatenate(kept).astype(np.int64)
@@ -207,6 +216,9 @@ def search_approximately(
         first = one.found.rows < few
         pairs = zip(one.found.rows[first].tolist(), one.found.columns[first].tolist(), strict=True)
         exact.update(zip(pairs, one.exact.tolist(), strict=True))
+        first = kept.rows < few
+        alive = zip(kept.rows[first].tolist(), kept.columns[first].tolist(), strict=True)
+        exact = {pair: exact[pair] for pair in alive}  # or it would grow with the number of shards
     run = Run.from_entries(
         kept.rows, kept.columns, kept.scores, query_ids=query_ids, document_ids=document_ids, depth=depth
     )
@@ -217,9 +229,7 @@ def search_approximately(
 
 def _agreement(run: Run, truth: Entries, exact: dict[tuple[int, int], float], few: int, depth: int) -> dict[str, Any]:
     """How many of exact search's best were found, by documents and by scores; ties with the last are among them."""
-    last = np.full(few, np.inf)
-    np.minimum.at(last, truth.rows, truth.scores)
-    pairs = []
+    last, pairs = truth.least(few), []
     for q in range(few):
         found = run.indices[run.indptr[q] : run.indptr[q + 1]][:depth].tolist()
         pairs.append(shares_of(np.array([exact[q, document] for document in found]), float(last[q]), depth))
@@ -273,9 +283,7 @@ def best_products(queries: Floats, documents: Floats, depth: int, first: int = 0
         found = Entries(rows, columns + start + first, products(queries, part, rows, columns))
         best = best.with_best_of(found, m, depth)
         full = np.bincount(best.rows, minlength=m) >= depth
-        lowest = np.full(m, np.inf)
-        np.minimum.at(lowest, best.rows, best.scores)
-        least[full] = lowest[full]
+        least[full] = best.least(m)[full]
     return best
 
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from limitbench.collection import Corpus, Queries
-from limitbench.errors import DataError, InputError
+from limitbench.errors import DataError, InputError, SpecError
 from limitbench.progress import Each
 from limitbench.retrievers.base import Adapter, Arrays, CutTexts, Index, IndexFacts, Progress, Retrieved, no_progress
 from limitbench.retrievers.best_columns import Floats
@@ -23,6 +24,7 @@ from limitbench.retrievers.vectors import SingleVectorIndex
 from limitbench.validation import first_problem
 
 MANIFEST = "shards.json"
+_LEAST_FOR_PQ = 256  # with fewer, faiss's index has other settings
 
 
 class Listed(BaseModel):
@@ -74,8 +76,8 @@ def read_manifest(folder: Folder) -> Manifest:
 
 
 class Shards(Adapter):
-    """`shards:FOLDER`, or a URL that fsspec knows: vectors that `limitbench encode` wrote, searched exactly, one at a time or on
-    a cluster's nodes.
+    """`shards:FOLDER`, or a URL that fsspec knows: vectors that `limitbench encode` wrote, searched exactly, shard by shard, on a
+    cluster by its nodes.
 
     Questions are encoded by the same retriever when they are asked. Ids, scores and ties do not depend on the number of shards.
     With `index`, each shard has an approximate index of faiss instead, as databases keep segments; its agreement with exact search
@@ -88,6 +90,12 @@ class Shards(Adapter):
     folder: str = Field(min_length=1)
     kind: Literal["exact", "flat", "hnsw", "ivf", "pq", "sq8"] = Field("exact", alias="index")  # each shard has its own
     device: str = "auto"  # of the encoder of questions
+
+    def located(self, place: Callable[[str], str]) -> Self:
+        """The same with its folder in its place. Raises `SpecError` for a URL, which is no file of a project."""
+        if "://" in self.folder:
+            raise SpecError("shards under a URL are outside of the project; give a folder in it")
+        return super().located(place)
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -139,6 +147,12 @@ class Shards(Adapter):
             raise DataError(
                 self.place.at(MANIFEST),
                 f"is of another corpus (sha256 {told.corpus[:12]}, here {corpus.digest[:12]}); encode this one",
+            )
+        counts = [one.documents for one in told.shards]
+        if self.kind == "pq" and len(counts) > 1 and min(counts) < _LEAST_FOR_PQ:
+            raise SpecError(
+                f"index=pq is trained on {_LEAST_FOR_PQ} documents of each shard or more, and one has {min(counts)}; encode with "
+                "another --shard-size"
             )
         first, shards = 0, []
         for one in told.shards:
