@@ -2,7 +2,7 @@
 # Several hosts on one Linux machine: each with its own network, name, home, /tmp and shared memory, and one core. The rest of the
 # disk, with the programs, is the same for all.
 #
-#     sudo examples/cluster/hosts.sh 2 'limitbench run families --results /mnt --cluster $HEAD'
+#     sudo env "PATH=$PATH" examples/cluster/hosts.sh 2 'limitbench run families --results /mnt --cluster $HEAD'
 #
 # The command runs beside the head of the cluster, on a host without cores, which alone has ./results, as /mnt. $HEAD is the cluster's
 # address.
@@ -11,7 +11,9 @@ set -euo pipefail
 count=$1 command=$2 net=10.77.0 port=6400 bridge=lb$$  # names of interfaces have 15 characters at most
 keep=$PWD/results
 ((count > 0 && count < 200)) || { echo "expected 1 to 199 hosts, found $count" >&2; exit 2; }
-command -v ray ip unshare >/dev/null || { echo "ray, ip and unshare must be on the PATH" >&2; exit 2; }
+for needed in ray ip unshare; do
+    command -v "$needed" >/dev/null || { echo "$needed is not on the PATH" >&2; exit 2; }
+done
 mkdir -p "$keep"
 export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token OMP_NUM_THREADS=1 HEAD=$net.200:$port
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
