@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Several hosts on one Linux machine: each with its own network, name, home, /tmp and shared memory, and one core. The rest of the
-# disk, with the programs, is the same for all.
+# Several hosts on one Linux machine: each with its own network, name, home and shared memory, and one core. The rest of the disk,
+# with the programs, is the same for all.
 #
 #     sudo env "PATH=$PATH" examples/cluster/hosts.sh 2 'limitbench run families --results /mnt --cluster $HEAD'
 #
@@ -14,7 +14,8 @@ keep=$PWD/results
 for needed in ray ip unshare; do
     command -v "$needed" >/dev/null || { echo "$needed is not on the PATH" >&2; exit 2; }
 done
-mkdir -p "$keep"
+homes=/run/lb$$  # where each host has its home
+mkdir -p "$keep" "$homes" /tmp/ray
 export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token OMP_NUM_THREADS=1 HEAD=$net.200:$port
 RAY_AUTH_TOKEN=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 export RAY_AUTH_TOKEN
@@ -25,6 +26,7 @@ undo() {
         ip netns del "lb$$-$number" 2>/dev/null || true
     done
     ip link del $bridge 2>/dev/null || true
+    for _ in 1 2 3 4 5; do rmdir "$homes" 2>/dev/null && break || sleep 0.5; done  # not before its last mount is gone
 }
 trap undo EXIT
 
@@ -33,7 +35,8 @@ host() {
     ip netns exec "lb$$-$1" unshare --mount --uts --pid --fork --mount-proc bash -euc "
         hostname lb$1; mount --make-rprivate /
         if [ $1 = 200 ]; then mount --bind '$keep' /mnt; fi
-        mount -t tmpfs tmpfs /tmp; mount -t tmpfs tmpfs /dev/shm; mkdir /tmp/home; export HOME=/tmp/home; cd /tmp
+        for place in $homes /tmp/ray /dev/shm; do mount -t tmpfs tmpfs \$place; done
+        export HOME=$homes TMPDIR=$homes; cd
         $2"
 }
 
