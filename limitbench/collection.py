@@ -6,6 +6,7 @@ import hashlib
 import html
 import itertools
 import json
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,9 +29,9 @@ def _unique(kind: str, ids: Iterable[str]) -> None:
 class Stored(Sequence[str]):
     """Texts that are read when they are asked for; a slice is a tuple of them. Copies for other processes are tuples."""
 
+    @abstractmethod
     def one(self, number: int) -> str:
         """The text of this number, from 0 on."""
-        raise NotImplementedError
 
     def __getitem__(self, place: Any) -> Any:
         numbers = range(len(self))[place]

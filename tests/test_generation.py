@@ -721,11 +721,15 @@ def test_generate_by_several_processes(cli: Any, tmp_path: Path) -> None:
     """`--jobs` gives the catalogue's own digest; with --cluster it is refused."""
     code, said, _ = cli("generate", "limit-hard", "--out", tmp_path, "--jobs", 2, "--json")
     assert (code, json.loads(said)["sha256"]) == (0, load("limit-hard").digest)
-    for name in ("limit-hard", "devices"):
-        code, _, told = cli("generate", name, "--out", tmp_path / "b", "--jobs", 2, "--cluster", "local")
-        assert (code, "give one of them" in told) == (2, True)
-    code, _, told = cli("generate", "devices", "--out", tmp_path / "b", "--jobs", 2)
-    assert (code, "leave out --jobs" in told) == (2, True)
+    both = ("--jobs", 2, "--cluster", "local")
+    for name, how, says in (
+        ("limit-hard", both, "give one of them"),
+        ("devices", both, "leave out --jobs"),
+        ("devices", both[:2], "leave out --jobs"),
+        ("devices", both[2:], "leave out --jobs"),
+    ):
+        code, _, told = cli("generate", name, "--out", tmp_path / "b", *how)
+        assert (code, says in told) == (2, True)
 
 
 @pytest.mark.process

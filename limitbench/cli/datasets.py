@@ -56,8 +56,6 @@ def generate(
     from limitbench.datasets.stream import already_written, is_underway
 
     spec, title = _spec(name, documents, per_document, seed, part)
-    if cluster is not None and jobs > 1:
-        raise InputError("found --cluster together with --jobs; give one of them")
     if spec.typed is not None:
         if cluster is not None or jobs > 1:
             raise InputError(
